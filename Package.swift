@@ -1,0 +1,78 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Everything that is not ours comes from the distribution: no package is resolved, so the suite builds offline.
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+/// Code without a pointer: what decides, and what is shared by all that decide.
+let pointerFree = strict + [.strictMemorySafety()]
+
+func cLibrary(_ name: String) -> Target {
+    .systemLibrary(name: name, path: "Shared/C/\(name)")
+}
+
+func shared(_ name: String, _ dependencies: [Target.Dependency] = [], settings: [SwiftSetting] = strict) -> [Target] {
+    [
+        .target(name: name, dependencies: dependencies, path: "Shared/\(name)", swiftSettings: settings),
+        .testTarget(
+            name: "\(name)Tests", dependencies: dependencies + [.init(stringLiteral: name), "TestSupport"],
+            path: "Tests/\(name)Tests", swiftSettings: strict),
+    ]
+}
+
+/// A service is a library that decides and a main file that wires; its product bears the kebab-case name.
+func service(_ name: String, _ dependencies: [Target.Dependency]) -> [Target] {
+    [
+        .target(name: name, dependencies: dependencies, path: "Services/\(name)/Library", swiftSettings: pointerFree),
+        .executableTarget(
+            name: "\(name)Main", dependencies: [.init(stringLiteral: name), "ServiceRuntime"],
+            path: "Services/\(name)/Main", swiftSettings: pointerFree),
+        .testTarget(
+            name: "\(name)Tests", dependencies: dependencies + [.init(stringLiteral: name), "TestSupport"],
+            path: "Tests/\(name)Tests", swiftSettings: strict),
+    ]
+}
+
+let runtime: [Target.Dependency] = ["ServiceRuntime", "Settings", "Models", "EventLoop"]
+
+var targets: [Target] = ["CUV", "CHiredis", "CRDKafka", "CCurl", "COpenSSL", "CYAML"].map(cLibrary)
+targets += shared("Models", settings: pointerFree)
+targets += shared("Rules", ["Models"], settings: pointerFree)
+targets += shared("Policies", ["Models", "CYAML"])
+targets += shared("EventLoop", ["CUV"])
+targets += shared("Network", ["EventLoop", "CUV"])
+targets += shared("Tokens", ["COpenSSL", "Models"])
+targets += shared("Settings")
+targets += shared("HTTP", ["Network", "EventLoop", "Models"])
+targets += shared("WebSocket", ["HTTP", "Network", "EventLoop", "Tokens"])
+targets += shared("Redis", ["Network", "EventLoop", "CHiredis", "Settings"])
+targets += shared("Store", ["Redis", "Models", "EventLoop"])
+targets += shared("Kafka", ["EventLoop", "CRDKafka", "Settings"])
+targets += shared("HTTPClient", ["EventLoop", "CCurl", "CUV"])
+targets += shared("ServiceRuntime", ["EventLoop", "Network", "HTTP", "Settings", "Redis", "Kafka", "Models"])
+targets += service("Gateway", runtime + ["Network", "HTTP", "WebSocket", "Redis", "Store", "Tokens"])
+targets += service("NotificationService", runtime + ["HTTP", "Kafka", "Policies", "Rules", "Tokens"])
+targets += service("FanoutWorker", runtime + ["HTTP", "Kafka", "Redis", "Store", "Rules"])
+targets += service("PresenceService", runtime + ["HTTP", "Redis", "Store"])
+targets += service("PushService", runtime + ["HTTP", "HTTPClient", "Kafka", "Redis", "Store", "Tokens"])
+targets += service("Carillonctl", runtime + ["HTTPClient", "Kafka", "Redis", "Store", "Tokens", "Policies"])
+targets += service("LocalCluster", runtime + ["Kafka", "Network"])
+targets.append(
+    .target(name: "TestSupport", dependencies: ["EventLoop"], path: "Tests/TestSupport", swiftSettings: strict))
+targets.append(
+    .testTarget(name: "ArchitectureTests", path: "Tests/ArchitectureTests", swiftSettings: strict))
+
+let products: [Product] = [
+    ("gateway", "GatewayMain"), ("notification-service", "NotificationServiceMain"),
+    ("fanout-worker", "FanoutWorkerMain"), ("presence-service", "PresenceServiceMain"),
+    ("push-service", "PushServiceMain"), ("carillonctl", "CarillonctlMain"), ("carillon-local", "LocalClusterMain"),
+].map { .executable(name: $0.0, targets: [$0.1]) }
+
+let package = Package(name: "carillon", products: products, targets: targets)
