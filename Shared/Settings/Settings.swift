@@ -1,1 +1,105 @@
-// Settings
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// A variable that cannot be used. `description` is one line that names the variable, what stood there (never for a
+/// secret) and the form that was expected; printed as it is, it is the last thing a service says before it exits.
+public struct SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The environment variable the complaint is about.
+    public let name: String
+    public let description: String
+
+    public init(name: String, _ description: String) {
+        self.name = name
+        self.description = description
+    }
+}
+
+/// What is known of a setting without its type: enough for `--help` and for `deploy/env.md`.
+public struct SettingDescription: Equatable, Sendable {
+    public let name: String
+    /// The form a value takes, in words: "duration (500ms, 30s, 15m, 7d) from 1s to 60s".
+    public let form: String
+    /// What holds where the variable is unset; `nil`: nothing does.
+    public let defaultText: String?
+    /// One line: what the setting is for.
+    public let help: String
+    /// A secret's value never appears in a complaint or a log line.
+    public let secret: Bool
+}
+
+/// One environment variable: its name, form, default and purpose, declared once and as a value.
+public struct Setting<Value: Sendable>: Sendable {
+    public let description: SettingDescription
+    private let kind: SettingKind<Value>
+
+    /// `defaultText` is written as an operator would write it, and read by the same parser.
+    public init(
+        _ name: String, _ kind: SettingKind<Value>, default defaultText: String? = nil, help: String,
+        secret: Bool = false
+    ) {
+        precondition(defaultText.map { kind.read($0) != nil } ?? true, "the default of \(name) is not \(kind.form)")
+        self.kind = kind
+        description = SettingDescription(
+            name: name, form: kind.form, defaultText: defaultText, help: help, secret: secret)
+    }
+
+    public var name: String { description.name }
+
+    fileprivate func read(_ text: String) throws(SettingsError) -> Value {
+        if let value = kind.read(text) { return value }
+        let stood = description.secret ? "its value (not shown: a secret)" : "\"\(printable(text))\""
+        throw SettingsError(name: name, "\(name): \(stood) is not a valid value, expected \(kind.form)")
+    }
+}
+
+/// Where settings are read from: the process's environment, or a dictionary in a test. A variable that is set to
+/// nothing counts as unset, for that is what compose files and shells make of a missing one.
+public struct Environment: Sendable {
+    private let lookup: @Sendable (String) -> String?
+
+    public init(_ values: [String: String]) {
+        lookup = { values[$0] }
+    }
+
+    private init(lookup: @escaping @Sendable (String) -> String?) {
+        self.lookup = lookup
+    }
+
+    /// The environment of this process. Nothing of ours changes it after the start, so reading it is safe on any thread.
+    public static let process = Environment(lookup: { name in
+        getenv(name).map { String(cString: $0) }
+    })
+
+    /// The value, or the default. Throws if what stands there is malformed, or if neither is there.
+    public func value<Value>(_ setting: Setting<Value>) throws(SettingsError) -> Value {
+        if let value = try optional(setting) { return value }
+        throw SettingsError(
+            name: setting.name,
+            "\(setting.name): not set, and it has no default; expected \(setting.description.form) "
+                + "(\(setting.description.help))")
+    }
+
+    /// The value, or the default, or `nil` where neither is there. Throws if what stands there is malformed.
+    public func optional<Value>(_ setting: Setting<Value>) throws(SettingsError) -> Value? {
+        let text = lookup(setting.name) ?? ""
+        if !text.isEmpty { return try setting.read(text) }
+        guard let defaultText = setting.description.defaultText else { return nil }
+        return try setting.read(defaultText)
+    }
+}
+
+/// What one part of a service reads from the environment, with the declarations that `--help` and `deploy/env.md` list.
+public protocol SettingsGroup: Sendable {
+    static var declarations: [SettingDescription] { get }
+    init(_ environment: Environment) throws(SettingsError)
+}
+
+/// A value as it may be shown on a terminal: no control character survives, and no more than 80 characters.
+func printable(_ text: String) -> String {
+    var shown = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars.prefix(80) {
+        shown.append(scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) ? "?" : scalar)
+    }
+    return String(shown) + (text.unicodeScalars.count > 80 ? "…" : "")
+}

@@ -1,0 +1,207 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// How much a service says.
+public enum LogLevel: String, CaseIterable, Comparable, Sendable {
+    case debug, info, warning, error
+
+    public static func < (left: LogLevel, right: LogLevel) -> Bool {
+        allCases.firstIndex(of: left) ?? 0 < allCases.firstIndex(of: right) ?? 0
+    }
+}
+
+/// One librdkafka property.
+public struct KafkaProperty: Hashable, Sendable {
+    public let name: String
+    public let value: String
+}
+
+/// The declarations that more than one service reads. A variable that a single service reads is declared there.
+public enum Common {
+    public static let namespace = Setting(
+        "NAMESPACE", .name(1...32),
+        help: "Prefix of every Redis key and channel, topic, consumer group and transactional id")
+    public static let instanceID = Setting(
+        "INSTANCE_ID", .name(1...64),
+        help: "Name of this process among those of its service, where the host name does not tell them apart")
+    public static let listenAddress = Setting(
+        "LISTEN_ADDRESS", .text(1...255), default: "0.0.0.0", help: "Address that the ports are bound to")
+    public static let port = Setting("PORT", .port, default: "8000", help: "Port for clients and the edge")
+    public static let operationsPort = Setting(
+        "OPERATIONS_PORT", .port, default: "9000", help: "Port for /health and /metrics; never to be routed by the edge")
+    public static let redisURL = Setting(
+        "REDIS_URL", .url(["redis": 6379, "rediss": 6379]), default: "redis://127.0.0.1:6379",
+        help: "Redis, as redis://[user:password@]host:port[/database]; rediss:// for TLS", secret: true)
+    public static let redisCommandTimeout = Setting(
+        "REDIS_COMMAND_TIMEOUT", .duration(.milliseconds(10) ... .seconds(60)), default: "2s",
+        help: "Without an answer for this long, the connection to Redis counts as lost")
+    public static let kafkaBrokers = Setting(
+        "KAFKA_BROKERS", .list(of: .hostPort(defaultPort: 9092)), default: "127.0.0.1:9092",
+        help: "Brokers to start from")
+    public static let kafkaProperties = Setting(
+        "KAFKA_PROPERTIES", .properties,
+        help: "librdkafka properties (SASL, TLS) that go before the service's own defaults", secret: true)
+    public static let kafkaMock = Setting(
+        "KAFKA_MOCK", .boolean, default: "false",
+        help: "The broker is librdkafka's mock, which drops offsets sent in a transaction; never with a real one")
+    public static let shards = Setting(
+        "SHARDS", .integer(1...16384), default: "64",
+        help: "Number of shards that people are spread over; fixed for the life of the data")
+    public static let logLevel = Setting(
+        "LOG_LEVEL", .choice(LogLevel.self), default: "info", help: "Least severity that is logged")
+    public static let demo = Setting(
+        "DEMO", .boolean, default: "false", help: "Take the well-known demo credentials; only for trying things out")
+    public static let tokenSecret = Setting(
+        "TOKEN_SECRET", .text(32...1024), help: "Key of the HS256 tokens that people bring", secret: true)
+    public static let tokenIssuer = Setting(
+        "TOKEN_ISSUER", .text(1...255), help: "What a token's iss must be; unset: not checked")
+    public static let tokenAudience = Setting(
+        "TOKEN_AUDIENCE", .text(1...255), help: "What a token's aud must hold; unset: not checked")
+    public static let apiKey = Setting(
+        "API_KEY", .text(16...1024), help: "What producers send as X-API-Key", secret: true)
+}
+
+extension SettingKind where Value == [KafkaProperty] {
+    /// `name=value`, separated by `;`, or by a comma before the next dotted name (a value may hold commas itself).
+    public static var properties: Self {
+        SettingKind(form: "librdkafka properties as name=value;name=value") { text in
+            var properties: [KafkaProperty] = []
+            for part in splitProperties(text) {
+                let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard pair.count == 2, !trimmed(pair[0]).isEmpty else { return nil }
+                properties.append(KafkaProperty(name: String(trimmed(pair[0])), value: String(trimmed(pair[1]))))
+            }
+            return properties
+        }
+    }
+}
+
+private func splitProperties(_ text: String) -> [Substring] {
+    var parts: [Substring] = []
+    for chunk in text.split(whereSeparator: { $0 == ";" || $0.isNewline }) where !trimmed(chunk).isEmpty {
+        for piece in chunk.split(separator: ",", omittingEmptySubsequences: false) {
+            let name = trimmed(piece.prefix { $0 != "=" })
+            let begins = name.contains(".") && piece.contains("=") && !name.contains { $0.isWhitespace }
+            if let last = parts.last, last.startIndex >= chunk.startIndex, !begins {
+                parts[parts.count - 1] = text[last.startIndex..<piece.endIndex]
+            } else {
+                parts.append(piece)
+            }
+        }
+    }
+    return parts
+}
+
+// MARK: - Groups
+
+/// What every service reads: who it is, where it listens, how much it says.
+public struct ProcessSettings: SettingsGroup {
+    public let namespace: String
+    public let instanceID: String
+    public let listenAddress: String
+    public let port: Int
+    public let operationsPort: Int
+    public let logLevel: LogLevel
+    public let demo: Bool
+
+    public static let declarations = [
+        Common.namespace.description, Common.instanceID.description, Common.listenAddress.description,
+        Common.port.description, Common.operationsPort.description, Common.logLevel.description,
+        Common.demo.description,
+    ]
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        namespace = try environment.optional(Common.namespace) ?? ""
+        instanceID = try environment.optional(Common.instanceID) ?? hostName()
+        listenAddress = try environment.value(Common.listenAddress)
+        port = try environment.value(Common.port)
+        operationsPort = try environment.value(Common.operationsPort)
+        logLevel = try environment.value(Common.logLevel)
+        demo = try environment.value(Common.demo)
+    }
+}
+
+/// Where Redis is.
+public struct RedisSettings: SettingsGroup {
+    public let url: ServiceURL
+    public let commandTimeout: Duration
+    public let shards: Int
+
+    public static let declarations = [
+        Common.redisURL.description, Common.redisCommandTimeout.description, Common.shards.description,
+    ]
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        url = try environment.value(Common.redisURL)
+        commandTimeout = try environment.value(Common.redisCommandTimeout)
+        shards = try environment.value(Common.shards)
+    }
+}
+
+/// Where Kafka is.
+public struct KafkaServerSettings: SettingsGroup {
+    public let brokers: [HostPort]
+    public let properties: [KafkaProperty]
+    public let mock: Bool
+
+    public static let declarations = [
+        Common.kafkaBrokers.description, Common.kafkaProperties.description, Common.kafkaMock.description,
+    ]
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        brokers = try environment.value(Common.kafkaBrokers)
+        properties = try environment.optional(Common.kafkaProperties) ?? []
+        mock = try environment.value(Common.kafkaMock)
+    }
+}
+
+/// How people's tokens are checked. The well-known demo secret is refused unless `DEMO=true`.
+public struct TokenSettings: SettingsGroup {
+    public let secret: String
+    public let issuer: String?
+    public let audience: String?
+
+    public static let demoSecret = "carillon-demo-token-secret-0000000"
+    public static let declarations = [
+        Common.tokenSecret.description, Common.tokenIssuer.description, Common.tokenAudience.description,
+        Common.demo.description,
+    ]
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        secret = try environment.value(Common.tokenSecret)
+        issuer = try environment.optional(Common.tokenIssuer)
+        audience = try environment.optional(Common.tokenAudience)
+        try refuseWellKnown(secret, Self.demoSecret, Common.tokenSecret.name, environment)
+    }
+}
+
+/// The key that producers and operators bring. The well-known demo key is refused unless `DEMO=true`.
+public struct APIKeySettings: SettingsGroup {
+    public let key: String
+
+    public static let demoKey = "carillon-demo-key"
+    public static let declarations = [Common.apiKey.description, Common.demo.description]
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        key = try environment.value(Common.apiKey)
+        try refuseWellKnown(key, Self.demoKey, Common.apiKey.name, environment)
+    }
+}
+
+private func refuseWellKnown(
+    _ value: String, _ wellKnown: String, _ name: String, _ environment: Environment
+) throws(SettingsError) {
+    guard value == wellKnown, try !environment.value(Common.demo) else { return }
+    throw SettingsError(
+        name: name, "\(name): holds the well-known demo value, which anyone can use; set one of your own, or DEMO=true")
+}
+
+/// The host's name, with what a name may not hold replaced.
+private func hostName() -> String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return "unnamed" }
+    let bytes = buffer.prefix { $0 != 0 }.prefix(64).map { UInt8(bitPattern: $0) }
+    let name = String(decoding: bytes, as: UTF8.self).map { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == ".") ? $0 : "-" }
+    return name.isEmpty ? "unnamed" : String(name)
+}

@@ -1,0 +1,62 @@
+/// The lists of settings as people read them.
+public enum SettingsText {
+    /// Aligned columns for `--help`: name, default, what it is for. Doubled declarations show once, sorted by name.
+    public static func help(_ declarations: [SettingDescription]) -> String {
+        let rows = unique(declarations).map { ($0.name, shownDefault($0), "\($0.help). \(capitalized($0.form))") }
+        let nameWidth = rows.map { $0.0.count }.max() ?? 0
+        let defaultWidth = min(rows.map { $0.1.count }.max() ?? 0, 26)
+        return rows.map { name, defaultText, help in
+            "  \(padded(name, nameWidth))  \(padded(defaultText, defaultWidth))  \(help).\n"
+        }.joined()
+    }
+
+    /// `deploy/env.md`'s body: first what several services read, with which, then a table a service.
+    public static func markdown(_ services: [(name: String, declarations: [SettingDescription])]) -> String {
+        var readers: [String: [String]] = [:]
+        var shared: [SettingDescription] = []
+        for service in services {
+            for declaration in unique(service.declarations) {
+                readers[declaration.name, default: []].append(service.name)
+                shared.append(declaration)
+            }
+        }
+        let isShared = { (declaration: SettingDescription) in (readers[declaration.name]?.count ?? 0) > 1 }
+        var text = "## Common\n\n| variable | default | form | what it is for | read by |\n|---|---|---|---|---|\n"
+        for declaration in unique(shared.filter(isShared)) {
+            let names = readers[declaration.name] ?? []
+            text += row(declaration, extra: names.count == services.count ? "all" : names.joined(separator: ", "))
+        }
+        for service in services {
+            let own = unique(service.declarations).filter { !isShared($0) }
+            guard !own.isEmpty else { continue }
+            text += "\n## \(service.name)\n\n| variable | default | form | what it is for |\n|---|---|---|---|\n"
+            for declaration in own { text += row(declaration, extra: nil) }
+        }
+        return text
+    }
+
+    private static func row(_ declaration: SettingDescription, extra: String?) -> String {
+        let defaultText = declaration.defaultText.map { "`\($0)`" } ?? "-"
+        let help = declaration.help + (declaration.secret ? " (secret)" : "")
+        let cells = ["`\(declaration.name)`", defaultText, declaration.form, help] + (extra.map { [$0] } ?? [])
+        let escaped = cells.map { $0.split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|") }
+        return "| " + escaped.joined(separator: " | ") + " |\n"
+    }
+
+    private static func unique(_ declarations: [SettingDescription]) -> [SettingDescription] {
+        var seen: Set<String> = []
+        return declarations.filter { seen.insert($0.name).inserted }.sorted { $0.name < $1.name }
+    }
+
+    private static func shownDefault(_ declaration: SettingDescription) -> String {
+        declaration.defaultText ?? "(none)"
+    }
+
+    private static func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+
+    private static func capitalized(_ text: String) -> String {
+        text.prefix(1).uppercased() + text.dropFirst()
+    }
+}
