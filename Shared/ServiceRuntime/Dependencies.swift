@@ -1,0 +1,103 @@
+/// What a service may depend on beyond its own process.
+public enum Dependency: String, MetricLabel {
+    case redis, kafka, apns
+}
+
+/// Which dependencies answer: one log line each way, `carillon_dependency_up`, and the body of `/health/ready`.
+///
+/// A dependency may be used through several connections (a client and a subscriber, say), each of which reports for
+/// itself through its own `DependencySource`. It is up while all of them are, so an outage is one line and not one
+/// for each. Confined to its loop's thread.
+public final class Dependencies {
+    public enum State: Equatable, Sendable {
+        /// Not reached yet since the start.
+        case starting
+        case up
+        /// Since when, in ms of the wall clock.
+        case down(since: Int64)
+    }
+
+    private struct Entry {
+        let dependency: Dependency
+        let gauge: Gauge
+        var state = State.starting
+        var sources: [Bool?] = []
+    }
+
+    private let log: Log
+    private let metrics: Metrics
+    private let clock: () -> Int64
+    private var entries: [Entry] = []
+
+    public init(log: Log, metrics: Metrics, clock: @escaping () -> Int64 = wallClock) {
+        self.log = log
+        self.metrics = metrics
+        self.clock = clock
+    }
+
+    /// Declares one more connection to the dependency. It counts as starting until its first report.
+    public func source(_ dependency: Dependency) -> DependencySource {
+        let index: Int
+        if let known = entries.firstIndex(where: { $0.dependency == dependency }) {
+            index = known
+        } else {
+            index = entries.count
+            let gauge = metrics.gauge(
+                "carillon_dependency_up", "1 while the dependency answers, 0 while it is away.",
+                labels: "dependency=\"\(dependency.rawValue)\"")
+            entries.append(Entry(dependency: dependency, gauge: gauge))
+        }
+        entries[index].sources.append(nil)
+        return DependencySource(self, entry: index, source: entries[index].sources.count - 1)
+    }
+
+    public func state(of dependency: Dependency) -> State? {
+        entries.first { $0.dependency == dependency }?.state
+    }
+
+    /// In the order they were declared.
+    public var states: [(dependency: Dependency, state: State)] { entries.map { ($0.dependency, $0.state) } }
+
+    fileprivate func report(_ entry: Int, _ source: Int, up: Bool, reason: LogValue) {
+        entries[entry].sources[source] = up
+        let allUp = entries[entry].sources.allSatisfy { $0 == true }
+        let name = LogValue.name(entries[entry].dependency)
+        switch entries[entry].state {
+        case .starting where allUp:
+            log.info("dependency is up", ["dependency": name])
+        case .down(let since) where allUp:
+            log.info("dependency is up again", ["dependency": name, "away": .milliseconds(max(0, clock() - since))])
+        case .starting where !up, .up where !up:
+            entries[entry].state = .down(since: clock())
+            log.warning("dependency is down", ["dependency": name, "reason": reason])
+        default: return
+        }
+        if allUp { entries[entry].state = .up }
+        entries[entry].gauge.set(allUp ? 1 : 0)
+    }
+}
+
+/// One connection's voice about its dependency. Reports that change nothing cost nothing and write nothing.
+public final class DependencySource {
+    private let dependencies: Dependencies
+    private let entry: Int
+    private let source: Int
+    private var last: Bool?
+
+    fileprivate init(_ dependencies: Dependencies, entry: Int, source: Int) {
+        self.dependencies = dependencies
+        self.entry = entry
+        self.source = source
+    }
+
+    public func up() { report(true, .text("")) }
+
+    /// - Parameter reason: why, for the log line.
+    public func down(_ reason: LogValue) { report(false, reason) }
+
+    private func report(_ up: Bool, _ reason: LogValue) {
+        guard last != up else { return }
+        last = up
+        dependencies.report(entry, source, up: up, reason: reason)
+    }
+}
