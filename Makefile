@@ -1,0 +1,46 @@
+# Carillon. `make help` lists what can be made; settings are given as `make run GATEWAYS=3 EDGE_PORT=9090`.
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo build install test check format faults bench env clean
+
+SWIFT_SOURCES := Package.swift Services Shared Tests $(wildcard Benchmarks)
+RELEASE := .build/release
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install:
+	@deploy/install-dependencies build run
+
+build: install ## the binaries, in release mode, in .build/release
+	@swift build -c release
+
+run: build ## the whole suite on this machine, until Ctrl-C (GATEWAYS=3 FANOUT_WORKERS=2 EDGE_PORT=8080)
+	@exec $(RELEASE)/carillon-local
+
+demo: build ## the same, and a short story played on it; exits 0 if all it tells was true
+	@exec $(RELEASE)/carillon-local run /usr/bin/python3 Tests/Demo/story.py
+
+test: ## everything: unit tests, system tests, both SDKs (KAFKA_HOME=... for a real broker)
+	@Tests/run
+
+check: ## format, warnings, dependency direction, then the tests
+	@swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+	@swift build --build-tests
+	@swift test --skip-build --filter ArchitectureTests
+	@Tests/run
+
+format: ## rewrites the sources in the house format
+	@swift format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+faults: ## the kill, stop and outage tests with ten seeds each
+	@FAULT_SEEDS=10 Tests/run faults
+
+bench: build ## measures, and writes the table of docs/performance.md
+	@Benchmarks/run
+
+env: build ## rewrites deploy/env.md from the settings of all services
+	@$(RELEASE)/carillonctl env > deploy/env.md
+
+clean: ## removes what was built and what make run stored
+	@rm -rf .build .local
