@@ -1,0 +1,306 @@
+package import CUV
+public import EventLoop
+
+/// What a stream tells the session that owns it; always on the loop's thread.
+public protocol ByteStreamHandler: AnyObject {
+    /// Bytes arrived. They lie in the loop's shared buffer and are valid during the call only.
+    func received(_ bytes: Span<UInt8>)
+    /// All that was written has reached the kernel, after some of it had to wait.
+    func drained()
+    /// The last call, exactly once, whoever closed.
+    func closed(_ reason: StreamClosure)
+}
+
+/// A TCP connection. Loop thread only.
+///
+/// It keeps no receive buffer, and of what was written only what the kernel did not take. There is no bound here on what is
+/// queued: whoever writes looks at `queuedBytes`, for only it knows what to do instead.
+public final class ByteStream: LoopHandle {
+    /// Kept alive by the stream until `closed`. A stream without a handler reads nothing.
+    public var handler: (any ByteStreamHandler)?
+
+    /// Bytes written and not yet taken by the kernel.
+    public private(set) var queuedBytes = 0
+    /// Chunks written and not yet taken by the kernel.
+    public var queuedChunks: Int { chunks.count }
+
+    /// At most this is copied for the kernel to take later, when a socket's buffer is full.
+    private static let waitingWriteBytes = 16_384
+    /// How long a closing stream waits for the peer to read its last bytes.
+    private static let lingerTime = Duration.seconds(2)
+
+    private struct State: OptionSet {
+        let rawValue: UInt8
+        static let isReading = State(rawValue: 1)
+        static let awaitsTurnEnd = State(rawValue: 2)
+        /// libuv holds a write; what comes after it waits.
+        static let isWaiting = State(rawValue: 4)
+        static let closesWhenFlushed = State(rawValue: 8)
+        /// Our side is shut; what still arrives is read and dropped, so that the peer gets our last bytes and no reset.
+        static let isLingering = State(rawValue: 16)
+    }
+
+    private var chunks: ContiguousArray<[UInt8]> = []
+    /// How much of the first chunk has gone.
+    private var firstOffset = 0
+    private var state: State = []
+    private var closure = StreamClosure.local
+
+    package init(loop: EventLoop) {
+        super.init(loop: loop, type: UV_TCP)
+        uv_tcp_init(loop.raw, tcp)
+        attach()
+    }
+
+    package var tcp: UnsafeMutablePointer<uv_tcp_t> { memory.assumingMemoryBound(to: uv_tcp_t.self) }
+    private var stream: UnsafeMutablePointer<uv_stream_t> { memory.assumingMemoryBound(to: uv_stream_t.self) }
+
+    /// The options that every connection has, once it stands.
+    package func configure() {
+        uv_tcp_nodelay(tcp, 1)
+        uv_tcp_keepalive(tcp, 1, 60)
+    }
+
+    // MARK: Reading
+
+    /// Starts reading, or goes on after `pauseReading`.
+    public func resumeReading() {
+        guard !isClosing, !state.contains(.isReading) else { return }
+        let status = uv_read_start(
+            stream,
+            { handle, _, buffer in
+                let shared = LoopHandle.of(handle!.pointee.data, as: ByteStream.self).loop.receiveBuffer
+                buffer!.pointee = uv_buf_init(
+                    shared.baseAddress!.assumingMemoryBound(to: CChar.self), UInt32(shared.count))
+            },
+            { handle, count, buffer in
+                LoopHandle.of(handle!.pointee.data, as: ByteStream.self).read(count, buffer!.pointee)
+            })
+        if status == 0 { state.insert(.isReading) } else { fail(status) }
+    }
+
+    /// Takes nothing more from the kernel, so that the peer's sending comes to rest.
+    public func pauseReading() {
+        guard !isClosing, state.contains(.isReading) else { return }
+        uv_read_stop(stream)
+        state.remove(.isReading)
+    }
+
+    private func read(_ count: Int, _ buffer: uv_buf_t) {
+        if count < 0 {
+            if count == Int(UV_EOF.rawValue) { finish(.peer) } else { fail(Int32(truncatingIfNeeded: count)) }
+        } else if count > 0, !state.contains(.isLingering), let base = buffer.base, let handler {
+            base.withMemoryRebound(to: UInt8.self, capacity: count) { base in
+                handler.received(UnsafeBufferPointer(start: base, count: count).span)
+            }
+        }
+    }
+
+    // MARK: Writing
+
+    /// Queues bytes; all that one turn queues leaves in one write at its end. The array is shared, not copied.
+    /// After `close` or `closeAfterFlush` it does nothing.
+    public func write(_ bytes: [UInt8]) {
+        guard !isClosing, !state.contains(.closesWhenFlushed), !bytes.isEmpty else { return }
+        chunks.append(bytes)
+        queuedBytes += bytes.count
+        scheduleFlush()
+    }
+
+    /// Queues an envelope and a body that other streams share.
+    public func write(_ head: [UInt8], _ body: [UInt8]) {
+        write(head)
+        write(body)
+    }
+
+    private func scheduleFlush() {
+        guard state.isDisjoint(with: [.awaitsTurnEnd, .isWaiting]) else { return }
+        state.insert(.awaitsTurnEnd)
+        loop.atTurnEnd(self)
+    }
+
+    public override func turnEnded() {
+        state.remove(.awaitsTurnEnd)
+        guard !isClosing, !state.contains(.isWaiting) else { return }
+        flush()
+    }
+
+    private func flush() {
+        while !chunks.isEmpty {
+            let status = chunks.count == 1 ? tryFirst() : tryGathered()
+            if status == Int(UV_EAGAIN.rawValue) { return waitForKernel() }
+            if status < 0 { return fail(Int32(truncatingIfNeeded: status)) }
+            drop(status)
+        }
+        chunks = []
+        if state.contains(.closesWhenFlushed) { linger() }
+    }
+
+    /// Offers the only chunk as it lies.
+    private func tryFirst() -> Int {
+        chunks[0].withUnsafeBytes { bytes in
+            tryWrite(UnsafeRawBufferPointer(rebasing: bytes[firstOffset...]))
+        }
+    }
+
+    /// Gathers small chunks into one write: a copy of some hundred bytes costs less than a second call into the kernel.
+    private func tryGathered() -> Int {
+        let length = gather(into: loop.gatherBuffer)
+        return tryWrite(UnsafeRawBufferPointer(rebasing: loop.gatherBuffer[..<length]))
+    }
+
+    private func gather(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        var length = 0
+        var offset = firstOffset
+        for chunk in chunks {
+            let count = min(chunk.count - offset, buffer.count - length)
+            chunk.withUnsafeBytes { bytes in
+                UnsafeMutableRawBufferPointer(rebasing: buffer[length...]).copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count]))
+            }
+            length += count
+            offset = 0
+            if length == buffer.count { break }
+        }
+        return length
+    }
+
+    private func tryWrite(_ bytes: UnsafeRawBufferPointer) -> Int {
+        // libuv takes a mutable pointer and does not write through it.
+        let base = UnsafeMutableRawPointer(mutating: bytes.baseAddress!).assumingMemoryBound(to: CChar.self)
+        var buffer = uv_buf_init(base, UInt32(truncatingIfNeeded: min(bytes.count, 1 << 30)))
+        return Int(uv_try_write(stream, &buffer, 1))
+    }
+
+    private func drop(_ count: Int) {
+        queuedBytes -= count
+        var left = count
+        var gone = 0
+        while left > 0 {
+            let rest = chunks[gone].count - firstOffset
+            if left < rest {
+                firstOffset += left
+                break
+            }
+            left -= rest
+            firstOffset = 0
+            gone += 1
+        }
+        if gone > 0 { chunks.removeFirst(gone) }
+    }
+
+    /// The kernel's buffer is full: libuv watches for room with a bounded copy; the rest stays shared in the queue.
+    private func waitForKernel() {
+        let request = WaitingWrite(capacity: min(queuedBytes, Self.waitingWriteBytes))
+        let length = gather(into: request.bytes)
+        var buffer = uv_buf_init(
+            request.bytes.baseAddress!.assumingMemoryBound(to: CChar.self), UInt32(truncatingIfNeeded: length))
+        let status = uv_write(request.attach(), stream, &buffer, 1) { raw, status in
+            // Takes back the reference of `attach`; libuv calls this exactly once, before the handle's close callback.
+            let request = WaitingWrite.detach(raw!)
+            LoopHandle.of(raw!.pointee.handle.pointee.data, as: ByteStream.self).waited(request, status)
+        }
+        if status < 0 {
+            _ = WaitingWrite.detach(request.raw)
+            return fail(status)
+        }
+        state.insert(.isWaiting)
+    }
+
+    private func waited(_ request: WaitingWrite, _ status: Int32) {
+        state.remove(.isWaiting)
+        guard !isClosing else { return }
+        if status < 0 { return fail(status) }
+        drop(request.bytes.count)
+        flush()
+        if queuedBytes == 0, !isClosing { handler?.drained() }
+    }
+
+    // MARK: Closing
+
+    /// Closes at once; what is queued is lost. `closed` follows later, never within this call.
+    public func close() {
+        finish(.local)
+    }
+
+    /// Closes once all that is queued has gone and the peer has had time to read it.
+    public func closeAfterFlush() {
+        guard !isClosing, !state.contains(.closesWhenFlushed) else { return }
+        state.insert(.closesWhenFlushed)
+        if chunks.isEmpty, !state.contains(.isWaiting) { linger() } else { scheduleFlush() }
+    }
+
+    private func linger() {
+        state.insert(.isLingering)
+        let request = UnsafeMutablePointer<uv_shutdown_t>.allocate(capacity: 1)
+        let status = uv_shutdown(request, stream) { request, _ in request?.deallocate() }
+        guard status == 0 else {
+            request.deallocate()
+            return close()
+        }
+        resumeReading()
+        // A timer of its own: rare, and the stream outlives it only by being closed earlier.
+        loop.timer(after: Self.lingerTime) { [weak self] in self?.close() }
+    }
+
+    private func fail(_ code: Int32) {
+        finish(.failed(code))
+    }
+
+    private func finish(_ reason: StreamClosure) {
+        guard !isClosing else { return }
+        closure = state.contains(.isLingering) ? .local : reason
+        beginClose()
+    }
+
+    public override func handleClosed() {
+        chunks = []
+        queuedBytes = 0
+        let handler = handler
+        self.handler = nil
+        handler?.closed(closure)
+    }
+
+    // MARK: Facts
+
+    /// Bounds what the kernel buffers for a slow reader (`SO_SNDBUF`; Linux doubles it).
+    public func limitSendBuffer(bytes: Int32) {
+        var value = bytes
+        if !isClosing { uv_send_buffer_size(raw, &value) }
+    }
+
+    /// The peer's address without the port, `127.0.0.1` or `::1`; `nil` once closed.
+    public var peerAddress: String? {
+        guard !isClosing else { return nil }
+        var storage = sockaddr_storage()
+        var length = Int32(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                uv_tcp_getpeername(tcp, address, &length) == 0 ? name(of: address) : nil
+            }
+        }
+    }
+}
+
+/// A copied piece of output that waits in libuv, with its request.
+private final class WaitingWrite {
+    let raw = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
+    let bytes: UnsafeMutableRawBufferPointer
+
+    init(capacity: Int) { bytes = .allocate(byteCount: capacity, alignment: 1) }
+
+    deinit {
+        raw.deallocate()
+        bytes.deallocate()
+    }
+
+    /// Retained until `detach`, which the write's callback calls.
+    func attach() -> UnsafeMutablePointer<uv_write_t> {
+        raw.pointee.data = Unmanaged.passRetained(self).toOpaque()
+        return raw
+    }
+
+    static func detach(_ raw: UnsafeMutablePointer<uv_write_t>) -> WaitingWrite {
+        Unmanaged<WaitingWrite>.fromOpaque(raw.pointee.data).takeRetainedValue()
+    }
+}

@@ -1,0 +1,35 @@
+internal import CUV
+
+/// Why a socket could not be opened, as the system says it.
+public struct NetworkError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// libuv's code, negative (`UV_ECONNREFUSED`, say).
+    public let code: Int32
+    /// `listen on 0.0.0.0:8080: address already in use`, for a log line.
+    public let description: String
+
+    package init(_ doing: String, code: Int32) {
+        self.code = code
+        description = "\(doing): \(String(cString: uv_strerror(code)))"
+    }
+
+    public static func == (left: NetworkError, right: NetworkError) -> Bool { left.code == right.code }
+}
+
+/// How a stream ended.
+public enum StreamClosure: Sendable, Equatable {
+    /// The peer closed its side; nothing more can come from it.
+    case peer
+    /// We closed it.
+    case local
+    /// The connection broke, with libuv's code.
+    case failed(Int32)
+
+    /// For a log line; bears nothing of what was sent.
+    public var reason: String {
+        switch self {
+        case .peer: "closed by the peer"
+        case .local: "closed"
+        case .failed(let code): String(cString: uv_strerror(code))
+        }
+    }
+}
