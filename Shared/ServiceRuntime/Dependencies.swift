@@ -1,3 +1,5 @@
+public import EventLoop
+
 /// What a service may depend on beyond its own process.
 public enum Dependency: String, MetricLabel {
     case redis, kafka, apns
@@ -29,7 +31,7 @@ public final class Dependencies {
     private let clock: () -> Int64
     private var entries: [Entry] = []
 
-    public init(log: Log, metrics: Metrics, clock: @escaping () -> Int64 = wallClock) {
+    public init(log: Log, metrics: Metrics, clock: @escaping () -> Int64 = EventLoop.wallClock) {
         self.log = log
         self.metrics = metrics
         self.clock = clock

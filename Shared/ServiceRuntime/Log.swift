@@ -1,19 +1,6 @@
+public import EventLoop
 internal import Glibc
-
-public enum LogLevel: String, CaseIterable, Comparable, Sendable {
-    case debug, info, warning, error
-
-    public static func < (left: LogLevel, right: LogLevel) -> Bool { left.rank < right.rank }
-
-    private var rank: Int {
-        switch self {
-        case .debug: 0
-        case .info: 1
-        case .warning: 2
-        case .error: 3
-        }
-    }
-}
+public import Settings
 
 /// Lines for the operator, in logfmt:
 /// `2026-11-21T11:00:00.123Z info gateway#gateway-1 message="ready" port=8080`.
@@ -49,7 +36,7 @@ public final class Log {
     ///   - clock: milliseconds since 1970.
     ///   - write: takes one line with its newline; false when there was no room for it.
     public init(
-        service: String, instance: String, level: LogLevel, clock: @escaping () -> Int64 = wallClock,
+        service: String, instance: String, level: LogLevel, clock: @escaping () -> Int64 = EventLoop.wallClock,
         write: @escaping ([UInt8]) -> Bool = writeToStandardError
     ) {
         self.level = level
@@ -131,13 +118,6 @@ public final class Log {
         line.append(0x0a)
         return line
     }
-}
-
-/// Milliseconds since 1970.
-public func wallClock() -> Int64 {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
 }
 
 /// One line to standard error, unless that would block: a pipe that polls as writable has room for one page.

@@ -48,6 +48,14 @@ public final class Metrics {
         }
     }
 
+    /// A counter that somebody else keeps (the kernel, say) and that is asked for at the scrape.
+    public func counter(_ name: StaticString, _ help: StaticString, _ measure: @escaping () -> Double) {
+        let gauge: Gauge = register(name, help, .counter, "") { .gauge(Gauge()) } as: {
+            if case .gauge(let gauge) = $0 { gauge } else { nil }
+        }
+        gauge.measure = measure
+    }
+
     // MARK: Gauges
 
     public func gauge(_ name: StaticString, _ help: StaticString) -> Gauge { gauge(name, help, labels: "") }

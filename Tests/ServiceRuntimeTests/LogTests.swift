@@ -1,4 +1,5 @@
 import ServiceRuntime
+import Settings
 import Testing
 
 /// Collects lines; can be told to refuse them, as a full pipe does.

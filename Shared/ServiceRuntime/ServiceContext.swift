@@ -1,0 +1,57 @@
+public import EventLoop
+public import Settings
+
+/// What the runtime hands to a service: its loop, its voice and its settings. One for the process.
+///
+/// All of it but the constants belongs to the loop's thread.
+public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {
+    // @unchecked: made on the loop and used on it alone, by the runtime's actor and the service's, which share that loop.
+
+    public let loop: EventLoop
+    public let log: Log
+    public let metrics: Metrics
+    public let dependencies: Dependencies
+    /// The service's own settings.
+    public let settings: Values
+    /// Who and where this process is.
+    public let process: ProcessSettings
+    /// Where `settings` were read from, for groups that a driver reads by itself.
+    public let environment: Environment
+    /// `<INSTANCE_ID>#<epoch>`; the epoch is new at every start.
+    public let instance: String
+
+    /// True from SIGTERM on: `/health/ready` says so, and nothing new should be taken.
+    public internal(set) var isDraining = false
+    /// True once `start` has returned.
+    public internal(set) var isStarted = false
+    /// What the service listens on, where it does; for the line that says it is ready, and for whoever started it with port 0.
+    public private(set) var port: Int?
+    /// Ends the process after a failure that no retry can mend.
+    var onFailure: ((StaticString) -> Void)?
+
+    init(loop: EventLoop, name: String, runtime: RuntimeSettings, settings: Values, environment: Environment, log: Log? = nil) {
+        self.loop = loop
+        process = runtime.process
+        self.settings = settings
+        self.environment = environment
+        instance = "\(runtime.process.instanceID)#\(newEpoch())"
+        self.log = log ?? Log(service: name, instance: runtime.process.instanceID, level: runtime.process.logLevel)
+        metrics = Metrics()
+        dependencies = Dependencies(log: self.log, metrics: metrics)
+    }
+
+    /// To be called once the service's listener is open.
+    public func listens(on port: Int) { self.port = port }
+
+    /// A failure at run time that no retry can mend (a Redis that evicts, say): says so and ends the process with status 1.
+    public func fail(_ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue> = [:]) {
+        log.error(message, fields)
+        onFailure?(message)
+    }
+}
+
+/// The second half of an instance's name: 64 random bits as 16 hex digits, so that nothing a former life left behind matches.
+public func newEpoch() -> String {
+    let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+}
