@@ -1,0 +1,82 @@
+/// What a person's token says, once it has been verified.
+public struct TokenClaims: Equatable, Sendable {
+    /// `sub`: the person.
+    public var subject: String
+    /// `exp`, in seconds since 1970: from this second on the token is worth nothing.
+    public var expires: Int64
+    /// `iat`, in seconds since 1970.
+    public var issuedAt: Int64?
+    /// `channels`: those that the person may look at.
+    public var channels: [String]
+    /// `info`: JSON as it stood in the token, shown to others in presence.
+    public var info: [UInt8]?
+    /// `device`: which of the person's devices this is.
+    public var device: String?
+    /// `jti`: the token's own name, for revocation.
+    public var id: String?
+
+    public init(
+        subject: String, expires: Int64, issuedAt: Int64? = nil, channels: [String] = [], info: [UInt8]? = nil,
+        device: String? = nil, id: String? = nil
+    ) {
+        self.subject = subject
+        self.expires = expires
+        self.issuedAt = issuedAt
+        self.channels = channels
+        self.info = info
+        self.device = device
+        self.id = id
+    }
+}
+
+/// Why a token was not accepted. The description says it in words that the token's maker can act on, and holds
+/// nothing out of the token itself.
+public enum TokenError: Error, Equatable, Sendable, CustomStringConvertible {
+    case expired(secondsAgo: Int64)
+    case invalid(TokenFault)
+
+    public var description: String {
+        switch self {
+        case .expired(let seconds): "the token expired \(seconds) s ago"
+        case .invalid(let fault): fault.rawValue
+        }
+    }
+}
+
+/// What is wrong with a token that is not merely old.
+public enum TokenFault: String, Error, Sendable, CustomStringConvertible {
+    case tooLarge = "the token is larger than 8 KB"
+    case notThreeParts = "the token is not three parts separated by dots"
+    case notBase64 = "a part of the token is not base64url"
+    case headerNotJSON = "the token's header is not a JSON object"
+    case noAlgorithm = "the token's header names no algorithm (alg)"
+    case unsigned = "the token is not signed (alg: none)"
+    case otherAlgorithm = "the token's algorithm is not HS256"
+    case critical = "the token's header demands an extension (crit) that is not known here"
+    case badSignature = "the token's signature does not match"
+    case claimsNotJSON = "the token's claims are not a JSON object"
+    case noSubject = "the token has no sub"
+    case badSubject = "the token's sub is not a valid id: 1 to 128 bytes without control characters, {, } or |"
+    case noExpiry = "the token has no exp"
+    case badTime = "exp, iat or nbf is not a number of seconds since 1970"
+    case issuedInFuture = "the token's iat lies in the future"
+    case notYetValid = "the token's nbf lies in the future"
+    case wrongIssuer = "the token's iss is not the expected one"
+    case wrongAudience = "the token's aud does not hold the expected one"
+    case badChannels = "channels is not a list of valid ids"
+    case badDevice = "device is not a valid id: 1 to 128 bytes without control characters, {, } or |"
+    case badID = "jti is not text of 1 to 255 bytes"
+
+    public var description: String { rawValue }
+}
+
+/// The rule for person, channel and device ids: 1 to 128 bytes of UTF-8, no control character, no `{`, `}` or `|`.
+func isIdentifier(_ text: String) -> Bool {
+    guard (1...128).contains(text.utf8.count) else { return false }
+    return text.unicodeScalars.allSatisfy { scalar in
+        switch scalar {
+        case "{", "}", "|": false
+        default: scalar.value >= 0x20 && !(0x7F...0x9F).contains(scalar.value)
+        }
+    }
+}
