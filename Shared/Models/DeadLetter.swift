@@ -1,0 +1,67 @@
+/// Why a record was given up.
+public enum DeadLetterReason: String, CaseIterable, Sendable {
+    case notJSON = "not_json"
+    case notCloudEvents = "not_cloudevents"
+    case unknownType = "unknown_type"
+    case invalidData = "invalid_data"
+    case tooLarge = "too_large"
+    case tooOld = "too_old"
+    case rejectedByProvider = "rejected_by_provider"
+    case noCredentials = "no_credentials"
+    case attemptsExhausted = "attempts_exhausted"
+}
+
+/// A record's own fault, as a typed error: nothing but a dead letter helps it.
+public struct DeadLetter: Error, Equatable, Sendable {
+    public let reason: DeadLetterReason
+    /// What was wrong, in words of ours: it quotes nothing of the record.
+    public let detail: String
+
+    public init(_ reason: DeadLetterReason, _ detail: String) {
+        self.reason = reason
+        self.detail = detail
+    }
+}
+
+/// Where a record came from, for its dead letter.
+public struct RecordOrigin: Equatable, Sendable {
+    public var topic: String
+    public var partition: Int32
+    public var offset: Int64
+
+    public init(topic: String, partition: Int32, offset: Int64) {
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+    }
+}
+
+extension DeadLetter {
+    /// Bytes of an event over the limit that its dead letter keeps.
+    public static let keptBytes = 64 * 1024
+
+    /// The headers of a dead letter: the original ones, then `dlq-…`. Earlier `dlq-…` ones, of a record that was redriven
+    /// and failed again, are replaced.
+    /// - Parameters:
+    ///   - at: ms since 1970.
+    ///   - cut: the whole length and its SHA-256 in hexadecimal, where only the first `keptBytes` are kept.
+    public func headers(
+        original: [(name: String, value: [UInt8])], origin: RecordOrigin, attempts: Int, at: Int64,
+        cut: (length: Int, sha256: String)? = nil
+    ) -> [(name: String, value: [UInt8])] {
+        var headers = original.filter { !$0.name.hasPrefix("dlq-") }
+        func add(_ name: String, _ value: String) { headers.append((name, Array(value.utf8))) }
+        add("dlq-reason", reason.rawValue)
+        add("dlq-detail", detail)
+        add("dlq-topic", origin.topic)
+        add("dlq-partition", String(origin.partition))
+        add("dlq-offset", String(origin.offset))
+        add("dlq-attempts", String(attempts))
+        add("dlq-at", String(at))
+        if let cut {
+            add("dlq-length", String(cut.length))
+            add("dlq-sha256", cut.sha256)
+        }
+        return headers
+    }
+}

@@ -1,0 +1,59 @@
+/// By which ways a type reaches a person.
+public struct Channels: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    public static let inApp = Channels(rawValue: 1)
+    public static let push = Channels(rawValue: 2)
+}
+
+/// How notifications of a type are treated.
+public struct Policy: Equatable, Sendable {
+    public var category: String
+    /// Where the event names none.
+    public var priority: Priority
+    public var channels: Channels
+    /// Where the event names none; after it a notification disturbs nobody.
+    public var ttlSeconds: Int64
+
+    /// Ten years: far from where a sum with a time in ms would overflow.
+    public static let maximumTTLSeconds: Int64 = 315_360_000
+
+    public init(category: String, priority: Priority, channels: Channels, ttlSeconds: Int64) {
+        self.category = category
+        self.priority = priority
+        self.channels = channels
+        self.ttlSeconds = ttlSeconds
+    }
+}
+
+/// The policies of all types: the exact name before a pattern, the longest pattern first.
+public struct PolicyTable: Sendable {
+    private var exact: [String: Policy] = [:]
+    private var patterns: [(prefix: String, policy: Policy)] = []
+
+    public init() {}
+
+    /// Adds a type (`social.like`) or a pattern (`social.*`, which matches all below `social.`; `*` matches every type).
+    /// A name that stood before is replaced.
+    public mutating func add(_ name: String, _ policy: Policy) {
+        guard name == "*" || name.hasSuffix(".*") else {
+            exact[name] = policy
+            return
+        }
+        let prefix = String(name.dropLast())
+        patterns.removeAll { $0.prefix == prefix }
+        patterns.append((prefix, policy))
+        patterns.sort { $0.prefix.utf8.count > $1.prefix.utf8.count }
+    }
+
+    /// Nil for a type that no policy names.
+    public func policy(for type: String) -> Policy? {
+        exact[type] ?? patterns.first { type.hasPrefix($0.prefix) }?.policy
+    }
+
+    public var isEmpty: Bool { exact.isEmpty && patterns.isEmpty }
+
+    /// The exact types, in no order.
+    public var types: [String] { Array(exact.keys) }
+}

@@ -1,0 +1,57 @@
+/// The names that Kafka knows this suite by, under one namespace.
+public struct Topics: Sendable {
+    private let prefix: String
+
+    /// An empty namespace stands for none; any other prefixes every name with `<namespace>.`.
+    public init(namespace: String = "") { prefix = namespace.isEmpty ? "" : namespace + "." }
+
+    /// Where producers put events of one domain.
+    public func events(domain: String) -> String { "\(prefix)events.\(domain)" }
+    /// A regular expression (librdkafka: begins with `^`) for the events of every domain. It also matches `events.dlq`.
+    public var everyEvent: String { "^" + prefix.escapedForExpression + #"events\..*"# }
+    public func notifications(_ priority: Priority) -> String { "\(prefix)notifications.\(priority.rawValue)" }
+    public func push(_ priority: Priority) -> String { "\(prefix)push.\(priority.rawValue)" }
+
+    public var eventDeadLetters: String { prefix + "events.dlq" }
+    public var notificationDeadLetters: String { prefix + "notifications.dlq" }
+    public var pushDeadLetters: String { prefix + "push.dlq" }
+
+    /// `carillon-<service>`.
+    public func consumerGroup(_ service: String) -> String { "\(prefix)carillon-\(service)" }
+    /// `carillon-<service>-<INSTANCE_ID>`.
+    public func transactionalID(_ service: String, instance: String) -> String { "\(prefix)carillon-\(service)-\(instance)" }
+
+    /// The priority whose lane a topic of notifications or pushes is, by its last part.
+    public func priority(ofTopic topic: String) -> Priority? {
+        topic.split(separator: ".").last.flatMap { Priority(rawValue: String($0)) }
+    }
+
+    /// The topic for an event of a type: its first part; nil for a reserved or impossible domain.
+    public func events(forType type: String) -> String? {
+        guard let domain = type.split(separator: ".", omittingEmptySubsequences: false).first, Self.isDomain(domain)
+        else { return nil }
+        return events(domain: String(domain))
+    }
+
+    /// What Kafka takes in a topic's name, but no dot; `dlq` is reserved.
+    static func isDomain(_ domain: Substring) -> Bool {
+        guard !domain.isEmpty, domain.utf8.count <= 200, domain != "dlq" else { return false }
+        return domain.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                true
+            default: false
+            }
+        }
+    }
+}
+
+extension String {
+    fileprivate var escapedForExpression: String {
+        reduce(into: "") { result, character in
+            if !character.isLetter, !character.isNumber, character != "_", character != "-" { result.append("\\") }
+            result.append(character)
+        }
+    }
+}
