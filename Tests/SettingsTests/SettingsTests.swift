@@ -105,7 +105,8 @@ private func complaint<Value>(_ setting: Setting<Value>, _ text: String) -> Stri
         let page = SettingsText.markdown([
             ("gateway", ProcessSettings.declarations + TokenSettings.declarations), ("other", ProcessSettings.declarations),
         ])
-        #expect(page.contains("| `LOG_LEVEL` | `info` | one of debug, info, warning, error | Least severity that is logged | all |"))
+        #expect(
+            page.contains("| `LOG_LEVEL` | `info` | one of debug, info, warning, error | Least severity that is logged | all |"))
         #expect(page.contains("## gateway\n") && !page.contains("## other\n") && page.contains("(secret)"))
     }
 }

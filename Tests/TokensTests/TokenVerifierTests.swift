@@ -73,7 +73,9 @@ private func fault(_ token: String, issuer: String? = nil, audience: String? = n
         let claims = #"{"sub":"a","exp":2000000000}"#
         #expect(fault(signed(claims, secret: "another secret")) == .invalid(.badSignature))
         let parts = signed(claims).split(separator: ".")
-        #expect(fault("\(parts[0]).\(base64url(Array(#"{"sub":"b","exp":2000000000}"#.utf8))).\(parts[2])") == .invalid(.badSignature))
+        #expect(
+            fault("\(parts[0]).\(base64url(Array(#"{"sub":"b","exp":2000000000}"#.utf8))).\(parts[2])") == .invalid(.badSignature)
+        )
         #expect(fault("\(parts[0]).\(parts[1]).") == .invalid(.badSignature))
         #expect(fault("\(parts[0]).\(parts[1]).\(parts[2].dropLast(2))") != nil)
     }
