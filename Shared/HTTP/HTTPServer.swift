@@ -1,0 +1,84 @@
+public import EventLoop
+public import Network
+
+/// Serves HTTP/1.1 on a listener. Loop thread only, as all of its exchanges.
+///
+/// Answers of one connection leave in the order of its requests: the next request is read once the last is answered.
+/// One timer a server looks after all deadlines.
+public final class HTTPServer {
+    public let loop: EventLoop
+    /// Called for each complete request; it must be answered or upgraded, now or later.
+    public var onRequest: ((HTTPRequest, HTTPExchange) -> Void)?
+    /// Asked before a newcomer is taken; false closes it without a word. For the last descriptors only: who may be told
+    /// why is refused in `onRequest`.
+    public var admits: (() -> Bool)?
+    /// Connections that speak HTTP now; upgraded ones do not count.
+    public var connectionCount: Int { connections.count }
+
+    let limits: HTTPLimits
+    private let listener: Listener
+    private var connections: [ObjectIdentifier: HTTPConnection] = [:]
+    private var sweep: LoopTimer?
+    private var date = HTTPDate()
+    private var drained: (() -> Void)?
+    private(set) var isDraining = false
+
+    public init(loop: EventLoop, listener: Listener, limits: HTTPLimits = HTTPLimits()) {
+        self.loop = loop
+        self.listener = listener
+        self.limits = limits
+        listener.onAccept = { [weak self] stream in self?.accept(stream) }
+        sweep = loop.timer(after: .seconds(1), every: .seconds(1)) { [weak self] in self?.checkDeadlines() }
+    }
+
+    public var port: Int { listener.port }
+
+    private func accept(_ stream: ByteStream) {
+        guard !isDraining, admits?() ?? true else { return stream.close() }
+        let connection = HTTPConnection(server: self, stream: stream)
+        connections[ObjectIdentifier(connection)] = connection
+        stream.handler = connection
+        stream.resumeReading()
+    }
+
+    /// Takes no newcomer, answers what is under way, closes what is idle; `completion` when no connection is left.
+    public func drain(_ completion: (() -> Void)? = nil) {
+        loop.assertCurrent()
+        isDraining = true
+        drained = completion
+        listener.close()
+        for connection in connections.values { connection.drain() }
+        finishDrain()
+    }
+
+    /// Closes everything at once.
+    public func close() {
+        loop.assertCurrent()
+        isDraining = true
+        listener.close()
+        for connection in connections.values { connection.close() }
+        sweep?.cancel()
+        sweep = nil
+    }
+
+    func remove(_ connection: HTTPConnection) {
+        connections[ObjectIdentifier(connection)] = nil
+        finishDrain()
+    }
+
+    func dateText() -> String { date.text(at: EventLoop.wallClock()) }
+
+    private func finishDrain() {
+        guard isDraining, connections.isEmpty else { return }
+        sweep?.cancel()
+        sweep = nil
+        let drained = drained
+        self.drained = nil
+        drained?()
+    }
+
+    private func checkDeadlines() {
+        let now = loop.now
+        for connection in connections.values where connection.deadline <= now { connection.deadlinePassed() }
+    }
+}

@@ -1,0 +1,57 @@
+public import HTTP
+import Tokens
+
+/// The opening handshake, the server's side (RFC 6455 section 4.2).
+public enum WebSocketHandshake {
+    /// The head of the 101 that answers `request`, or the refusal that it has earned: 405, 400, or 426 with the version
+    /// spoken here.
+    public static func answer(_ request: HTTPRequest) -> Result<[UInt8], WebSocketRefusal> {
+        guard request.method == "GET" else {
+            return refuse(405, "method_not_allowed", "A WebSocket begins with GET.", [("Allow", "GET")])
+        }
+        guard request.minorVersion >= 1, request.tokens("connection").contains("upgrade"),
+            request.tokens("upgrade").contains("websocket")
+        else {
+            return refuse(
+                426, "upgrade_required", "A WebSocket begins with Connection: Upgrade and Upgrade: websocket.",
+                [("Upgrade", "websocket"), ("Connection", "Upgrade")])
+        }
+        guard request.tokens("sec-websocket-version") == ["13"] else {
+            return refuse(
+                426, "websocket_version", "The WebSocket version here is 13.", [("Sec-WebSocket-Version", "13")])
+        }
+        guard let key = request.header("sec-websocket-key"), isKey(Array(key.utf8)) else {
+            return refuse(400, "websocket_key", "Sec-WebSocket-Key is not 16 bytes in Base64.", [])
+        }
+        return .success(
+            Array(
+                ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    + "Sec-WebSocket-Accept: \(accept(key))\r\n\r\n").utf8))
+    }
+
+    /// `Sec-WebSocket-Accept` for a key (section 4.2.2, 5.4).
+    static func accept(_ key: String) -> String {
+        base64(sha1(Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)))
+    }
+
+    private static func refuse(
+        _ status: Int, _ name: String, _ detail: String, _ headers: [(name: String, value: String)]
+    ) -> Result<[UInt8], WebSocketRefusal> {
+        .failure(
+            WebSocketRefusal(response: .problem(status: status, name: name, detail: detail, headers: headers)))
+    }
+
+    /// 24 characters that stand for 16 bytes.
+    private static func isKey(_ key: [UInt8]) -> Bool {
+        guard key.count == 24, key[22] == UInt8(ascii: "="), key[23] == UInt8(ascii: "=") else { return false }
+        return key.prefix(22).allSatisfy { base64Alphabet.contains($0) }
+    }
+
+    private static let base64Alphabet = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+}
+
+/// A handshake that is refused, with its answer.
+public struct WebSocketRefusal: Error, Sendable {
+    public let response: HTTPResponse
+}

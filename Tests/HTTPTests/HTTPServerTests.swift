@@ -1,0 +1,192 @@
+import EventLoop
+import Network
+import TestSupport
+import Testing
+
+@testable import HTTP
+
+/// Echoes what it gets, after an upgrade.
+private final class Echo: ByteStreamHandler {
+    let stream: ByteStream
+    init(_ stream: ByteStream) { self.stream = stream }
+    func received(_ bytes: Span<UInt8>) {
+        var copy: [UInt8] = []
+        for index in bytes.indices { copy.append(bytes[index]) }
+        stream.write(copy)
+    }
+    func drained() {}
+    func closed(_ reason: StreamClosure) {}
+}
+
+private actor Site: LoopActor {
+    nonisolated let loop: EventLoop
+    private var server: HTTPServer?
+    private var waiting: [HTTPExchange] = []
+    private(set) var goneClients = 0
+
+    init() {
+        loop = EventLoop(name: "http")
+        loop.start()
+    }
+
+    func start(_ limits: HTTPLimits = HTTPLimits()) throws -> Int {
+        let listener = try Listener(loop: loop, address: "127.0.0.1", port: 0)
+        let server = HTTPServer(loop: loop, listener: listener, limits: limits)
+        self.server = server
+        server.onRequest = { request, exchange in self.serve(request, exchange) }
+        return server.port
+    }
+
+    private func serve(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        switch request.path {
+        case "/late":
+            exchange.onClose = { self.goneClients += 1 }
+            waiting.append(exchange)
+        case "/up", "/up-late":
+            guard let stream = exchange.stream else { return }
+            let answer = {
+                _ = exchange.upgrade(Array("HTTP/1.1 101 Switching Protocols\r\n\r\n".utf8), to: Echo(stream))
+            }
+            if request.path == "/up" { answer() } else { loop.timer(after: .milliseconds(5), answer) }
+        default: exchange.respond(HTTPResponse(status: 200, body: Array("\(request.path) ".utf8) + request.body))
+        }
+    }
+
+    func answerLate() -> Int {
+        let count = waiting.count
+        for exchange in waiting { exchange.respond(HTTPResponse(status: 200, body: Array("late".utf8))) }
+        waiting = []
+        return count
+    }
+
+    var connections: Int { server?.connectionCount ?? 0 }
+
+    func drain() async {
+        await withCheckedContinuation { done in server?.drain { done.resume() } }
+    }
+
+    func stop() {
+        server?.close()
+        loop.stop()
+    }
+}
+
+private func eventually(_ condition: () async -> Bool) async -> Bool {
+    for _ in 0..<500 {
+        if await condition() { return true }
+        try? await Task.sleep(for: .milliseconds(10))
+    }
+    return false
+}
+
+@Suite(.timeLimit(.minutes(1))) struct HTTPServerTests {
+    @Test func answersInOrderAndKeepsTheConnection() async throws {
+        let site = Site()
+        let client = try #require(RawSocket(port: try await site.start()))
+        client.send(
+            "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /late HTTP/1.1\r\nHost: x\r\n\r\n"
+                + "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhiHEAD /c HTTP/1.1\r\nHost: x\r\n\r\n"
+                + "GET /d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        #expect(client.take(through: "/a ")?.contains("200 OK") == true)
+        #expect(await eventually { await site.answerLate() == 1 })
+        let rest = client.takeAll()
+        let bodies = rest.components(of: "HTTP/1.1 200 OK")
+        #expect(bodies.count == 4)
+        #expect(bodies[0].hasSuffix("late"))
+        #expect(bodies[1].hasSuffix("/b hi"))
+        #expect(bodies[2].contains("Content-Length: 3") && bodies[2].hasSuffix("\r\n\r\n"))
+        #expect(bodies[3].hasSuffix("/d ") && bodies[3].contains("Connection: close"))
+        await site.stop()
+    }
+
+    @Test(arguments: ["/up", "/up-late"]) func upgradeHandsOverWhatWasRead(_ path: String) async throws {
+        let site = Site()
+        let client = try #require(RawSocket(port: try await site.start()))
+        client.send("GET \(path) HTTP/1.1\r\nHost: x\r\n\r\nfirst")
+        #expect(client.take(through: "first") == "HTTP/1.1 101 Switching Protocols\r\n\r\nfirst")
+        client.send("second")
+        #expect(client.take(through: "second") == "second")
+        #expect(await site.connections == 0)
+        await site.stop()
+    }
+
+    @Test func aRequestLineOf100KBGetsItsAnswer() async throws {
+        let site = Site()
+        let client = try #require(RawSocket(port: try await site.start()))
+        client.send("GET /" + String(repeating: "a", count: 100_000) + " HTTP/1.1\r\nHost: x\r\n\r\n")
+        let answer = client.takeAll()
+        #expect(answer.hasPrefix("HTTP/1.1 414 URI Too Long\r\n"))
+        #expect(answer.contains("#request_line_too_long"))
+        await site.stop()
+    }
+
+    @Test func continueComesOnceAndBeforeTheContent() async throws {
+        let site = Site()
+        let client = try #require(RawSocket(port: try await site.start()))
+        client.send("POST /e HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        #expect(client.take(through: "\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n")
+        client.send("o")
+        client.send("k")
+        #expect(client.take(through: "/e ok")?.hasPrefix("HTTP/1.1 200") == true)
+        await site.stop()
+    }
+
+    @Test func aSlowRequestIsTimedOutAndAnIdleConnectionClosed() async throws {
+        let site = Site()
+        var limits = HTTPLimits()
+        limits.requestDeadline = .milliseconds(300)
+        limits.idleDeadline = .milliseconds(300)
+        let port = try await site.start(limits)
+        let slow = try #require(RawSocket(port: port))
+        slow.send("GET / HT")
+        #expect(slow.takeAll().hasPrefix("HTTP/1.1 408"))
+        let silent = try #require(RawSocket(port: port))
+        #expect(silent.takeAll() == "")
+        let idle = try #require(RawSocket(port: port))
+        idle.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(idle.takeAll().hasPrefix("HTTP/1.1 200"))
+        #expect(await eventually { await site.connections == 0 })
+        await site.stop()
+    }
+
+    @Test func aClientThatGoesIsTold() async throws {
+        let site = Site()
+        let client = try #require(RawSocket(port: try await site.start()))
+        client.send("GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(await eventually { await site.connections == 1 })
+        client.close()
+        #expect(await eventually { await site.goneClients == 1 })
+        await site.stop()
+    }
+
+    @Test func drainAnswersWhatIsUnderWay() async throws {
+        let site = Site()
+        let port = try await site.start()
+        let idle = try #require(RawSocket(port: port))
+        idle.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(idle.take(through: "/ ") != nil)
+        let busy = try #require(RawSocket(port: port))
+        busy.send("GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(await eventually { await site.connections == 2 })
+        async let drained: Void = site.drain()
+        #expect(idle.takeAll() == "")
+        _ = await eventually { await site.answerLate() == 1 }
+        let answer = busy.takeAll()
+        #expect(answer.hasSuffix("late") && answer.contains("Connection: close"))
+        await drained
+        #expect(RawSocket(port: port) == nil)
+        await site.stop()
+    }
+}
+
+extension String {
+    func components(of separator: String) -> [String] {
+        var parts: [String] = []
+        var rest = self[...]
+        while let range = rest.firstRange(of: separator) {
+            rest = rest[range.upperBound...]
+            parts.append(String(rest[..<(rest.firstRange(of: separator)?.lowerBound ?? rest.endIndex)]))
+        }
+        return parts
+    }
+}
