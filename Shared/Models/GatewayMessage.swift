@@ -137,6 +137,12 @@ public struct GatewayRecipient: Equatable, Sendable {
     public var position: StreamPosition?
     /// ms since 1970.
     public var accepted: Int64
+
+    public init(connection: LocalConnection, position: StreamPosition?, accepted: Int64) {
+        self.connection = connection
+        self.position = position
+        self.accepted = accepted
+    }
 }
 
 /// The recipients of one line.
