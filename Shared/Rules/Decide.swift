@@ -1,0 +1,85 @@
+public import Models
+
+/// What an event becomes.
+public enum Decision: Equatable, Sendable {
+    case notify(Treatment)
+    /// Past its time to live: it disturbs nobody.
+    case expired
+    /// Nobody is left to be notified: the actor is the only one named.
+    case nobody
+}
+
+/// How a notification goes out.
+public struct Treatment: Equatable, Sendable {
+    /// One record each, in this order.
+    public var audiences: [Audience]
+    public var priority: Priority
+    /// People who are offline get it through a provider.
+    public var push: Bool
+    /// ms since 1970: when the event happened.
+    public var createdAt: Int64
+    /// ms since 1970.
+    public var expiresAt: Int64
+    /// From `accepted` to `expiresAt`, rounded up; at least 1.
+    public var ttlSeconds: Int64
+
+    public init(
+        audiences: [Audience], priority: Priority, push: Bool, createdAt: Int64, expiresAt: Int64, ttlSeconds: Int64
+    ) {
+        self.audiences = audiences
+        self.priority = priority
+        self.push = push
+        self.createdAt = createdAt
+        self.expiresAt = expiresAt
+        self.ttlSeconds = ttlSeconds
+    }
+}
+
+/// The moments that bear on a decision, in ms since 1970.
+public struct Moments: Equatable, Sendable {
+    /// When the event happened: its own `time`, else the record's timestamp. A clock that is ahead earns no longer life.
+    public let happened: Int64
+    /// When the event was first read.
+    public let accepted: Int64
+
+    public init(eventTime: Int64?, recordTimestamp: Int64, accepted: Int64) {
+        // A record without a timestamp (-1, from a very old producer) is as new as it looks.
+        let known = eventTime ?? (recordTimestamp > 0 ? recordTimestamp : accepted)
+        happened = min(known, accepted)
+        self.accepted = accepted
+    }
+}
+
+/// Decides once for an event and all whom it names. The same input gives the same answer.
+/// - Parameters:
+///   - policy: nil where no policy names the type.
+///   - dedupWindow: ms within which `source` and `id` are known to be one event.
+/// - Throws: `unknown_type`, `too_old`, or `invalid_data` for an audience that is not served.
+public func decide(
+    _ data: borrowing EventData, policy: Policy?, moments: Moments, dedupWindow: Int64
+) throws(DeadLetter) -> Decision {
+    guard let policy else { throw DeadLetter(.unknownType, "no policy names the type") }
+    // Before the time to live: what is older than the window could be a repetition of anything.
+    let (age, over) = moments.accepted.subtractingReportingOverflow(moments.happened)
+    guard !over, age <= dedupWindow else { throw DeadLetter(.tooOld, "the event is older than DEDUP_WINDOW") }
+    let expiresAt = moments.happened + (data.ttlSeconds ?? policy.ttlSeconds) * 1000
+    guard expiresAt > moments.accepted else { return .expired }
+    let audiences = try expand(data.audience, actor: data.actor)
+    guard !audiences.isEmpty else { return .nobody }
+    return .notify(
+        Treatment(
+            audiences: audiences, priority: data.priority ?? policy.priority, push: policy.channels.contains(.push),
+            createdAt: moments.happened, expiresAt: expiresAt, ttlSeconds: (expiresAt - moments.accepted + 999) / 1000))
+}
+
+/// People who are named get a record each, once, and never the actor; any other audience stays one.
+private func expand(_ audience: Audience, actor: PersonID?) throws(DeadLetter) -> [Audience] {
+    switch audience {
+    case .user(let person): return person == actor ? [] : [audience]
+    case .users(let people):
+        var seen: Set<PersonID> = []
+        return people.filter { $0 != actor && seen.insert($0).inserted }.map { .user($0) }
+    case .channel: return [audience]
+    case .followersOf, .broadcast: throw DeadLetter(.invalidData, "this audience is not served yet")
+    }
+}
