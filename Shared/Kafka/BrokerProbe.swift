@@ -1,0 +1,64 @@
+internal import EventLoop
+
+/// Asks every so often whether a broker answers, on a thread of its own, and says when that changes. Loop thread only.
+///
+/// librdkafka reports connections, not answers: one that is idle is closed without harm, and one to a stopped broker stays open.
+final class BrokerProbe {
+    /// The first answer, and then only changes.
+    var onState: ((BrokerState) -> Void)?
+
+    private let loop: EventLoop
+    private let client: KafkaClient
+    private let worker: WorkerThread
+    private var timer: LoopTimer?
+    private var isAsking = false
+    private var isClosed = false
+    private var last: BrokerState?
+
+    /// How long a broker may take to answer, in ms, and how often it is asked.
+    private static let patience: Int32 = 3_000
+    private static let interval = Duration.milliseconds(2_000)
+
+    init(loop: EventLoop, client: KafkaClient, name: String) {
+        self.loop = loop
+        self.client = client
+        worker = WorkerThread(name: name)
+    }
+
+    func start() {
+        timer = loop.timer(after: .zero, every: Self.interval) { [unowned self] in self.ask() }
+    }
+
+    /// Asks now: something went wrong.
+    func ask() {
+        guard !isAsking, !isClosed else { return }
+        isAsking = true
+        // Confined to the loop: the worker only carries it there and back.
+        nonisolated(unsafe) let me = self
+        let (client, loop) = (client, loop)
+        worker.run {
+            let failure = client.probe(timeout: Self.patience)
+            loop.post { me.answered(failure) }
+        }
+    }
+
+    /// `completion` on the loop once the client is no longer used.
+    func close(_ completion: @escaping @Sendable () -> Void) {
+        isClosed = true
+        timer?.cancel()
+        timer = nil
+        onState = nil
+        let loop = loop
+        worker.run { loop.post(completion) }
+        worker.stop()
+    }
+
+    private func answered(_ failure: KafkaError?) {
+        isAsking = false
+        guard !isClosed else { return }
+        let state = failure.map { BrokerState.down($0.reason) } ?? .up
+        if (state == .up) == (last == .up), last != nil { return }
+        last = state
+        onState?(state)
+    }
+}

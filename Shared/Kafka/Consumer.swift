@@ -1,0 +1,129 @@
+internal import CRDKafka
+internal import EventLoop
+
+/// A member of a consumer group on a loop: its queue is emptied when librdkafka says so, its rebalances are handed to the owner. Loop thread only.
+final class Consumer {
+    enum Rebalance {
+        /// These partitions are this member's; reading has begun where the group stands.
+        case assigned(count: Int)
+        /// All are taken back; the group waits for `unassign`.
+        case revoked
+    }
+
+    let client: KafkaClient
+    /// The queue is no longer empty.
+    var onReady: (() -> Void)?
+    var onRebalance: ((Rebalance) -> Void)?
+    /// A plain commit was answered.
+    var onCommitted: ((KafkaError?) -> Void)?
+    /// An error that librdkafka reports and deals with by itself.
+    var onError: ((KafkaError) -> Void)?
+    /// Of the assignment that holds now.
+    private(set) var membership: GroupMembership?
+
+    private let loop: EventLoop
+    private var queue: ClientQueue?
+    private var isClosing = false
+    private var lastTopic: (handle: OpaquePointer, name: String)?
+
+    init(loop: EventLoop, properties: ClientProperties) throws(KafkaError) {
+        self.loop = loop
+        let callbacks = ClientCallbacks()
+        client = try KafkaClient(RD_KAFKA_CONSUMER, properties, callbacks)
+        callbacks.rebalance = { [unowned self] code, partitions in self.rebalance(code, partitions) }
+        callbacks.committed = { [unowned self] error in self.onCommitted?(error) }
+        callbacks.failed = { [unowned self] error in self.onError?(error) }
+    }
+
+    func subscribe(_ topics: [String]) throws(KafkaError) {
+        loop.assertCurrent()
+        if let raw = rd_kafka_queue_get_consumer(client.raw) {
+            queue = ClientQueue(loop: loop, queue: raw) { [unowned self] in self.onReady?() }
+        }
+        let list = PartitionList(topics: topics)
+        let code = rd_kafka_subscribe(client.raw, list.raw)
+        if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code) }
+    }
+
+    /// The next record, or `nil` once the queue is empty. Rebalances and answers are delivered from in here.
+    func next() -> KafkaRecord? {
+        while let message = rd_kafka_consumer_poll(client.raw, 0) {
+            defer { rd_kafka_message_destroy(message) }
+            if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR { 
+                return KafkaRecord(message, topic: topicName(message.pointee.rkt))
+            }
+            onError?(KafkaError(message.pointee.err))
+        }
+        return nil
+    }
+
+    /// Partitions stay owned, and are not read.
+    func pause() { withAssignment { _ = rd_kafka_pause_partitions(client.raw, $0) } }
+
+    /// Only after `pause`: another partition would be set back.
+    func resume() { withAssignment { _ = rd_kafka_resume_partitions(client.raw, $0) } }
+
+    /// Answers a revocation.
+    func unassign() {
+        membership = nil
+        rd_kafka_assign(client.raw, nil)
+    }
+
+    /// Commits without waiting; `onCommitted` follows if this returns true.
+    func commit(_ offsets: [PartitionOffset]) -> Bool {
+        let list = PartitionList(offsets)
+        return rd_kafka_commit(client.raw, list.raw, 1) == RD_KAFKA_RESP_ERR_NO_ERROR
+    }
+
+    /// Leaves the group and ends the client, on the worker; `completion` on the loop. Nothing may be called afterwards.
+    func close(on worker: WorkerThread, _ completion: @escaping @Sendable () -> Void) {
+        isClosing = true
+        onReady = nil
+        onRebalance = nil
+        onCommitted = nil
+        onError = nil
+        membership = nil
+        queue?.close()
+        queue = nil
+        let (client, loop) = (client, loop)
+        // Kept alive until the client's last callback, which comes from within the close.
+        nonisolated(unsafe) let me = self
+        worker.run {
+            rd_kafka_consumer_close(client.raw)
+            client.destroy()
+            withExtendedLifetime(me) {}
+            loop.post(completion)
+        }
+    }
+
+    private func rebalance(
+        _ code: rd_kafka_resp_err_t, _ partitions: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?
+    ) {
+        lastTopic = nil
+        switch code {
+        case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS where !isClosing:
+            membership = GroupMembership(consumer: client)
+            rd_kafka_assign(client.raw, partitions)
+            onRebalance?(.assigned(count: Int(partitions?.pointee.cnt ?? 0)))
+        case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS where !isClosing:
+            guard let onRebalance else { return unassign() }
+            onRebalance(.revoked)
+        default: rd_kafka_assign(client.raw, nil)
+        }
+    }
+
+    private func withAssignment(_ body: (UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) -> Void) {
+        var list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?
+        guard rd_kafka_assignment(client.raw, &list) == RD_KAFKA_RESP_ERR_NO_ERROR, let list else { return }
+        body(list)
+        rd_kafka_topic_partition_list_destroy(list)
+    }
+
+    private func topicName(_ handle: OpaquePointer?) -> String {
+        guard let handle else { return "" }
+        if let lastTopic, lastTopic.handle == handle { return lastTopic.name }
+        let name = rd_kafka_topic_name(handle).map { String(cString: $0) } ?? ""
+        lastTopic = (handle, name)
+        return name
+    }
+}

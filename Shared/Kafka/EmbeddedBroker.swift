@@ -1,0 +1,47 @@
+internal import CRDKafka
+
+/// librdkafka's mock cluster: brokers inside this process that speak the Kafka protocol over TCP on ports of their own choice,
+/// also to other processes. Everything is in memory (about 5 MB or 100,000 records a partition), a topic is made by its first
+/// use with four partitions, aborted records are not hidden, and offsets sent in a transaction are thrown away (`KafkaSettings.isMock`).
+public final class EmbeddedBroker: @unchecked Sendable {
+    // @unchecked: immutable; the mock's calls hand over to its own thread.
+    private let client: KafkaClient
+    private let cluster: OpaquePointer
+    private let count: Int32
+
+    /// `host:port` of each broker, separated by commas.
+    public let brokers: String
+
+    /// Starts the brokers; they live until the object goes.
+    public init(brokers count: Int = 1) throws(KafkaError) {
+        let settings = KafkaSettings(brokers: "127.0.0.1:9", instanceID: "embedded")
+        client = try KafkaClient(RD_KAFKA_PRODUCER, ClientProperties(settings))
+        self.count = Int32(clamping: max(1, count))
+        guard let cluster = rd_kafka_mock_cluster_new(client.raw, self.count),
+            let servers = rd_kafka_mock_cluster_bootstraps(cluster)
+        else { throw KafkaError(rd_kafka_last_error(), "the mock cluster did not start") }
+        self.cluster = cluster
+        brokers = String(cString: servers)
+    }
+
+    deinit {
+        rd_kafka_mock_cluster_destroy(cluster)
+        client.destroy()
+    }
+
+    /// Makes a topic with a number of partitions; of one that exists, it fails.
+    public func createTopic(_ topic: String, partitions: Int = 4) throws(KafkaError) {
+        let code = rd_kafka_mock_topic_create(cluster, topic, Int32(clamping: partitions), 1)
+        if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code) }
+    }
+
+    /// An outage: all brokers close their connections and take none.
+    public func setDown() {
+        for broker in 1...count { rd_kafka_mock_broker_set_down(cluster, broker) }
+    }
+
+    /// The outage's end; what was stored is still there.
+    public func setUp() {
+        for broker in 1...count { rd_kafka_mock_broker_set_up(cluster, broker) }
+    }
+}

@@ -1,0 +1,114 @@
+internal import CRDKafka
+internal import Synchronization
+
+/// librdkafka's own log lines, counted instead of printed: an outage makes thousands.
+struct ClientLog {
+    var lines = 0
+    var last = ""
+
+    mutating func add(_ line: String) {
+        lines &+= 1
+        last = line
+    }
+}
+
+/// What the C callbacks of one client reach through its opaque pointer.
+final class ClientCallbacks: @unchecked Sendable {
+    // @unchecked: `log` is guarded, for librdkafka logs from threads of its own. The closures are set before the client
+    // is made, and called only inside a poll, so on the thread that polls.
+    let log = Mutex(ClientLog())
+    var rebalance: ((rd_kafka_resp_err_t, UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?) -> Void)?
+    var committed: ((KafkaError?) -> Void)?
+    var delivered: ((UnsafePointer<rd_kafka_message_t>) -> Void)?
+    var failed: ((KafkaError) -> Void)?
+
+    static func of(_ opaque: UnsafeMutableRawPointer?) -> ClientCallbacks? {
+        // The client holds its callbacks retained until it is destroyed.
+        opaque.map { Unmanaged<ClientCallbacks>.fromOpaque($0).takeUnretainedValue() }
+    }
+}
+
+/// One `rd_kafka_t`. librdkafka is thread-safe; who may call what stands with each user of it.
+final class KafkaClient: @unchecked Sendable {
+    // @unchecked: both are immutable, the pointer is good until `destroy`, which its owner calls last.
+    let raw: OpaquePointer
+    let callbacks: ClientCallbacks
+
+    /// - Throws: a property that librdkafka does not take, by its name; never its value, which may be a password.
+    init(
+        _ type: rd_kafka_type_t, _ properties: ClientProperties, _ callbacks: ClientCallbacks = ClientCallbacks()
+    ) throws(KafkaError) {
+        guard let configuration = rd_kafka_conf_new() else { throw KafkaError(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE) }
+        var message = [CChar](repeating: 0, count: 512)
+        for (name, value) in properties.values {
+            guard rd_kafka_conf_set(configuration, name, value, &message, message.count) == RD_KAFKA_CONF_OK else {
+                rd_kafka_conf_destroy(configuration)
+                throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, "the property \(name) or its value is not known to librdkafka")
+            }
+        }
+        KafkaClient.setCallbacks(configuration, type)
+        // Retained for the client's life: released in `destroy`.
+        let opaque = Unmanaged.passRetained(callbacks)
+        rd_kafka_conf_set_opaque(configuration, opaque.toOpaque())
+        guard let raw = rd_kafka_new(type, configuration, &message, message.count) else {
+            opaque.release()
+            rd_kafka_conf_destroy(configuration)
+            throw KafkaError(rd_kafka_last_error(), text(message))
+        }
+        self.raw = raw
+        self.callbacks = callbacks
+        if type == RD_KAFKA_CONSUMER { rd_kafka_poll_set_consumer(raw) }
+    }
+
+    private static func setCallbacks(_ configuration: OpaquePointer, _ type: rd_kafka_type_t) {
+        rd_kafka_conf_set_log_cb(configuration) { client, _, _, line in
+            guard let client, let line else { return }
+            ClientCallbacks.of(rd_kafka_opaque(client))?.log.withLock { $0.add(String(cString: line)) }
+        }
+        rd_kafka_conf_set_error_cb(configuration) { _, code, reason, opaque in
+            let error = KafkaError(rd_kafka_resp_err_t(code), reason.map { String(cString: $0) })
+            ClientCallbacks.of(opaque)?.failed?(error)
+        }
+        if type == RD_KAFKA_CONSUMER {
+            rd_kafka_conf_set_rebalance_cb(configuration) { _, code, partitions, opaque in
+                ClientCallbacks.of(opaque)?.rebalance?(code, partitions)
+            }
+            rd_kafka_conf_set_offset_commit_cb(configuration) { _, code, _, opaque in
+                let failed = code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__NO_OFFSET
+                ClientCallbacks.of(opaque)?.committed?(failed ? KafkaError(code) : nil)
+            }
+        } else {
+            // Also where nobody listens: without one, the flush inside a commit polls in steps of 10 ms.
+            rd_kafka_conf_set_dr_msg_cb(configuration) { _, message, opaque in
+                guard let message else { return }
+                ClientCallbacks.of(opaque)?.delivered?(message)
+            }
+        }
+    }
+
+    /// The log since the last call: how many lines, and the last of them.
+    func takeLog() -> ClientLog {
+        callbacks.log.withLock { log in
+            defer { log = ClientLog() }
+            return log
+        }
+    }
+
+    /// Ends the client and its threads; what is queued in it is lost. Blocks: on a thread that may. Nothing of the client may be used afterwards.
+    func destroy() {
+        rd_kafka_destroy(raw)
+        Unmanaged.passUnretained(callbacks).release()
+    }
+
+    /// One request to any broker, to learn whether one answers. Blocks up to `timeout` ms.
+    func probe(timeout: Int32) -> KafkaError? {
+        var metadata: UnsafePointer<rd_kafka_metadata>?
+        let code = rd_kafka_metadata(raw, 0, nil, &metadata, timeout)
+        if let metadata { rd_kafka_metadata_destroy(metadata) }
+        return code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(code)
+    }
+}
+
+private func text(_ message: [CChar]) -> String {
+    String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}

@@ -1,0 +1,82 @@
+internal import CRDKafka
+
+/// Why a call to Kafka failed.
+public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// librdkafka's code: positive from the broker, negative its own.
+    public let code: Int32
+    /// The code's name, `_TRANSPORT` or `MSG_SIZE_TOO_LARGE` say; a fixed list, so fit for a metric's label.
+    public let name: String
+    /// In words, for a log line. Holds addresses and topics, never a record.
+    public let reason: String
+
+    init(_ code: rd_kafka_resp_err_t, _ reason: String? = nil) {
+        self.code = code.rawValue
+        name = String(cString: rd_kafka_err2name(code))
+        self.reason = reason ?? String(cString: rd_kafka_err2str(code))
+    }
+
+    public var description: String { "\(name): \(reason)" }
+
+    /// The broker, or the way to it, was away or too slow: says nothing about the record, which may be sent again.
+    public var isOutage: Bool {
+        switch rd_kafka_resp_err_t(code) {
+        case RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
+            RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, RD_KAFKA_RESP_ERR__RESOLVE, RD_KAFKA_RESP_ERR__QUEUE_FULL,
+            RD_KAFKA_RESP_ERR__PURGE_QUEUE, RD_KAFKA_RESP_ERR__PURGE_INFLIGHT, RD_KAFKA_RESP_ERR__DESTROY,
+            RD_KAFKA_RESP_ERR__WAIT_COORD, RD_KAFKA_RESP_ERR__SSL, RD_KAFKA_RESP_ERR__AUTHENTICATION,
+            RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+            RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,
+            RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+            RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+            RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+            RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR:
+            true
+        default: false
+        }
+    }
+
+    /// The record itself cannot be taken, now or ever: sending it again would only block what stands behind it.
+    public var isRefusal: Bool {
+        switch rd_kafka_resp_err_t(code) {
+        case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_MSG, RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
+            RD_KAFKA_RESP_ERR_INVALID_RECORD, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, RD_KAFKA_RESP_ERR__INVALID_ARG:
+            true
+        default: false
+        }
+    }
+
+    /// The group has moved on: another member, another generation. What the old one held is no longer its own.
+    var isStaleMember: Bool {
+        switch rd_kafka_resp_err_t(code) {
+        case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+            RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
+            true
+        default: false
+        }
+    }
+}
+
+/// An error object of librdkafka's newer calls, read once and destroyed.
+struct ClientFailure {
+    let error: KafkaError
+    let isFatal: Bool
+    let isRetriable: Bool
+    let mustAbort: Bool
+
+    /// `nil` if the call succeeded.
+    init?(_ raw: OpaquePointer?) {
+        guard let raw else { return nil }
+        error = KafkaError(rd_kafka_error_code(raw), String(cString: rd_kafka_error_string(raw)))
+        isFatal = rd_kafka_error_is_fatal(raw) != 0
+        isRetriable = rd_kafka_error_is_retriable(raw) != 0
+        mustAbort = rd_kafka_error_txn_requires_abort(raw) != 0
+        rd_kafka_error_destroy(raw)
+    }
+}
+
+/// What is known of the broker: whether it answers.
+public enum BrokerState: Equatable, Sendable {
+    case up
+    /// In words, for one log line.
+    case down(String)
+}

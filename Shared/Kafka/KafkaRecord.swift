@@ -1,0 +1,75 @@
+/// One header of a record: a name and bytes. A name may occur more than once.
+public struct KafkaHeader: Equatable, Sendable {
+    public var name: String
+    public var value: [UInt8]
+
+    public init(_ name: String, _ value: [UInt8]) {
+        self.name = name
+        self.value = value
+    }
+
+    public init(_ name: String, _ value: String) {
+        self.init(name, Array(value.utf8))
+    }
+}
+
+/// One record as it was read, with the topic's full name (namespace included).
+public struct KafkaRecord: Equatable, Sendable {
+    public var topic: String
+    public var partition: Int32
+    public var offset: Int64
+    public var key: [UInt8]?
+    public var value: [UInt8]
+    public var headers: [KafkaHeader]
+    /// Milliseconds since 1970, by the producer's or the broker's clock; -1 if the record carries none.
+    public var timestamp: Int64
+
+    public init(
+        topic: String, partition: Int32 = 0, offset: Int64 = 0, key: [UInt8]? = nil, value: [UInt8],
+        headers: [KafkaHeader] = [], timestamp: Int64 = -1
+    ) {
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.key = key
+        self.value = value
+        self.headers = headers
+        self.timestamp = timestamp
+    }
+
+    /// The first header of that name, whose case counts as Kafka's does.
+    public func header(_ name: String) -> [UInt8]? {
+        for header in headers where header.name == name { return header.value }
+        return nil
+    }
+
+    /// Bytes that the record holds, headers included: what the limits count.
+    var size: Int {
+        var size = value.count &+ (key?.count ?? 0)
+        for header in headers { size &+= header.name.utf8.count &+ header.value.count }
+        return size
+    }
+}
+
+/// One record to be written. The partition follows from the key as the Java client would choose it (murmur2), at random without one.
+public struct OutgoingRecord: Equatable, Sendable {
+    /// The full name, namespace included (`KafkaSettings.topic`).
+    public var topic: String
+    public var key: [UInt8]?
+    public var value: [UInt8]
+    public var headers: [KafkaHeader]
+
+    public init(topic: String, key: [UInt8]? = nil, value: [UInt8], headers: [KafkaHeader] = []) {
+        self.topic = topic
+        self.key = key
+        self.value = value
+        self.headers = headers
+    }
+}
+
+/// Where a group goes on reading one partition: the last offset handled, plus one.
+struct PartitionOffset: Equatable, Sendable {
+    var topic: String
+    var partition: Int32
+    var next: Int64
+}

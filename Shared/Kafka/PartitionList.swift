@@ -1,0 +1,45 @@
+internal import CRDKafka
+
+/// An owned `rd_kafka_topic_partition_list_t`.
+struct PartitionList: ~Copyable {
+    let raw: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>
+
+    init(_ offsets: [PartitionOffset]) {
+        raw = rd_kafka_topic_partition_list_new(Int32(clamping: offsets.count))
+        for offset in offsets {
+            rd_kafka_topic_partition_list_add(raw, offset.topic, offset.partition)?.pointee.offset = offset.next
+        }
+    }
+
+    init(topics: [String]) {
+        raw = rd_kafka_topic_partition_list_new(Int32(clamping: topics.count))
+        for topic in topics { rd_kafka_topic_partition_list_add(raw, topic, RD_KAFKA_PARTITION_UA) }
+    }
+
+    deinit { rd_kafka_topic_partition_list_destroy(raw) }
+
+    /// What stands in the list now, with the offsets as librdkafka wrote them (negative: none).
+    var offsets: [PartitionOffset] { PartitionList.offsets(raw) }
+
+    static func offsets(_ list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) -> [PartitionOffset] {
+        (0..<Int(list.pointee.cnt)).compactMap { index in
+            let element = list.pointee.elems[index]
+            guard let topic = element.topic else { return nil }
+            return PartitionOffset(topic: String(cString: topic), partition: element.partition, next: element.offset)
+        }
+    }
+}
+
+/// The group's member and generation that an assignment came with: what a transaction's offsets are checked against.
+/// It is taken while the assignment is handed over, not at the commit: so offsets of a former assignment can never pass under a later one.
+final class GroupMembership: @unchecked Sendable {
+    // @unchecked: immutable, read by librdkafka from any thread.
+    let raw: OpaquePointer
+
+    init?(consumer: KafkaClient) {
+        guard let raw = rd_kafka_consumer_group_metadata(consumer.raw) else { return nil }
+        self.raw = raw
+    }
+
+    deinit { rd_kafka_consumer_group_metadata_destroy(raw) }
+}

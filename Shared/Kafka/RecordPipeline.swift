@@ -1,0 +1,305 @@
+internal import CRDKafka
+public import EventLoop
+
+/// Bounds of a `RecordPipeline`.
+public struct PipelineLimits: Sendable {
+    /// Records in a batch, and held beside one that is in flight.
+    public var records: Int
+    /// Bytes of them; one record more may pass it.
+    public var bytes: Int
+    /// Between two commits, in ms: what arrives sooner waits for the end of it.
+    public var commitInterval: UInt64
+    /// How long `stop` waits for the service's batch and for the broker.
+    public var stopPatience: Duration
+
+    public init(
+        records: Int = 4_000, bytes: Int = 8 << 20, commitInterval: UInt64 = 20, stopPatience: Duration = .seconds(5)
+    ) {
+        self.records = records
+        self.bytes = bytes
+        self.commitInterval = commitInterval
+        self.stopPatience = stopPatience
+    }
+}
+
+/// Consumes topics as a member of a group, hands out batches, and commits what each batch put out together with its offsets
+/// in one transaction: a record's outputs are there exactly once for readers of committed records, whatever dies in between.
+///
+/// One batch is in flight. A rebalance drops it (its `finish` does nothing any more) or waits for its transaction. An outage of
+/// the broker says nothing about a record: all is held and tried again until it passes. Loop thread only; what blocks runs on a worker.
+public final class RecordPipeline {
+    /// A batch to work on; the service calls `finish` on it, now or later.
+    public var onBatch: ((RecordBatch) -> Void)?
+    /// Whether the broker answers: the first state, then once each way.
+    public var onState: ((BrokerState) -> Void)?
+    /// What an operator may want to read, in one line; rare.
+    public var onNote: ((String) -> Void)?
+    /// An output that Kafka will never take (too large, say): what to write in its place, or `nil` for nothing. Without a
+    /// closure it is dropped with a note.
+    public var onRefused: ((OutgoingRecord, KafkaError) -> OutgoingRecord?)?
+
+    private let loop: EventLoop
+    private let settings: KafkaSettings
+    private let limits: PipelineLimits
+    private let topics: [String]
+    private let consumer: Consumer
+    private let producer: TransactionalProducer
+    private let probe: BrokerProbe
+    private let worker: WorkerThread
+    private var machine: TransactionMachine
+    private var held = HeldRecords()
+    private var batch: RecordBatch?
+    private var outputs: [OutgoingRecord] = []
+    private var abandonment = Abandonment()
+    private var ticker: LoopTimer?
+    private var waker: LoopTimer?
+    /// Partitions are paused: nothing was taken for a second.
+    private var isReadingPaused = false
+    private var onStopped: (() -> Void)?
+    private var lastFailure: String?
+
+    /// - Parameters:
+    ///   - service: names the group and, with `settings.instanceID`, the transactional id.
+    ///   - topics: names, or regular expressions that begin with `^`; the namespace is added here.
+    ///   - excluding: regular expressions of topics to keep away from, matched against full names (`\.dlq$`).
+    /// - Throws: a property that librdkafka does not take.
+    public init(
+        loop: EventLoop, settings: KafkaSettings, service: String, topics: [String], excluding: [String] = [],
+        limits: PipelineLimits = PipelineLimits()
+    ) throws(KafkaError) {
+        loop.assertCurrent()
+        self.loop = loop
+        self.settings = settings
+        self.limits = limits
+        self.topics = topics.map(settings.subscription)
+        machine = TransactionMachine(interval: limits.commitInterval, commitsTwice: settings.isMock)
+        consumer = try Consumer(
+            loop: loop,
+            properties: .consumer(
+                settings, group: settings.group(ofService: service), excluding: excluding,
+                creates: !topics.contains { $0.hasPrefix("^") }))
+        producer = TransactionalProducer(
+            settings: settings, transactionalID: settings.transactionalID(ofService: service), consumer: consumer.client)
+        worker = WorkerThread(name: "kafka-commit")
+        probe = BrokerProbe(loop: loop, client: consumer.client, name: "kafka-probe")
+    }
+
+    /// Joins the group. Once.
+    public func start() throws(KafkaError) {
+        loop.assertCurrent()
+        consumer.onReady = { [unowned self] in self.drain() }
+        consumer.onRebalance = { [unowned self] in self.rebalanced($0) }
+        consumer.onCommitted = { [unowned self] in self.plainCommitAnswered($0) }
+        consumer.onError = { [unowned self] in self.failed($0) }
+        probe.onState = { [unowned self] in self.onState?($0) }
+        try consumer.subscribe(topics)
+        probe.start()
+        prepareProducer()
+        // A consumer that is not polled for long leaves its group, however quiet its topics are.
+        ticker = loop.timer(after: .seconds(1), every: .seconds(1)) { [unowned self] in self.tick() }
+    }
+
+    /// No batch is handed out until `resume`; what is in flight goes on. The partitions stay this member's.
+    public func pause() { feed(.paused) }
+
+    public func resume() { feed(.resumed) }
+
+    /// Lets the batch in flight end, commits it, leaves the group; at the latest when `stopPatience` is over, without it.
+    public func stop(_ completion: @escaping () -> Void) {
+        loop.assertCurrent()
+        onStopped = completion
+        feed(.stop)
+        if !machine.hasLeft {
+            loop.timer(after: limits.stopPatience) { [weak self] in self?.feed(.stopNow) }
+        }
+    }
+
+    /// Records read and not handed out yet.
+    public var heldRecords: Int { held.count }
+
+    func isProcessing(_ number: UInt64) -> Bool { machine.phase == .processing(number) && batch?.number == number }
+
+    func finish(_ finished: RecordBatch, _ outputs: [OutgoingRecord], _ commit: OffsetCommit) {
+        loop.assertCurrent()
+        guard isProcessing(finished.number) else { return }
+        self.outputs = outputs
+        feed(.finished(batch: finished.number, outputs.isEmpty ? commit : .transaction))
+    }
+
+    // MARK: Reading
+
+    /// Takes what waits, up to the limits. What stays is taken when a batch has gone.
+    private func drain() {
+        guard !machine.hasLeft else { return }
+        while held.count < limits.records, held.bytes < limits.bytes {
+            guard let record = consumer.next() else { break }
+            take(record)
+        }
+        feed(.held(held.count))
+    }
+
+    private func take(_ record: KafkaRecord) {
+        // Between a revocation and its answer, what still comes belongs to the next owner.
+        if machine.isAssigned, !machine.isRevoking { held.append(record) }
+    }
+
+    private func tick() {
+        if held.count >= limits.records || held.bytes >= limits.bytes {
+            if !isReadingPaused {
+                consumer.pause()
+                isReadingPaused = true
+            }
+            // For the group's sake; paused partitions give nothing.
+            if let record = consumer.next() { take(record) }
+        }
+        drain()
+        feed(.tick)
+    }
+
+    private func rebalanced(_ rebalance: Consumer.Rebalance) {
+        switch rebalance {
+        case .assigned(let count):
+            onNote?("the group gave this member \(count) partitions")
+            feed(.assigned)
+        case .revoked: feed(.revoked)
+        }
+    }
+
+    private func failed(_ error: KafkaError) {
+        if error.isOutage { probe.ask() }
+    }
+
+    private func plainCommitAnswered(_ error: KafkaError?) {
+        if let error, !error.isStaleMember { note("offsets were not committed", error) }
+        feed(.plainCommitAnswered)
+    }
+
+    // MARK: The machine
+
+    private func feed(_ event: TransactionMachine.Event) {
+        loop.assertCurrent()
+        for action in machine.apply(event, now: loop.now) { perform(action) }
+    }
+
+    private func perform(_ action: TransactionMachine.Action) {
+        switch action {
+        case .dispatch(let number): dispatch(number)
+        case .transact(let number): transact(number)
+        case .commitPlainly(let number):
+            guard let batch, batch.number == number, consumer.commit(batch.offsets) else {
+                return loop.atTurnEnd { [weak self] in self?.feed(.plainCommitAnswered) }
+            }
+        case .forget:
+            batch = nil
+            outputs = []
+            // What was left in the queue when the buffer was full announces itself no more.
+            loop.atTurnEnd { [weak self] in self?.drain() }
+        case .dropHeld: held = HeldRecords()
+        case .abandon: abandonment.request()
+        case .unassign:
+            // Before they go: a pause could outlast the assignment.
+            resumeReading()
+            consumer.unassign()
+        case .leave: leave()
+        case .wake(let at):
+            let delay = at > loop.now ? at - loop.now : 0
+            waker?.cancel()
+            waker = loop.timer(after: .milliseconds(Int64(clamping: delay))) { [weak self] in self?.feed(.tick) }
+        }
+    }
+
+    private func dispatch(_ number: UInt64) {
+        let (records, offsets) = held.take()
+        let batch = RecordBatch(
+            number: number, records: records, offsets: offsets, membership: consumer.membership, pipeline: self)
+        self.batch = batch
+        resumeReading()
+        onBatch?(batch)
+    }
+
+    private func resumeReading() {
+        guard isReadingPaused else { return }
+        isReadingPaused = false
+        consumer.resume()
+    }
+
+    private func transact(_ number: UInt64) {
+        guard let batch, batch.number == number, let membership = batch.membership else {
+            return loop.atTurnEnd { [weak self] in self?.feed(.transacted(batch: number, .failed)) }
+        }
+        let content = TransactionContent(
+            batch: number, outputs: outputs, offsets: batch.offsets, membership: membership)
+        abandonment = Abandonment()
+        // Confined to the loop: the worker only carries it there and back.
+        nonisolated(unsafe) let me = self
+        let (producer, loop, abandonment) = (producer, loop, abandonment)
+        worker.run {
+            let result = producer.run(content, abandonment)
+            loop.post { me.transacted(number, result) }
+        }
+    }
+
+    private func transacted(_ number: UInt64, _ result: TransactionResult) {
+        switch result {
+        case .committed:
+            lastFailure = nil
+            feed(.transacted(batch: number, .committed))
+        case .failed(let error):
+            note("a transaction did not pass and is tried again", error)
+            if error.isOutage { probe.ask() }
+            feed(.transacted(batch: number, .failed))
+        case .refused(let index, let error):
+            replaceOutput(index, error)
+            feed(.transacted(batch: number, .failed))
+        case .abandoned:
+            feed(.transacted(batch: number, .abandoned))
+            // What it left open keeps readers waiting until its successor has ended it.
+            if !machine.hasLeft { prepareProducer() }
+        }
+    }
+
+    private func replaceOutput(_ index: Int, _ error: KafkaError) {
+        guard outputs.indices.contains(index) else { return }
+        let refused = outputs.remove(at: index)
+        if let replacement = onRefused?(refused, error) {
+            outputs.insert(replacement, at: index)
+        } else {
+            note("a record that Kafka does not take was dropped", error)
+        }
+    }
+
+    private func prepareProducer() {
+        abandonment = Abandonment()
+        let (producer, abandonment) = (producer, abandonment)
+        worker.run { _ = producer.prepare(abandonment) }
+    }
+
+    /// One line for a failure that repeats.
+    private func note(_ what: String, _ error: KafkaError) {
+        let line = "\(what): \(error)"
+        guard line != lastFailure else { return }
+        lastFailure = line
+        onNote?(line)
+    }
+
+    private func leave() {
+        ticker?.cancel()
+        waker?.cancel()
+        abandonment.request()
+        batch = nil
+        // Kept alive until it has left; confined to the loop.
+        nonisolated(unsafe) let me = self
+        probe.close { me.closeClients() }
+    }
+
+    private func closeClients() {
+        let producer = producer
+        worker.run { producer.close() }
+        nonisolated(unsafe) let me = self
+        consumer.close(on: worker) {
+            me.onStopped?()
+            me.onStopped = nil
+        }
+        worker.stop()
+    }
+}

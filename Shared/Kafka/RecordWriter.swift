@@ -1,0 +1,70 @@
+internal import CRDKafka
+
+/// Writes records into one client's queue, with a handle a topic kept open. On one thread at a time.
+final class RecordWriter {
+    private let client: KafkaClient
+    private var topics: [String: OpaquePointer] = [:]
+    private var last: (name: String, handle: OpaquePointer)?
+
+    init(_ client: KafkaClient) {
+        self.client = client
+    }
+
+    /// Queues a copy of the record; `tag` comes back with its delivery report. Does not block: a full queue is an error.
+    func write(_ record: OutgoingRecord, tag: Int) -> rd_kafka_resp_err_t {
+        guard let topic = handle(record.topic) else { return rd_kafka_last_error() }
+        let headers = record.headers.isEmpty ? nil : makeHeaders(record.headers)
+        let opaque = UnsafeMutableRawPointer(bitPattern: tag)
+        let code = record.value.withUnsafeBytes { value in
+            guard let key = record.key else {
+                return carillon_kafka_produce(
+                    client.raw, topic, nil, 0, value.baseAddress, value.count, headers, opaque)
+            }
+            return key.withUnsafeBytes { key in
+                // An empty key is not a missing one; an empty array has no address, and needs some other.
+                carillon_kafka_produce(
+                    client.raw, topic, key.baseAddress ?? UnsafeRawPointer(bitPattern: 1), key.count, value.baseAddress,
+                    value.count, headers, opaque)
+            }
+        }
+        if code != RD_KAFKA_RESP_ERR_NO_ERROR, let headers { rd_kafka_headers_destroy(headers) }
+        return code
+    }
+
+    /// Before the client is destroyed.
+    func close() {
+        for topic in topics.values { rd_kafka_topic_destroy(topic) }
+        topics = [:]
+        last = nil
+    }
+
+    private func handle(_ name: String) -> OpaquePointer? {
+        if let last, last.name == name { return last.handle }
+        if let known = topics[name] {
+            last = (name, known)
+            return known
+        }
+        guard let made = rd_kafka_topic_new(client.raw, name, nil) else { return nil }
+        topics[name] = made
+        last = (name, made)
+        return made
+    }
+
+    private func makeHeaders(_ headers: [KafkaHeader]) -> OpaquePointer? {
+        guard let list = rd_kafka_headers_new(headers.count) else { return nil }
+        for header in headers {
+            var name = header.name
+            let length = name.utf8.count
+            name.withUTF8 { name in
+                name.withMemoryRebound(to: CChar.self) { name in
+                    header.value.withUnsafeBytes { value in
+                        // As with keys: a null pointer would make an empty value a missing one.
+                        let address = value.baseAddress ?? UnsafeRawPointer(bitPattern: 1)
+                        _ = rd_kafka_header_add(list, name.baseAddress, length, address, value.count)
+                    }
+                }
+            }
+        }
+        return list
+    }
+}

@@ -1,0 +1,233 @@
+/// How a finished batch's offsets are committed.
+public enum OffsetCommit: Equatable, Sendable {
+    /// With the outputs, in one transaction.
+    case transaction
+    /// Alone and without waiting; only for a batch without outputs whose repetition harms nothing.
+    case plain
+}
+
+/// The order of things in a `RecordPipeline`: when a batch is handed out, when its transaction begins, and what a rebalance,
+/// an outage or the end does to it. An event goes in, actions come out; the pipeline performs them in order.
+///
+/// One batch exists at a time. It is processing (with the service), settling (waiting for plain commits of batches before it),
+/// committing (with the worker) or retrying (waiting to commit again). Times are milliseconds of one monotonic clock.
+struct TransactionMachine {
+    enum Event: Equatable {
+        /// The group gave partitions to this member.
+        case assigned
+        /// The group takes them all back; it waits for `unassign`.
+        case revoked
+        /// Records wait in the buffer: how many in all.
+        case held(Int)
+        /// The service is done with a batch.
+        case finished(batch: UInt64, OffsetCommit)
+        /// The worker is done with the transaction of the batch.
+        case transacted(batch: UInt64, Outcome)
+        /// A plain commit was answered, well or not.
+        case plainCommitAnswered
+        /// The service wants no batches, or wants them again.
+        case paused, resumed
+        /// Time has passed.
+        case tick
+        /// Leave the group soon.
+        case stop
+        /// The service had long enough to finish: leave without its batch.
+        case stopNow
+    }
+
+    enum Outcome: Equatable {
+        /// Outputs and offsets are there, together.
+        case committed
+        /// Neither is there, and the transaction is over.
+        case failed
+        /// Given up on request (`abandon`); neither will be there.
+        case abandoned
+    }
+
+    enum Action: Equatable {
+        /// Hand what is held to the service, as the batch of this number.
+        case dispatch(UInt64)
+        /// Write the batch's outputs and offsets in one transaction, on the worker.
+        case transact(UInt64)
+        /// Commit the batch's offsets plainly; one `plainCommitAnswered` must follow.
+        case commitPlainly(UInt64)
+        /// The batch is over: nothing of it is needed.
+        case forget(UInt64)
+        /// What is held belongs to someone else now.
+        case dropHeld
+        /// The worker shall give up at its next wait.
+        case abandon
+        /// Tell the group that the partitions are free.
+        case unassign
+        /// Leave the group and end.
+        case leave
+        /// Come back with `tick` at this time.
+        case wake(UInt64)
+    }
+
+    enum Phase: Equatable {
+        case idle
+        case processing(UInt64)
+        case settling(UInt64)
+        case committing(UInt64)
+        case retrying(UInt64, at: UInt64)
+    }
+
+    /// A batch is handed out at once if this long has passed since the last commit, else when it has.
+    let interval: UInt64
+    /// The mock drops offsets sent in a transaction: commit them plainly after it.
+    let commitsTwice: Bool
+
+    private(set) var phase = Phase.idle
+    private(set) var isAssigned = false
+    private(set) var isRevoking = false
+    private(set) var isPaused = false
+    private(set) var isStopping = false
+    private(set) var hasLeft = false
+    /// Plain commits without an answer. No transaction begins before they are answered, or an older position could overtake it.
+    private(set) var plainCommits = 0
+    private var held = 0
+    private var mustLeaveNow = false
+    private var lastBatch: UInt64 = 0
+    private var lastCommit: UInt64?
+    private var failures: UInt64 = 0
+    private var wakeAt: UInt64?
+
+    init(interval: UInt64, commitsTwice: Bool = false) {
+        self.interval = interval
+        self.commitsTwice = commitsTwice
+    }
+
+    mutating func apply(_ event: Event, now: UInt64) -> [Action] {
+        if hasLeft { return [] }
+        var actions: [Action] = []
+        switch event {
+        case .assigned:
+            isAssigned = true
+            isRevoking = false
+        case .revoked: isRevoking = true
+        case .held(let count): held = isAssigned ? count : 0
+        case .finished(let batch, let commit): finish(batch, commit, now, &actions)
+        case .transacted(let batch, let outcome): transacted(batch, outcome, now, &actions)
+        case .plainCommitAnswered: plainCommits = max(0, plainCommits - 1)
+        case .paused: isPaused = true
+        case .resumed: isPaused = false
+        case .tick: if let at = wakeAt, at <= now { wakeAt = nil }
+        case .stop: isStopping = true
+        case .stopNow:
+            isStopping = true
+            mustLeaveNow = true
+        }
+        advance(now, &actions)
+        return actions
+    }
+
+    private mutating func finish(_ batch: UInt64, _ commit: OffsetCommit, _ now: UInt64, _ actions: inout [Action]) {
+        // Of a batch that was dropped meanwhile, the end means nothing.
+        guard phase == .processing(batch) else { return }
+        switch commit {
+        case .transaction: phase = .settling(batch)
+        case .plain:
+            plainCommits += 1
+            actions.append(.commitPlainly(batch))
+            end(batch, now, &actions)
+        }
+    }
+
+    private mutating func transacted(
+        _ batch: UInt64, _ outcome: Outcome, _ now: UInt64, _ actions: inout [Action]
+    ) {
+        guard phase == .committing(batch) else { return }
+        switch outcome {
+        case .committed:
+            failures = 0
+            if commitsTwice {
+                plainCommits += 1
+                actions.append(.commitPlainly(batch))
+            }
+            end(batch, now, &actions)
+        case .failed:
+            failures += 1
+            phase = .retrying(batch, at: now &+ min(2_000, 50 << min(failures, 6)))
+        case .abandoned:
+            end(batch, now, &actions)
+        }
+    }
+
+    private mutating func end(_ batch: UInt64, _ now: UInt64, _ actions: inout [Action]) {
+        phase = .idle
+        lastCommit = now
+        actions.append(.forget(batch))
+    }
+
+    private mutating func advance(_ now: UInt64, _ actions: inout [Action]) {
+        if isRevoking { revoke(&actions) }
+        if isStopping { leave(&actions) }
+        if hasLeft || isRevoking { return }
+        switch phase {
+        case .settling(let batch) where plainCommits == 0:
+            phase = .committing(batch)
+            actions.append(.transact(batch))
+        case .retrying(let batch, let at):
+            if at <= now {
+                phase = .settling(batch)
+                advance(now, &actions)
+            } else {
+                wake(at, &actions)
+            }
+        case .idle where isAssigned && !isPaused && !isStopping && held > 0:
+            let due = lastCommit.map { $0 &+ interval } ?? now
+            if due <= now { dispatch(&actions) } else { wake(due, &actions) }
+        default: break
+        }
+    }
+
+    private mutating func dispatch(_ actions: inout [Action]) {
+        lastBatch &+= 1
+        held = 0
+        phase = .processing(lastBatch)
+        actions.append(.dispatch(lastBatch))
+    }
+
+    /// What the worker has begun it ends, for the old generation still counts until `unassign`; all else is dropped.
+    private mutating func revoke(_ actions: inout [Action]) {
+        switch phase {
+        case .committing:
+            actions.append(.abandon)
+            return
+        case .processing(let batch), .settling(let batch), .retrying(let batch, _): drop(batch, &actions)
+        case .idle: break
+        }
+        isRevoking = false
+        isAssigned = false
+        failures = 0
+        held = 0
+        actions.append(.dropHeld)
+        actions.append(.unassign)
+    }
+
+    private mutating func leave(_ actions: inout [Action]) {
+        switch phase {
+        case .processing(let batch) where mustLeaveNow: drop(batch, &actions)
+        case .settling(let batch) where mustLeaveNow: drop(batch, &actions)
+        case .retrying(let batch, _): drop(batch, &actions)
+        case .committing where mustLeaveNow: actions.append(.abandon)
+        default: break
+        }
+        guard phase == .idle, plainCommits == 0 || mustLeaveNow else { return }
+        hasLeft = true
+        actions.append(.dropHeld)
+        actions.append(.leave)
+    }
+
+    private mutating func drop(_ batch: UInt64, _ actions: inout [Action]) {
+        phase = .idle
+        actions.append(.forget(batch))
+    }
+
+    private mutating func wake(_ at: UInt64, _ actions: inout [Action]) {
+        if let known = wakeAt, known <= at { return }
+        wakeAt = at
+        actions.append(.wake(at))
+    }
+}

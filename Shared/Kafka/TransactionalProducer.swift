@@ -1,0 +1,174 @@
+internal import CRDKafka
+internal import Synchronization
+
+/// What one transaction writes.
+struct TransactionContent: Sendable {
+    var batch: UInt64
+    var outputs: [OutgoingRecord]
+    var offsets: [PartitionOffset]
+    var membership: GroupMembership
+}
+
+/// How a transaction ended, and what it met.
+enum TransactionResult: Sendable {
+    case committed
+    /// Nothing of it is there; it may be tried again.
+    case failed(KafkaError)
+    /// Nothing of it is there, and the output at this index cannot be taken, ever.
+    case refused(Int, KafkaError)
+    case abandoned
+}
+
+/// Asks a blocked worker to give up at its next wait. From any thread.
+final class Abandonment: Sendable {
+    private let flag = Atomic<Bool>(false)
+    var isRequested: Bool { flag.load(ordering: .acquiring) }
+    func request() { flag.store(true, ordering: .releasing) }
+}
+
+/// The transactional producer of a pipeline: makes it, runs transactions, and makes it anew after a fatal error.
+/// Every call blocks; all of them on one worker thread. KIP-98, KIP-447; `rdkafka.h`, "Transactional producer API".
+final class TransactionalProducer: @unchecked Sendable {
+    // @unchecked: confined to the worker thread but for the immutable properties.
+    private let settings: KafkaSettings
+    private let transactionalID: String
+    /// Answers where the group stands, after a commit whose end is not known.
+    private let consumer: KafkaClient
+    private var client: KafkaClient?
+    private var writer: RecordWriter?
+    /// The batch whose commit was sent without an answer: it may be there already.
+    private var uncertain: UInt64?
+    private var refusal: (index: Int, error: KafkaError)?
+
+    /// How long one blocking call waits before it is asked again whether to go on, in ms.
+    private static let slice: Int32 = 2_000
+
+    init(settings: KafkaSettings, transactionalID: String, consumer: KafkaClient) {
+        self.settings = settings
+        self.transactionalID = transactionalID
+        self.consumer = consumer
+    }
+
+    /// Makes the producer if there is none. The first one on a new broker takes about 2 s; it also ends what a predecessor left open.
+    func prepare(_ abandonment: Abandonment) -> TransactionResult? {
+        if client != nil { return nil }
+        let callbacks = ClientCallbacks()
+        callbacks.delivered = { [unowned self] message in self.delivered(message) }
+        let made: KafkaClient
+        do {
+            made = try KafkaClient(
+                RD_KAFKA_PRODUCER, .transactional(settings, id: transactionalID), callbacks)
+        } catch { return .failed(error) }
+        while true {
+            guard let failure = ClientFailure(rd_kafka_init_transactions(made.raw, Self.slice)) else { break }
+            if failure.isRetriable, !failure.isFatal, !abandonment.isRequested { continue }
+            made.destroy()
+            return abandonment.isRequested ? .abandoned : .failed(failure.error)
+        }
+        client = made
+        writer = RecordWriter(made)
+        return nil
+    }
+
+    /// Runs one transaction to its end.
+    func run(_ content: TransactionContent, _ abandonment: Abandonment) -> TransactionResult {
+        if let stopped = prepare(abandonment) { return stopped }
+        guard let client, let writer else { return .abandoned }
+        refusal = nil
+        if uncertain == content.batch {
+            switch standsCommitted(content) {
+            case .success(true): return .committed
+            case .success(false): break
+            case .failure(let error): return .failed(error)
+            }
+        }
+        uncertain = nil
+        if let failure = ClientFailure(rd_kafka_begin_transaction(client.raw)) {
+            return recover(failure, content, abandonment, mayBeCommitted: false)
+        }
+        if let stopped = write(content.outputs, client, writer, abandonment) { return stopped }
+        let offsets = PartitionList(content.offsets)
+        while let failure = ClientFailure(
+            rd_kafka_send_offsets_to_transaction(client.raw, offsets.raw, content.membership.raw, Self.slice))
+        {
+            if failure.isRetriable, !failure.mustAbort, !failure.isFatal, !abandonment.isRequested { continue }
+            return recover(failure, content, abandonment, mayBeCommitted: false)
+        }
+        while let failure = ClientFailure(rd_kafka_commit_transaction(client.raw, Self.slice)) {
+            if failure.isRetriable, !failure.mustAbort, !failure.isFatal, !abandonment.isRequested { continue }
+            return recover(failure, content, abandonment, mayBeCommitted: true)
+        }
+        return .committed
+    }
+
+    /// Ends the producer. An open transaction is ended by the next one of the same id, or by the broker.
+    func close() {
+        writer?.close()
+        client?.destroy()
+        writer = nil
+        client = nil
+    }
+
+    func takeLog() -> ClientLog { client?.takeLog() ?? ClientLog() }
+
+    private func write(
+        _ outputs: [OutgoingRecord], _ client: KafkaClient, _ writer: RecordWriter, _ abandonment: Abandonment
+    ) -> TransactionResult? {
+        for (index, record) in outputs.enumerated() {
+            var code = writer.write(record, tag: index + 1)
+            while code == RD_KAFKA_RESP_ERR__QUEUE_FULL, !abandonment.isRequested {
+                rd_kafka_poll(client.raw, 50)
+                code = writer.write(record, tag: index + 1)
+            }
+            guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { continue }
+            let error = KafkaError(code)
+            if !abort(client, abandonment) { close() }
+            if abandonment.isRequested { return .abandoned }
+            return error.isRefusal ? .refused(index, error) : .failed(error)
+        }
+        return nil
+    }
+
+    private func delivered(_ message: UnsafePointer<rd_kafka_message_t>) {
+        let error = KafkaError(message.pointee.err)
+        let tag = Int(bitPattern: message.pointee._private)
+        if error.isRefusal, refusal == nil, tag > 0 { refusal = (tag - 1, error) }
+    }
+
+    /// Ends a transaction that failed. After a fatal error, or where the abort fails too, the producer is made anew.
+    private func recover(
+        _ failure: ClientFailure, _ content: TransactionContent, _ abandonment: Abandonment, mayBeCommitted: Bool
+    ) -> TransactionResult {
+        if mayBeCommitted { uncertain = content.batch }
+        if failure.isFatal || !abort(client, abandonment) {
+            close()
+            // At once: what the old one left open keeps readers waiting until the new one has ended it.
+            _ = prepare(abandonment)
+        }
+        if abandonment.isRequested { return .abandoned }
+        if let refusal, !mayBeCommitted { return .refused(refusal.index, refusal.error) }
+        return .failed(failure.error)
+    }
+
+    /// Aborts the open transaction; false if the producer is of no more use.
+    private func abort(_ client: KafkaClient?, _ abandonment: Abandonment) -> Bool {
+        guard let client else { return false }
+        // Flushed first: an abort before a partition was registered can end in a fatal INVALID_TXN_STATE.
+        _ = rd_kafka_flush(client.raw, Self.slice)
+        while let failure = ClientFailure(rd_kafka_abort_transaction(client.raw, Self.slice)) {
+            if failure.isRetriable, !failure.isFatal, !abandonment.isRequested { continue }
+            return false
+        }
+        return true
+    }
+
+    /// A commit was sent and its answer is not known: where the group stands tells, for offsets and outputs are there together.
+    private func standsCommitted(_ content: TransactionContent) -> Result<Bool, KafkaError> {
+        // The mock never keeps these offsets, so they tell nothing there.
+        guard let sample = content.offsets.first, !settings.isMock else { return .success(false) }
+        let list = PartitionList([PartitionOffset(topic: sample.topic, partition: sample.partition, next: -1_001)])
+        let code = rd_kafka_committed(consumer.raw, list.raw, Self.slice)
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { return .failure(KafkaError(code)) }
+        return .success((list.offsets.first?.next ?? -1) >= sample.next)
+    }
+}
