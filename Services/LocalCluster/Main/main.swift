@@ -1,1 +1,4 @@
-print("not built yet")
+internal import Foundation
+internal import LocalCluster
+
+exit(await LocalCommand.main(Array(CommandLine.arguments.dropFirst())))
