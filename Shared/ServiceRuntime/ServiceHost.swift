@@ -9,6 +9,7 @@ public actor ServiceHost<Hosted: Service>: LoopActor {
     private let drainTimeout: Duration
     private var service: Hosted?
     private var upkeep: Upkeep?
+    private var operations: Operations<Hosted.Settings>?
 
     /// Reads the settings; nothing is opened yet.
     /// - Parameter log: where lines go, if not to standard error.
@@ -33,18 +34,29 @@ public actor ServiceHost<Hosted: Service>: LoopActor {
         let began = loop.now
         let upkeep = Upkeep(loop: loop, log: context.log, metrics: context.metrics)
         self.upkeep = upkeep
+        let operations = try Operations(context: context, name: Hosted.name)
+        self.operations = operations
         let service = try Hosted(context: context)
         self.service = service
         try await service.start()
         context.isStarted = true
         let took = LogValue.milliseconds(loop.now - began)
+        let operationsPort = LogValue.count(operations.port)
         if let port = context.port {
-            context.log.info("ready", ["port": .count(port), "after": took])
+            context.log.info("ready", ["port": .count(port), "operations_port": operationsPort, "after": took])
         } else {
-            context.log.info("ready", ["after": took])
+            context.log.info("ready", ["operations_port": operationsPort, "after": took])
         }
         return service
     }
+
+    /// Where `/health` and `/metrics` are, once started; also where `OPERATIONS_PORT` is 0.
+    public var operationsPort: Int? { operations?.port }
+
+    /// Where the service listens, once started; also where `PORT` is 0.
+    public var port: Int? { context.port }
+
+    public var isDraining: Bool { context.isDraining }
 
     /// Drains the service; false when the drain timeout passed before it was done.
     @discardableResult
@@ -67,6 +79,7 @@ public actor ServiceHost<Hosted: Service>: LoopActor {
         } else {
             context.log.error("drain timed out", ["after": .milliseconds(loop.now - began)])
         }
+        operations?.close()
         upkeep?.stop()
         context.log.sumUp(all: true)
         return inTime

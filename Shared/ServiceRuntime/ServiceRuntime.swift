@@ -57,6 +57,7 @@ public enum ServiceRuntime {
         switch arguments.dropFirst().first {
         case nil: return
         case "--version": say("\(Hosted.name) \(Version.text)\n", 1, Exit.done)
+        case "--settings": say(declarations(type), 1, Exit.done)
         case "--help", "-h": say(help(type), 1, Exit.done)
         default: stop(Hosted.name, "takes no arguments but --help and --version; settings are read from the environment", Exit.usage)
         }
@@ -65,6 +66,13 @@ public enum ServiceRuntime {
     static func help<Hosted: Service>(_ type: Hosted.Type) -> String {
         "\(Hosted.summary)\n\nUsage: \(Hosted.name) [--help | --version]\n\nEnvironment (variable, default, meaning):\n"
             + SettingsText.help(RuntimeSettings.declarations + Hosted.Settings.declarations)
+    }
+
+    /// For `carillonctl env`: a line a variable, its name, default, form, purpose and `secret` or nothing, between tabs.
+    static func declarations<Hosted: Service>(_ type: Hosted.Type) -> String {
+        (RuntimeSettings.declarations + Hosted.Settings.declarations).map {
+            [$0.name, $0.defaultText ?? "", $0.form, $0.help, $0.secret ? "secret" : ""].joined(separator: "\t") + "\n"
+        }.joined()
     }
 
     private static func stop(_ name: String, _ text: String, _ status: Int32) -> Never {

@@ -1,0 +1,60 @@
+internal import EventLoop
+internal import HTTP
+internal import Network
+internal import Settings
+
+/// The port of operations, which the edge never routes: `/health/live`, `/health/ready`, `/metrics`. Loop thread only.
+final class Operations<Values: SettingsGroup> {
+    private let server: HTTPServer
+    private let context: ServiceContext<Values>
+    private let name: String
+
+    init(context: ServiceContext<Values>, name: String) throws(NetworkError) {
+        self.context = context
+        self.name = name
+        let process = context.process
+        server = HTTPServer(
+            loop: context.loop,
+            listener: try Listener(loop: context.loop, address: process.listenAddress, port: process.operationsPort))
+        let router = RESTRouter(loop: context.loop, metrics: Metrics())
+        router.on("GET", "/health/live", .open) { $0.respond(.json(#"{"live":true}"#)) }
+        router.on("GET", "/health/ready", .open) { [weak self] in self?.answerReady($0) }
+        router.on("GET", "/metrics", .open) { $0.respond(metricsResponse(context.metrics)) }
+        server.onRequest = { router.handle($0, $1) }
+    }
+
+    var port: Int { server.port }
+
+    func close() { server.close() }
+
+    /// Ready means that this process can do its work; a dependency that is away shows, and changes nothing.
+    private func answerReady(_ call: RESTCall) {
+        let isReady = context.isStarted && !context.isDraining
+        var dependencies: [String] = []
+        for (dependency, state) in context.dependencies.states {
+            let text =
+                switch state {
+                case .up: #"{"up":true}"#
+                case .starting: #"{"up":false}"#
+                case .down(let since): #"{"up":false,"since":"\#(timestamp(since))"}"#
+                }
+            dependencies.append("\"\(dependency.rawValue)\":\(text)")
+        }
+        call.respond(.json(
+            "{\"ready\":\(isReady),\"draining\":\(context.isDraining),\"service\":\"\(name)\","
+                + "\"instance\":\"\(context.instance)\",\"version\":\"\(Version.text)\","
+                + "\"dependencies\":{\(dependencies.joined(separator: ","))}}", status: isReady ? 200 : 503))
+    }
+}
+
+private func metricsResponse(_ metrics: Metrics) -> HTTPResponse {
+    HTTPResponse(
+        status: 200, headers: [(name: "Content-Type", value: "text/plain; version=0.0.4; charset=utf-8")],
+        body: metrics.render())
+}
+
+private func timestamp(_ milliseconds: Int64) -> String {
+    var bytes: [UInt8] = []
+    appendTimestamp(milliseconds, to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
+}
