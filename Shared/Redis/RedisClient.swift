@@ -1,0 +1,98 @@
+public import EventLoop
+
+/// A client of one Redis: pipelined, one write a turn of the loop, reconnecting by itself. Loop thread only.
+///
+/// Replies come in the order of the commands, each exactly once and never within the call that sent it. Nothing is sent
+/// while Redis is away (`RedisError.unavailable`) and nothing is repeated by itself: what to repeat is its caller's to know.
+public final class RedisClient {
+    public typealias Reply = (Result<RedisValue, RedisError>) -> Void
+
+    public let loop: EventLoop
+    /// Called once each way. A `refused` names what is wrong with the Redis that answers.
+    public var onState: ((RedisState) -> Void)?
+    /// `nil` until the first attempt has ended.
+    public private(set) var state: RedisState?
+
+    private let connector: RedisConnector
+    private let scripts: [RedisScript]
+    private var connection: RedisConnection?
+
+    /// - Parameters:
+    ///   - scripts: loaded each time a connection is made.
+    ///   - checks: asked each time a connection is made, after the eviction policy.
+    public init(
+        loop: EventLoop, endpoint: RedisEndpoint, limits: RedisLimits = RedisLimits(), scripts: [RedisScript] = [],
+        checks: [RedisCheck] = []
+    ) {
+        loop.assertCurrent()
+        self.loop = loop
+        self.scripts = scripts
+        connector = RedisConnector(
+            loop: loop, endpoint: endpoint, limits: limits, scripts: scripts, checks: [.evictionPolicy] + checks,
+            last: ["PING"])
+    }
+
+    /// Begins to connect; `onState` tells how it goes.
+    public func start() {
+        loop.assertCurrent()
+        connector.onState = { state, connection in
+            self.state = state
+            self.connection = connection
+            self.onState?(state)
+        }
+        connector.start()
+    }
+
+    /// Ends the connection and all attempts; what is in flight fails as `disconnected`. `onState` is not called for it.
+    public func close() {
+        loop.assertCurrent()
+        onState = nil
+        connection = nil
+        state = .down(reason: "closed")
+        connector.close()
+    }
+
+    public var isUp: Bool { connection != nil }
+    /// Commands sent and not yet answered.
+    public var inFlight: Int { connection?.commandsInFlight ?? 0 }
+
+    // MARK: Commands
+
+    /// Sends one command.
+    public func send(_ arguments: String..., reply: @escaping Reply) {
+        send(arguments: arguments.count, { writer in for argument in arguments { writer.argument(argument) } }, reply)
+    }
+
+    /// Sends one command whose arguments, its name among them, `write` writes.
+    public func send(arguments: Int, _ write: (inout RESPWriter) -> Void, _ reply: @escaping Reply) {
+        loop.assertCurrent()
+        guard let connection, !connection.isFull else {
+            let error: RedisError = connection == nil ? .unavailable : .overloaded
+            return loop.atTurnEnd { reply(.failure(error)) }
+        }
+        connection.send(arguments: arguments, write, reply)
+    }
+
+    /// Calls a script with so many arguments, its keys among them, which `write` writes.
+    ///
+    /// If the server has lost the script, it is loaded again and the call fails with an error that is an outage and
+    /// `wasNotExecuted`: to repeat it here would let what was sent behind it go first.
+    public func eval(_ script: RedisScript, arguments: Int, _ write: (inout RESPWriter) -> Void, _ reply: @escaping Reply) {
+        assert(arguments >= script.keys, "\(script.name) has \(script.keys) keys")
+        send(
+            arguments: arguments + 3,
+            { writer in
+                writer.rawArguments(script.call, count: 3)
+                write(&writer)
+            },
+            { result in
+                if case .failure(.server(let text)) = result, text.hasPrefix("NOSCRIPT") { self.load(script) }
+                reply(result)
+            })
+    }
+
+    private func load(_ script: RedisScript) {
+        // Many calls may have failed together; to load it for each is wasteful and harmless.
+        connection?.send(["SCRIPT", "LOAD", script.source]) { _ in }
+    }
+}

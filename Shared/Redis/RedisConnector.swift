@@ -1,0 +1,146 @@
+internal import EventLoop
+internal import Network
+
+/// Keeps one connection to Redis: connects, shakes hands, and begins again with a jittered pause when it is lost.
+final class RedisConnector {
+    /// A connection stands and the handshake is about to be sent on it.
+    var onOpen: ((RedisConnection) -> Void)?
+    /// Once each way: `up` with the connection, or what is wrong.
+    var onState: ((RedisState, RedisConnection?) -> Void)?
+
+    private let loop: EventLoop
+    private let endpoint: RedisEndpoint
+    private let limits: RedisLimits
+    private let steps: [Step]
+    private var backoff: Backoff
+    private var random = SystemRandomNumberGenerator()
+    private var state: RedisState?
+    private var connection: RedisConnection?
+    private var pause: LoopTimer?
+    private var isStarted = false
+    private var isClosed = false
+
+    /// One command of the handshake; all are sent together.
+    private struct Step {
+        let command: [String]
+        let verdict: (Result<RedisValue, RedisError>) -> String?
+    }
+
+    /// - Parameter last: the command whose answer makes the connection usable, `PING` say.
+    init(
+        loop: EventLoop, endpoint: RedisEndpoint, limits: RedisLimits, scripts: [RedisScript], checks: [RedisCheck],
+        last: [String]
+    ) {
+        self.loop = loop
+        self.endpoint = endpoint
+        self.limits = limits
+        backoff = Backoff(limit: limits.reconnectLimit)
+        var steps: [Step] = []
+        if let password = endpoint.password {
+            steps.append(Self.step(["AUTH"] + (endpoint.user.map { [$0] } ?? []) + [password], "user or password refused"))
+        }
+        if endpoint.database != 0 {
+            steps.append(Self.step(["SELECT", String(endpoint.database)], "there is no database \(endpoint.database)"))
+        }
+        steps += checks.map { Step(command: $0.command, verdict: $0.verdict) }
+        steps += scripts.map { Self.step(["SCRIPT", "LOAD", $0.source], "it cannot load the script \($0.name)") }
+        steps.append(Self.step(last, "it refused \(last[0])"))
+        self.steps = steps
+    }
+
+    private static func step(_ command: [String], _ complaint: String) -> Step {
+        Step(command: command) { result in
+            switch result {
+            case .success: nil
+            case .failure(let error): "\(complaint): \(error)"
+            }
+        }
+    }
+
+    func start() {
+        guard !isStarted, !isClosed else { return }
+        isStarted = true
+        connect()
+    }
+
+    /// What is in flight fails as `disconnected`; nothing is reported any more.
+    func close() {
+        isClosed = true
+        pause?.cancel()
+        pause = nil
+        onState = nil
+        onOpen = nil
+        connection?.close()
+        connection = nil
+    }
+
+    private func connect() {
+        ByteStream.connect(loop: loop, host: endpoint.host, port: endpoint.port, timeout: limits.connectTimeout) { result in
+            switch result {
+            case .success(let stream) where self.isClosed: stream.close()
+            case .success(let stream): self.shakeHands(stream)
+            case .failure(let error): self.lost(.down(reason: error.description))
+            }
+        }
+    }
+
+    private func shakeHands(_ stream: ByteStream) {
+        let connection = RedisConnection(loop: loop, stream: stream, limits: limits)
+        self.connection = connection
+        connection.onEnd = { self.lost(.down(reason: $0)) }
+        onOpen?(connection)
+        var failure: RedisState?
+        for (index, step) in steps.enumerated() {
+            connection.send(step.command) { result in
+                if failure == nil { failure = Self.judge(result, step) }
+                if index == self.steps.count - 1 { self.finishHandshake(connection, failure) }
+            }
+        }
+    }
+
+    private static func judge(_ result: Result<RedisValue, RedisError>, _ step: Step) -> RedisState? {
+        guard let complaint = step.verdict(result) else { return nil }
+        // Loading its data, or gone in the middle: that passes. All else is a matter for whoever set it up.
+        if case .failure(let error) = result, error.isOutage, !isRefusal(error) { return .down(reason: error.description) }
+        return .refused(reason: complaint)
+    }
+
+    private static func isRefusal(_ error: RedisError) -> Bool {
+        guard case .server(let text) = error else { return false }
+        return ["NOAUTH", "NOPERM", "WRONGPASS", "MOVED"].contains { text.hasPrefix($0) }
+    }
+
+    private func finishHandshake(_ connection: RedisConnection, _ failure: RedisState?) {
+        guard self.connection === connection, !isClosed else { return }
+        if let failure {
+            connection.close()
+            lost(failure)
+        } else {
+            backoff.reset()
+            state = .up
+            onState?(.up, connection)
+        }
+    }
+
+    private func lost(_ reason: RedisState) {
+        guard !isClosed else { return }
+        connection = nil
+        if case .refused = reason { backoff.slowDown() }
+        report(reason)
+        // A report may have closed us.
+        guard !isClosed else { return }
+        pause = loop.timer(after: backoff.delay(using: &random)) {
+            self.pause = nil
+            self.connect()
+        }
+    }
+
+    private func report(_ new: RedisState) {
+        switch (state, new) {
+        case (.down, .down), (.refused, .refused): return
+        default:
+            state = new
+            onState?(new, nil)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+public import Settings
+
+/// Where a Redis is, and as whom to speak to it.
+public struct RedisEndpoint: Sendable {
+    public let host: String
+    public let port: Int
+    public let user: String?
+    public let password: String?
+    /// The number for `SELECT`; 0 selects nothing.
+    public let database: Int
+
+    public init(host: String, port: Int, user: String? = nil, password: String? = nil, database: Int = 0) {
+        self.host = host
+        self.port = port
+        self.user = user
+        self.password = password
+        self.database = database
+    }
+
+    /// Reads `REDIS_URL`: `redis://[user:password@]host[:port][/database]`.
+    /// Throws one line that names the variable and holds no secret.
+    public init(_ url: ServiceURL) throws(SettingsError) {
+        guard url.scheme == "redis" else {
+            throw SettingsError(
+                name: "REDIS_URL", "REDIS_URL: \(url.scheme):// is not supported by this build; use redis://, or a TLS tunnel")
+        }
+        let path = url.path.drop { $0 == "/" }
+        guard let database = path.isEmpty ? 0 : Int(path), (0...65_535).contains(database) else {
+            throw SettingsError(name: "REDIS_URL", "REDIS_URL: what stands after the host must be the number of a database")
+        }
+        self.init(host: url.host, port: url.port, user: url.user, password: url.password, database: database)
+    }
+}
+
+/// What bounds a client of Redis.
+public struct RedisLimits: Sendable {
+    /// A command without a reply for this long ends the connection.
+    public var commandTimeout = Duration.seconds(2)
+    /// For name, connection and handshake steps each.
+    public var connectTimeout = Duration.seconds(5)
+    /// Commands sent and not yet answered; one more fails as `overloaded`.
+    public var maxInFlight = 10_000
+    /// Bytes of commands that the kernel did not take; from there on commands fail as `overloaded`.
+    public var maxQueuedBytes = 64 << 20
+    /// The longest pause between two attempts to connect; the first is a twentieth of it, each is jittered.
+    public var reconnectLimit = Duration.seconds(1)
+    /// How long a subscriber hears nothing before it asks whether the link is alive.
+    public var subscriberPing = Duration.seconds(2)
+
+    public init() {}
+
+    public init(_ settings: RedisSettings) {
+        commandTimeout = settings.commandTimeout
+    }
+}

@@ -1,0 +1,94 @@
+public import Models
+public import Redis
+
+/// Some members of an audience.
+public struct MemberPage: Equatable, Sendable {
+    public var members: [PersonID]
+    /// No more behind them.
+    public var isLast: Bool
+}
+
+/// Who belongs to an audience (`channel:<channel>`, `followers:<person>`). Confined to its client's loop.
+public struct Audiences {
+    /// Members in one call, at most.
+    public static let maximumMembers = 1_000
+
+    let client: RedisClient
+    let keys: Keyspace
+
+    public init(_ client: RedisClient, _ keys: Keyspace) {
+        self.client = client
+        self.keys = keys
+    }
+
+    /// Adds members; answers how many there are afterwards. May be repeated.
+    public func add(_ members: [PersonID], to audience: String, reply: @escaping (Result<Int, RedisError>) -> Void) {
+        change(adds: true, members, audience, reply)
+    }
+
+    /// Removes members; answers how many there are afterwards. May be repeated.
+    public func remove(_ members: [PersonID], from audience: String, reply: @escaping (Result<Int, RedisError>) -> Void) {
+        change(adds: false, members, audience, reply)
+    }
+
+    private func change(
+        adds: Bool, _ members: [PersonID], _ audience: String, _ reply: @escaping (Result<Int, RedisError>) -> Void
+    ) {
+        precondition(members.count <= Self.maximumMembers, "members out of bounds")
+        var failure: RedisError?
+        if !members.isEmpty {
+            client.send(
+                arguments: 2 + members.count * (adds ? 2 : 1),
+                { writer in
+                    writer.argument(adds ? "ZADD" : "ZREM" as StaticString)
+                    write(audience, to: &writer)
+                    for member in members {
+                        if adds { writer.argument(0) }
+                        writer.argument(member.text)
+                    }
+                },
+                { if case .failure(let error) = $0 { failure = error } })
+        }
+        client.send(
+            arguments: 2,
+            { writer in
+                writer.argument("ZCARD" as StaticString)
+                write(audience, to: &writer)
+            },
+            { result in
+                reply(failure.map { .failure($0) } ?? result.decoded("ZCARD") { $0.integer.map { Int(clamping: $0) } })
+            })
+    }
+
+    /// One page of members in the order of their bytes, after `last` (from the beginning if nil).
+    /// Who is added or removed meanwhile may be missed; who stays is not.
+    public func members(
+        of audience: String, after last: PersonID?, limit: Int, reply: @escaping (Result<MemberPage, RedisError>) -> Void
+    ) {
+        client.send(
+            arguments: 8,
+            { writer in
+                writer.argument("ZRANGE" as StaticString)
+                write(audience, to: &writer)
+                writer.argument(last.map { "(" + $0.text } ?? "-")
+                writer.argument("+" as StaticString)
+                writer.argument("BYLEX" as StaticString)
+                writer.argument("LIMIT" as StaticString)
+                writer.argument(0)
+                writer.argument(Int64(limit))
+            },
+            { result in
+                reply(
+                    result.decoded("ZRANGE") { value in
+                        guard let parts = value.array else { return nil }
+                        let members = parts.compactMap { $0.bytes.flatMap { PersonID($0.span) } }
+                        return MemberPage(members: members, isLast: parts.count < limit)
+                    })
+            })
+    }
+
+    /// `audience:{a}`.
+    private func write(_ audience: String, to writer: inout RESPWriter) {
+        keys.write("audience:{", bytes(audience), "}", to: &writer)
+    }
+}

@@ -1,0 +1,157 @@
+public import Models
+public import Redis
+
+/// What renewing a lease tells a gateway.
+public enum Renewal: Equatable, Sendable {
+    /// The lease's new count, and the number of the latest batch that was published for this gateway.
+    case renewed(count: UInt64, sequence: UInt64)
+    /// The counter is gone: swept, or another Redis. The instance is dead; take a new one and register everybody anew.
+    case gone
+}
+
+/// What became of a batch.
+public struct Published: Equatable, Sendable {
+    /// The batch's number; 0 if the gateway has left, and nothing was published.
+    public var sequence: UInt64
+    /// How many heard it: 1, or 0 if the gateway did not listen.
+    public var receivers: Int
+}
+
+/// Gateways' leases and channels. Confined to its client's loop.
+public struct Gateways {
+    let client: RedisClient
+    let keys: Keyspace
+
+    public init(_ client: RedisClient, _ keys: Keyspace) {
+        self.client = client
+        self.keys = keys
+    }
+
+    /// Begins an instance's lease, and its numbering of batches at 0. Before its first route.
+    public func enrol(_ instance: InstanceID, reply: @escaping (Result<Void, RedisError>) -> Void) {
+        lease(Self.enrolScript, instance) { reply($0.map { _ in }) }
+    }
+
+    /// Advances the lease; to be called every `LEASE_INTERVAL`.
+    public func renew(_ instance: InstanceID, reply: @escaping (Result<Renewal, RedisError>) -> Void) {
+        lease(Self.renewScript, instance) { result in
+            reply(
+                result.decoded("renew") { value in
+                    guard let parts = value.array else { return value.isNull ? .gone : nil }
+                    guard parts.count == 2, let count = parts[0].unsigned, let sequence = parts[1].unsigned else { return nil }
+                    return .renewed(count: count, sequence: sequence)
+                })
+        }
+    }
+
+    /// Ends an instance: its field and its keys go. After its last route. May be repeated.
+    public func withdraw(_ instance: InstanceID, reply: @escaping (Result<Void, RedisError>) -> Void) {
+        lease(Self.withdrawScript, instance) { reply($0.map { _ in }) }
+    }
+
+    /// Ends an instance only if its counter still stands at `count`. Answers whether it has ended (also if it had before).
+    public func withdraw(
+        _ instance: InstanceID, ifCountIs count: UInt64, reply: @escaping (Result<Bool, RedisError>) -> Void
+    ) {
+        lease(Self.withdrawScript, instance, String(count)) { reply($0.decoded("withdraw") { $0.integer.map { $0 == 1 } }) }
+    }
+
+    private func lease(_ script: RedisScript, _ instance: InstanceID, _ extra: String? = nil, _ reply: @escaping RedisClient.Reply) {
+        client.eval(
+            script, arguments: extra == nil ? 3 : 4,
+            { writer in
+                keys.write("gateways", [], to: &writer)
+                keys.write("gateway:{", bytes(instance.text), "}:sequence", to: &writer)
+                writer.argument(instance.text)
+                if let extra { writer.argument(extra) }
+            }, reply)
+    }
+
+    /// All leases and their counts.
+    public func leases(reply: @escaping (Result<[(instance: InstanceID, count: UInt64)], RedisError>) -> Void) {
+        client.send(
+            arguments: 2,
+            { writer in
+                writer.argument("HGETALL" as StaticString)
+                keys.write("gateways", [], to: &writer)
+            },
+            { result in
+                reply(
+                    result.decoded("HGETALL gateways") { value in
+                        guard let parts = value.array else { return nil }
+                        var leases: [(instance: InstanceID, count: UInt64)] = []
+                        for index in stride(from: 0, to: parts.count - 1, by: 2) {
+                            guard let instance = parts[index].text.flatMap({ InstanceID($0) }),
+                                let count = parts[index + 1].unsigned
+                            else { continue }
+                            leases.append((instance, count))
+                        }
+                        return leases
+                    })
+            })
+    }
+
+    /// Numbers a batch and publishes it. `lines` are a `GatewayBatch`'s: all but the first line, which is made here.
+    /// Not to be repeated blindly: a repetition is another batch (and harmless, for gateways drop what they have sent).
+    public func publish(
+        _ lines: [UInt8], to instance: InstanceID, reply: @escaping (Result<Published, RedisError>) -> Void
+    ) {
+        let name = bytes(instance.text)
+        client.eval(
+            Self.publishScript, arguments: 3,
+            { writer in
+                keys.write("gateway:{", name, "}:sequence", to: &writer)
+                keys.write("gateway:{", name, "}", to: &writer)
+                writer.argument(lines)
+            },
+            { result in
+                reply(
+                    result.decoded("publish") { value in
+                        guard let parts = value.array, parts.count == 2, let sequence = parts[0].unsigned,
+                            let receivers = parts[1].integer
+                        else { return nil }
+                        return Published(sequence: sequence, receivers: Int(clamping: receivers))
+                    })
+            })
+    }
+
+    // MARK: Scripts (KEYS: gateways, sequence; ARGV: instance)
+
+    static let enrolScript = RedisScript(
+        "enrol", keys: 2,
+        """
+        redis.call('HSET', KEYS[1], ARGV[1], 0)
+        redis.call('SET', KEYS[2], 0)
+        return 1
+        """)
+
+    static let renewScript = RedisScript(
+        "renew", keys: 2,
+        """
+        if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return false end
+        local sequence = tonumber(redis.call('GET', KEYS[2]) or 0)
+        return {redis.call('HINCRBY', KEYS[1], ARGV[1], 1), sequence}
+        """)
+
+    /// ARGV[2], if there: only at this count.
+    static let withdrawScript = RedisScript(
+        "withdraw", keys: 2,
+        """
+        local count = redis.call('HGET', KEYS[1], ARGV[1])
+        if count and ARGV[2] and count ~= ARGV[2] then return 0 end
+        redis.call('HDEL', KEYS[1], ARGV[1])
+        redis.call('DEL', KEYS[2])
+        return 1
+        """)
+
+    /// KEYS: sequence, channel. ARGV: lines.
+    /// A gateway that has left has no counter, and must not get one back: nobody would ever remove it.
+    static let publishScript = RedisScript(
+        "publish", keys: 2,
+        """
+        if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
+        local sequence = redis.call('INCR', KEYS[1])
+        local head = '{"v":1,"n":' .. string.format('%.0f', sequence) .. '}\\n'
+        return {sequence, redis.call('SPUBLISH', KEYS[2], head .. ARGV[1])}
+        """)
+}

@@ -1,0 +1,32 @@
+public import Settings
+
+/// How much an inbox keeps, and for how long it knows what it has seen.
+public struct InboxLimits: SettingsGroup {
+    /// Entries; the oldest go.
+    public var maxEntries = 1_000
+    /// ms from the append.
+    public var maxAge: Int64 = 30 * 86_400_000
+    /// ms; a notification that is repeated within it is known.
+    public var dedupWindow: Int64 = 7 * 86_400_000
+
+    static let maxEntriesSetting = Setting(
+        "INBOX_MAX_ENTRIES", .integer(1...100_000), default: "1000", help: "Notifications that an inbox keeps; the oldest go")
+    static let maxAgeSetting = Setting(
+        "INBOX_MAX_AGE", .duration(.seconds(1) ... .seconds(3650 * 86_400)), default: "30d",
+        help: "How long an inbox keeps a notification")
+    static let dedupWindowSetting = Setting(
+        "DEDUP_WINDOW", .duration(.seconds(60) ... .seconds(365 * 86_400)), default: "7d",
+        help: "How long a repeated event is recognised; at least the retention of the topics")
+
+    public static let declarations = [
+        maxEntriesSetting.description, maxAgeSetting.description, dedupWindowSetting.description,
+    ]
+
+    public init() {}
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        maxEntries = try environment.value(Self.maxEntriesSetting)
+        maxAge = Int64(try environment.value(Self.maxAgeSetting) / .milliseconds(1))
+        dedupWindow = Int64(try environment.value(Self.dedupWindowSetting) / .milliseconds(1))
+    }
+}

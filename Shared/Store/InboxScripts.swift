@@ -1,0 +1,175 @@
+internal import Redis
+
+/// Lua that more than one script begins with.
+enum Lua {
+    /// Redis's time in ms: what decides, in every script that decides by time.
+    static let clock = """
+        local clock = redis.call('TIME')
+        local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+        """
+
+    /// `idOf(epoch, offset)`: the id of an entry. A plain `..` would write large numbers with an exponent.
+    static let idOf = """
+        local function idOf(epoch, offset)
+          return epoch .. '-' .. string.format('%.0f', offset)
+        end
+
+        """
+
+    /// `newEpoch(stream, now)`: later than any that the stream has ever held, so that its ids go on growing.
+    static let newEpoch = """
+        local function newEpoch(stream, now)
+          local last = 0
+          if redis.call('EXISTS', stream) == 1 then
+            local info = redis.call('XINFO', 'STREAM', stream)
+            for i = 1, #info, 2 do
+              if info[i] == 'last-generated-id' then last = tonumber(string.match(info[i + 1], '^%d+')) end
+            end
+          end
+          return string.format('%.0f', math.max(now, last + 1))
+        end
+
+        """
+
+    /// `readPage(...)`: where a reader stands, and the entries from there, bounded by their number and bytes.
+    /// `wanted` is an epoch, or `floor`, or `present`. Entries that are missing at or above the floor are stepped over.
+    static let readPage = """
+        local function readPage(stream, epoch, offset, floor, unread, wanted, after, limit, budget)
+          local recovered, from = 0, offset + 1
+          if wanted == 'floor' then
+            recovered, from = 1, floor
+          elseif wanted ~= 'present' then
+            local known = wanted == epoch or (wanted == '0' and after == 0)
+            if known and after <= offset and after + 1 >= floor then recovered, from = 1, after + 1 end
+          end
+          local entries, size, full, complete = {}, 0, limit < 1, from > offset
+          local start, stop = idOf(epoch, from), idOf(epoch, offset)
+          while not (full or complete) do
+            local count = math.min(limit - #entries, 16)
+            local chunk = redis.call('XRANGE', stream, start, stop, 'COUNT', count)
+            for i = 1, #chunk do
+              if full then break end
+              entries[#entries + 1] = chunk[i]
+              local fields = chunk[i][2]
+              for j = 2, #fields, 2 do size = size + #fields[j] end
+              full = size >= budget or #entries >= limit
+            end
+            local last = #entries > 0 and entries[#entries][1]
+            complete = last == stop or (#chunk < count and not full)
+            start = last and '(' .. last
+          end
+          return {tonumber(epoch), offset, floor, unread, recovered, complete and 1 or 0, entries}
+        end
+
+        """
+}
+
+extension Inbox {
+    /// Appends what is new, in order, and answers for all of it.
+    ///
+    /// KEYS: inbox, state, routes, `seen:P:` (the prefix of the buckets).
+    /// ARGV: most entries, greatest age in ms, dedup window in ms; then id, accepted and bytes of each notification.
+    /// Answers epoch, unread, routes, and for each notification whether it is fresh and its offset.
+    ///
+    /// All keys are read before the first write, and the first write is an XADD, which is refused when memory is short:
+    /// so either nothing happens or everything does.
+    static let deliverScript = RedisScript(
+        "deliver", keys: 4,
+        Lua.clock + Lua.idOf + Lua.newEpoch + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread')
+            local routes = redis.call('HKEYS', KEYS[3])
+            local maxEntries, maxAge, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+            local epoch = state[1]
+            local offset, floor, unread = 0, 1, 0
+            if epoch then
+              offset, floor, unread = tonumber(state[2]), tonumber(state[3]), tonumber(state[4])
+            else
+              epoch = newEpoch(KEYS[1], now)
+            end
+            local first = offset
+
+            local bucket = math.floor(now / window)
+            local seen = KEYS[4] .. string.format('%.0f', bucket)
+            local seenBefore = KEYS[4] .. string.format('%.0f', bucket - 1)
+            local ids = {}
+            for i = 4, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
+            local known = redis.call('HMGET', seen, unpack(ids))
+            local before = redis.call('HMGET', seenBefore, unpack(ids))
+
+            local reply = {tonumber(epoch), 0, routes}
+            local marks, added = {}, {}
+            for i = 1, #ids do
+              local id = ids[i]
+              -- An epoch in which nothing was delivered yet knows nothing: what was seen was seen in another.
+              local old = added[id] or (first > 0 and (known[i] or before[i]))
+              if old then
+                reply[#reply + 1] = 0
+                reply[#reply + 1] = tonumber(old)
+              else
+                offset = offset + 1
+                redis.call('XADD', KEYS[1], idOf(epoch, offset),
+                  'n', ARGV[3 + i * 3], 'id', id, 't', now, 'a', ARGV[2 + i * 3])
+                added[id] = offset
+                marks[#marks + 1] = id
+                marks[#marks + 1] = offset
+                reply[#reply + 1] = 1
+                reply[#reply + 1] = offset
+              end
+            end
+
+            if offset > first then
+              if first == 0 then
+                redis.call('XTRIM', KEYS[1], 'MINID', epoch)
+                redis.call('DEL', seen, seenBefore)
+              end
+              redis.call('HSET', seen, unpack(marks))
+              redis.call('PEXPIREAT', seen, (bucket + 2) * window, 'NX')
+              unread = unread + offset - first
+
+              local gone = 0
+              if offset - floor + 1 > maxEntries then gone = redis.call('XTRIM', KEYS[1], 'MAXLEN', maxEntries) end
+              -- No entry is older than its epoch, so the oldest need not be looked at before that age.
+              local looking = now - tonumber(epoch) > maxAge
+              while looking do
+                local chunk = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 16)
+                local kept = false
+                for i = 1, #chunk do
+                  local fields = chunk[i][2]
+                  for j = 1, #fields, 2 do
+                    if fields[j] == 't' and tonumber(fields[j + 1]) >= now - maxAge then kept = chunk[i][1] end
+                  end
+                  if kept then break end
+                end
+                looking = not kept
+                -- What was appended just now is young: a chunk of old entries only has others behind it.
+                local minimum = kept or idOf(epoch, tonumber(string.match(chunk[#chunk][1], '%d+$')) + 1)
+                gone = gone + redis.call('XTRIM', KEYS[1], 'MINID', minimum)
+              end
+              if gone > 0 then
+                local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1]
+                floor = tonumber(string.match(oldest, '%d+$'))
+                unread = math.max(0, unread - gone)
+              end
+              redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', offset, 'floor', floor, 'unread', unread)
+            end
+            reply[2] = unread
+            return reply
+            """)
+
+    /// Reads on from a position; writes nothing.
+    ///
+    /// KEYS: inbox, state. ARGV: epoch (or `floor`, `present`), offset after which to read, most entries, most bytes.
+    static let pageScript = RedisScript(
+        "page", keys: 2,
+        Lua.idOf + Lua.readPage + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread')
+            local epoch = state[1]
+            if not epoch then
+              local lost = ARGV[1] == 'present' or (ARGV[1] ~= 'floor' and (ARGV[1] ~= '0' or tonumber(ARGV[2]) > 0))
+              return {0, 0, 1, 0, lost and 0 or 1, 1, {}}
+            end
+            return readPage(KEYS[1], epoch, tonumber(state[2]), tonumber(state[3]), tonumber(state[4]),
+              ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
+            """)
+}

@@ -1,0 +1,78 @@
+public import Models
+public import Redis
+
+/// How every Redis key and channel is named, and on how many shards people are spread.
+public struct Keyspace: Sendable {
+    public let shards: Int
+    /// `NAMESPACE:`, or nothing.
+    let prefix: [UInt8]
+
+    /// - Parameters:
+    ///   - namespace: `NAMESPACE`; empty for none.
+    ///   - shards: `SHARDS`, fixed for the life of the data.
+    public init(namespace: String, shards: Int) {
+        precondition(shards > 0, "no shards")
+        self.shards = shards
+        prefix = namespace.isEmpty ? [] : Array(namespace.utf8) + [UInt8(ascii: ":")]
+    }
+
+    /// Stores the number of shards in new data and compares it in old: with another number everybody's keys would be elsewhere.
+    public var shardsCheck: RedisCheck {
+        let expected = shards
+        return RedisCheck("SET", text("shards"), String(expected), "NX", "GET") { result in
+            switch result {
+            case .success(.null): nil
+            case .success(let value) where value.integer == Int64(expected): nil
+            case .success(let value): "the data was written with SHARDS=\(value.integer ?? 0), and SHARDS is \(expected)"
+            case .failure(let error): "the number of shards cannot be compared: \(error)"
+            }
+        }
+    }
+
+    /// The channel on which one gateway hears its batches; to be subscribed to with `SSUBSCRIBE`.
+    public func channel(of gateway: InstanceID) -> String { text("gateway:{\(gateway)}") }
+
+    // MARK: Keys
+
+    /// `{s}:<person>`, which CONTRACTS calls P.
+    func tag(_ person: PersonID) -> [UInt8] {
+        var tag = shardTag(shard(of: person, shards: shards))
+        tag.append(UInt8(ascii: ":"))
+        tag.append(contentsOf: person.text.utf8)
+        return tag
+    }
+
+    /// `{s}`.
+    func shardTag(_ shard: Int) -> [UInt8] {
+        var tag: [UInt8] = []
+        tag.reserveCapacity(160)
+        tag.append(UInt8(ascii: "{"))
+        appendDigits(UInt64(shard), to: &tag)
+        tag.append(UInt8(ascii: "}"))
+        return tag
+    }
+
+    func text(_ key: String) -> String { String(decoding: prefix, as: UTF8.self) + key }
+
+    /// Writes one key as an argument: `<namespace>:<kind><tag><suffix>`.
+    func write(_ kind: StaticString, _ tag: [UInt8], _ suffix: StaticString = "", to writer: inout RESPWriter) {
+        writer.beginArgument(length: prefix.count + kind.utf8CodeUnitCount + tag.count + suffix.utf8CodeUnitCount)
+        writer.append(prefix)
+        writer.append(kind)
+        writer.append(tag)
+        writer.append(suffix)
+        writer.endArgument()
+    }
+}
+
+/// Every script of this module, for `RedisClient.init(scripts:)`.
+public enum StoreScripts {
+    public static let all = [
+        Inbox.deliverScript, Inbox.pageScript, Routes.registerScript, Routes.unregisterScript, Routes.sweepScript,
+        Gateways.enrolScript, Gateways.renewScript, Gateways.withdrawScript, Gateways.publishScript,
+        Tickets.replaceScript, Devices.putScript, Devices.deleteOlderScript, Devices.disownScript,
+    ]
+}
+
+/// Bytes of a string.
+func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
