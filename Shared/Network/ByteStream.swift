@@ -11,7 +11,7 @@ public protocol ByteStreamHandler: AnyObject {
     func closed(_ reason: StreamClosure)
 }
 
-/// A TCP connection. Loop thread only.
+/// A TCP connection, plain or TLS. Loop thread only.
 ///
 /// It keeps no receive buffer, and of what was written only what the kernel did not take. There is no bound here on what is
 /// queued: whoever writes looks at `queuedBytes`, for only it knows what to do instead.
@@ -20,7 +20,7 @@ public final class ByteStream: LoopHandle {
     public var handler: (any ByteStreamHandler)?
 
     /// Bytes written and not yet taken by the kernel.
-    public private(set) var queuedBytes = 0
+    public var queuedBytes: Int { chunkBytes + (tls?.pendingBytes ?? 0) }
     /// Chunks written and not yet taken by the kernel.
     public var queuedChunks: Int { chunks.count }
 
@@ -40,7 +40,9 @@ public final class ByteStream: LoopHandle {
         static let isLingering = State(rawValue: 16)
     }
 
+    private var tls: TLSSession?
     private var chunks: ContiguousArray<[UInt8]> = []
+    private var chunkBytes = 0
     /// How much of the first chunk has gone.
     private var firstOffset = 0
     private var state: State = []
@@ -90,9 +92,49 @@ public final class ByteStream: LoopHandle {
         if count < 0 {
             if count == Int(UV_EOF.rawValue) { finish(.peer) } else { fail(Int32(truncatingIfNeeded: count)) }
         } else if count > 0, !state.contains(.isLingering), let base = buffer.base, let handler {
-            base.withMemoryRebound(to: UInt8.self, capacity: count) { base in
-                handler.received(UnsafeBufferPointer(start: base, count: count).span)
-            }
+            let bytes = UnsafeRawBufferPointer(start: base, count: count)
+            if let tls { return decrypt(bytes, tls) }
+            bytes.withMemoryRebound(to: UInt8.self) { handler.received($0.span) }
+        }
+    }
+
+    // MARK: TLS
+
+    /// Speaks TLS from here on: to be called before anything is read or written. As a client, `host` is the name that the
+    /// peer's certificate must bear. A handshake that fails closes the stream; what is written meanwhile waits for it.
+    /// False if OpenSSL has no memory for it.
+    public func startTLS(_ context: TLSContext, host: String? = nil) -> Bool {
+        guard let session = TLSSession(context: context, host: host) else { return false }
+        tls = session
+        if !context.isServer { advance(session, session.shakeHands()) }
+        return true
+    }
+
+    private func decrypt(_ bytes: UnsafeRawBufferPointer, _ tls: TLSSession) {
+        // The gather buffer is free here: it is used only while a turn ends.
+        let progress = tls.receive(bytes, into: loop.gatherBuffer) { plain in
+            guard !isClosing else { return }
+            plain.withMemoryRebound(to: UInt8.self) { handler?.received($0.span) }
+        }
+        if !isClosing { advance(tls, progress) }
+    }
+
+    /// Sends what the session has to say, and ends the stream with it.
+    private func advance(_ tls: TLSSession, _ progress: TLSSession.Progress) {
+        let encrypted = tls.encryptPending()
+        let bytes = tls.ciphertext()
+        if !bytes.isEmpty {
+            chunks.append(bytes)
+            chunkBytes += bytes.count
+            scheduleFlush()
+        }
+        switch progress {
+        case .open: if encrypted == .failed { fail(UV_EPROTO.rawValue) }
+        case .ended: finish(.peer)
+        case .failed:
+            // The alert that says why, if the socket takes it at once.
+            flush()
+            fail(UV_EPROTO.rawValue)
         }
     }
 
@@ -102,8 +144,12 @@ public final class ByteStream: LoopHandle {
     /// After `close` or `closeAfterFlush` it does nothing.
     public func write(_ bytes: [UInt8]) {
         guard !isClosing, !state.contains(.closesWhenFlushed), !bytes.isEmpty else { return }
-        chunks.append(bytes)
-        queuedBytes += bytes.count
+        if let tls {
+            tls.append(bytes)
+        } else {
+            chunks.append(bytes)
+            chunkBytes += bytes.count
+        }
         scheduleFlush()
     }
 
@@ -121,8 +167,17 @@ public final class ByteStream: LoopHandle {
 
     public override func turnEnded() {
         state.remove(.awaitsTurnEnd)
+        if !isClosing, let tls, tls.isEstablished { encrypt(tls) }
         guard !isClosing, !state.contains(.isWaiting) else { return }
         flush()
+    }
+
+    private func encrypt(_ tls: TLSSession) {
+        guard tls.encryptPending() == .open else { return fail(UV_EPROTO.rawValue) }
+        let bytes = tls.ciphertext()
+        guard !bytes.isEmpty else { return }
+        chunks.append(bytes)
+        chunkBytes += bytes.count
     }
 
     private func flush() {
@@ -133,7 +188,7 @@ public final class ByteStream: LoopHandle {
             drop(status)
         }
         chunks = []
-        if state.contains(.closesWhenFlushed) { linger() }
+        if state.contains(.closesWhenFlushed), queuedBytes == 0 { linger() }
     }
 
     /// Offers the only chunk as it lies.
@@ -173,7 +228,7 @@ public final class ByteStream: LoopHandle {
     }
 
     private func drop(_ count: Int) {
-        queuedBytes -= count
+        chunkBytes -= count
         var left = count
         var gone = 0
         while left > 0 {
@@ -191,7 +246,7 @@ public final class ByteStream: LoopHandle {
 
     /// The kernel's buffer is full: libuv watches for room with a bounded copy; the rest stays shared in the queue.
     private func waitForKernel() {
-        let request = WaitingWrite(capacity: min(queuedBytes, Self.waitingWriteBytes))
+        let request = WaitingWrite(capacity: min(chunkBytes, Self.waitingWriteBytes))
         let length = gather(into: request.bytes)
         var buffer = uv_buf_init(
             request.bytes.baseAddress!.assumingMemoryBound(to: CChar.self), UInt32(truncatingIfNeeded: length))
@@ -212,6 +267,8 @@ public final class ByteStream: LoopHandle {
         guard !isClosing else { return }
         if status < 0 { return fail(status) }
         drop(request.bytes.count)
+        if let tls, tls.isEstablished { encrypt(tls) }
+        guard !isClosing else { return }
         flush()
         if queuedBytes == 0, !isClosing { handler?.drained() }
     }
@@ -227,11 +284,16 @@ public final class ByteStream: LoopHandle {
     public func closeAfterFlush() {
         guard !isClosing, !state.contains(.closesWhenFlushed) else { return }
         state.insert(.closesWhenFlushed)
-        if chunks.isEmpty, !state.contains(.isWaiting) { linger() } else { scheduleFlush() }
+        if queuedBytes == 0, !state.contains(.isWaiting) { linger() } else { scheduleFlush() }
     }
 
     private func linger() {
         state.insert(.isLingering)
+        if let tls, tls.isEstablished {
+            tls.end()
+            let farewell = tls.ciphertext()
+            if !farewell.isEmpty { _ = farewell.withUnsafeBytes(tryWrite) }
+        }
         let request = UnsafeMutablePointer<uv_shutdown_t>.allocate(capacity: 1)
         let status = uv_shutdown(request, stream) { request, _ in request?.deallocate() }
         guard status == 0 else {
@@ -255,7 +317,8 @@ public final class ByteStream: LoopHandle {
 
     public override func handleClosed() {
         chunks = []
-        queuedBytes = 0
+        chunkBytes = 0
+        tls = nil
         let handler = handler
         self.handler = nil
         handler?.closed(closure)

@@ -1,0 +1,115 @@
+import EventLoop
+import Foundation
+import Network
+import Testing
+
+/// A certificate of its own authority, made by the openssl command.
+private struct Certificate {
+    let folder: URL
+    var certificate: String { folder.appendingPathComponent("certificate.pem").path }
+    var key: String { folder.appendingPathComponent("key.pem").path }
+
+    init() throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("carillon-tls-\(UInt64.random(in: 0 ... .max))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+        process.arguments = [
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+            "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate,
+        ]
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+    }
+}
+
+private final class Side: ByteStreamHandler {
+    var bytes: [UInt8] = []
+    var onBytes: () -> Void = {}
+    var onClosed: (StreamClosure) -> Void = { _ in }
+
+    func received(_ span: Span<UInt8>) {
+        for index in span.indices { bytes.append(span[index]) }
+        onBytes()
+    }
+    func drained() {}
+    func closed(_ reason: StreamClosure) { onClosed(reason) }
+}
+
+private actor Exchange: LoopActor {
+    nonisolated let loop: EventLoop
+    private let client = Side()
+    private let server = Side()
+    private var listener: Listener?
+
+    init() {
+        loop = EventLoop(name: "tls")
+        loop.start()
+    }
+
+    /// The server echoes what it gets; answers whether all came back, or how the client's stream ended before that.
+    func echo(_ bytes: [UInt8], server context: TLSContext, client clientContext: TLSContext, host: String) async throws -> String {
+        let listener = try Listener(loop: loop, address: "127.0.0.1", port: 0)
+        listener.onAccept = { stream in
+            stream.handler = self.server
+            guard stream.startTLS(context) else { return stream.close() }
+            self.server.onBytes = {
+                stream.write(self.server.bytes)
+                self.server.bytes = []
+            }
+            stream.resumeReading()
+        }
+        defer { loop.stop() }
+        return await withCheckedContinuation { done in
+            ByteStream.connect(loop: loop, host: "127.0.0.1", port: listener.port, timeout: .seconds(5)) { result in
+                guard case .success(let stream) = result else { return done.resume(returning: "not connected") }
+                stream.handler = self.client
+                guard stream.startTLS(clientContext, host: host) else { return done.resume(returning: "no session") }
+                stream.write(bytes)  // before the handshake is done: it waits
+                stream.resumeReading()
+                var isDone = false
+                self.client.onBytes = {
+                    guard self.client.bytes.count == bytes.count, !isDone else { return }
+                    isDone = true
+                    done.resume(returning: self.client.bytes == bytes ? "same" : "other")
+                }
+                self.client.onClosed = { reason in
+                    if !isDone { done.resume(returning: reason.reason) }
+                    isDone = true
+                }
+            }
+        }
+    }
+}
+
+@Suite struct TLSTests {
+    private let certificate: Certificate
+    private let server: TLSContext
+    private let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+
+    init() throws {
+        certificate = try Certificate()
+        server = try TLSContext(serverCertificate: certificate.certificate, key: certificate.key)
+    }
+
+    @Test(arguments: ["localhost", "127.0.0.1"])
+    func bytesComeBackThroughTLS(host: String) async throws {
+        let client = try TLSContext(clientTrusting: certificate.certificate)
+        #expect(try await Exchange().echo(bytes, server: server, client: client, host: host) == "same")
+    }
+
+    @Test func aNameThatTheCertificateDoesNotBearIsRefused() async throws {
+        let client = try TLSContext(clientTrusting: certificate.certificate)
+        #expect(try await Exchange().echo([1], server: server, client: client, host: "other.example") == "protocol error")
+    }
+
+    @Test func anAuthorityThatIsNotTrustedIsRefused() async throws {
+        let client = try TLSContext(clientTrusting: nil)
+        #expect(try await Exchange().echo([1], server: server, client: client, host: "localhost") == "protocol error")
+    }
+
+    @Test func aMissingFileIsNamed() {
+        #expect(throws: TLSError.self) { try TLSContext(serverCertificate: "/nowhere.pem", key: "/nowhere.key") }
+    }
+}
