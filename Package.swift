@@ -69,10 +69,16 @@ targets.append(
 targets.append(
     .testTarget(name: "ArchitectureTests", path: "Tests/ArchitectureTests", swiftSettings: strict))
 
+targets.append(
+    .executableTarget(
+        name: "Benchmarks", dependencies: ["EventLoop", "Network", "Kafka", "Tokens"], path: "Benchmarks/Load",
+        swiftSettings: strict))
+
 let products: [Product] = [
     ("gateway", "GatewayMain"), ("notification-service", "NotificationServiceMain"),
     ("fanout-worker", "FanoutWorkerMain"), ("presence-service", "PresenceServiceMain"),
     ("push-service", "PushServiceMain"), ("carillonctl", "CarillonctlMain"), ("carillon-local", "LocalClusterMain"),
+    ("carillon-bench", "Benchmarks"),
 ].map { .executable(name: $0.0, targets: [$0.1]) }
 
 let package = Package(name: "carillon", products: products, targets: targets)

@@ -1,0 +1,162 @@
+"""Measures a running cluster and writes the table of docs/performance.md.
+
+Started by `Benchmarks/run`, which gives it a fresh cluster of release binaries. Every figure is absolute, with the machine and
+the commit beside it; compare figures of one run with each other, not with those of another machine.
+"""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BENCH = ROOT / ".build/release/carillon-bench"
+SERVICES = ["notification-service", "fanout-worker", "gateway", "presence-service", "push-service"]
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cluster():
+    path = pathlib.Path(os.environ.get("CLUSTER_ENV", ROOT / ".local/cluster.env"))
+    lines = (shlex.split(line)[0] for line in path.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    return dict(line.split("=", 1) for line in lines)
+
+
+def pids(env, service):
+    return [int(pid) for pid in env[service.upper().replace("-", "_") + "_PIDS"].split()]
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def resident(pid):
+    """Bytes that are the process's own: anonymous and shared memory, no files."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in status if line.startswith(("RssAnon", "RssShmem")))
+
+
+def children(pid):
+    found = [pid]
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if parent == pid:
+                found += children(int(entry.name))
+    return found
+
+
+def bench(*arguments):
+    process = subprocess.run([BENCH, *arguments], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in process.stdout.splitlines()]
+
+
+class Held:
+    """Idle connections that stay while the block runs."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([BENCH, "hold", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return json.loads(self.process.stdout.readline())
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure_latency(env, common, seconds=20):
+    print("latency: 200 events a second …", flush=True)
+    return bench("latency", f"gateway={gateway(env)}", f"brokers={env['KAFKA_BROKERS']}", "prefix=latency", "people=200",
+                 "rate=200", f"seconds={seconds}", *common)[-1]
+
+
+def gateway(env):
+    return env["GATEWAY_URLS"].split()[0].removeprefix("http://")
+
+
+def measure_idle(env, common, address, people, prefix, watched):
+    print(f"idle: {people} connections to {prefix} …", flush=True)
+    before = {pid: resident(pid) for pid in watched}
+    with Held(f"gateway={address}", f"people={people}", f"prefix={prefix}", *common) as up:
+        time.sleep(3)  # what the connecting itself needed is given back
+        grown = {pid: resident(pid) - before[pid] for pid in watched}
+        ticks = {pid: cpu_seconds(pid) for pid in watched}
+        time.sleep(10)
+        busy = {pid: (cpu_seconds(pid) - ticks[pid]) / 10 for pid in watched}
+    return {"connected": up["connected"], "seconds": up["seconds"],
+            "bytes": {pid: grown[pid] / max(1, up["connected"]) for pid in watched}, "busy": busy}
+
+
+def measure_throughput(env, common, events=100_000):
+    print(f"throughput: {events} events …", flush=True)
+    arguments = [f"gateway={gateway(env)}", f"brokers={env['KAFKA_BROKERS']}", "people=2000", *common]
+    bench("throughput", *arguments, "prefix=warm", "events=10000")
+    watched = {service: pids(env, service) for service in SERVICES} | {"redis": [int(env["REDIS_PID"])]}
+    before = {name: sum(map(cpu_seconds, those)) for name, those in watched.items()}
+    result = bench("throughput", *arguments, "prefix=load", f"events={events}")[-1]
+    result["cpu"] = {name: round(sum(map(cpu_seconds, those)) - before[name], 2) for name, those in watched.items()}
+    return result
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
+    return f"{os.cpu_count()} cores, {model}, {platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}"
+
+
+def report(env, latency, direct, edge, throughput):
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    broker = "a real Kafka broker" if env.get("KAFKA_HOME") or os.environ.get("KAFKA_HOME") else "the embedded broker"
+    gateways = pids(env, "gateway")
+    services = sum(throughput["cpu"][name] for name in SERVICES)
+    rate = throughput["received"] / throughput["seconds"]
+    rows = [
+        ("produce → receipt at 200 events a second, p50", f"{latency['p50_ms']:.1f} ms"),
+        ("produce → receipt at 200 events a second, p99", f"{latency['p99_ms']:.1f} ms (aim: under 50)"),
+        (f"gateway, a connection, {direct['connected']:,} idle ones, direct",
+         f"{sum(direct['bytes'][pid] for pid in gateways):,.0f} bytes (aim: under 2,048)"),
+        (f"gateway, a connection, {edge['connected']:,} idle ones, through the edge",
+         f"{sum(edge['bytes'][pid] for pid in gateways):,.0f} bytes"),
+        ("edge, the same connection", f"{sum(b for pid, b in edge['bytes'].items() if pid not in gateways):,.0f} bytes"),
+        (f"gateway, {direct['connected']:,} idle connections, processor",
+         f"{100 * sum(direct['busy'][pid] for pid in gateways):.1f} % of a core"),
+        (f"{throughput['sent']:,} events to 2,000 people: arrived", f"{throughput['received']:,}"),
+        (f"{throughput['sent']:,} events to 2,000 people: events a second", f"{rate:,.0f} (aim: 30,000)"),
+        (f"{throughput['sent']:,} events: all services", f"{services:.2f} CPU s (aim: at most 3)"),
+        *((f"{throughput['sent']:,} events: {name}", f"{seconds:.2f} CPU s") for name, seconds in throughput["cpu"].items()),
+    ]
+    return "\n".join([
+        f"Commit `{commit}`, {datetime.date.today()}, {broker}; {machine()}. Load generator, broker, Redis and services share these cores.",
+        "", "| what | figure |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""])
+
+
+def main():
+    env = cluster()
+    common = [f"secret={env['TOKEN_SECRET']}"]
+    latency = measure_latency(env, common)
+    gateways = pids(env, "gateway")[:1]
+    direct = measure_idle(env, common, gateway(env), 15_000, "direct", gateways)
+    edge_pids = children(int(env["EDGE_PID"])) if "EDGE_PID" in env else []
+    # Each of these takes the edge two descriptors of the 20,000 that a process may have by default.
+    edge = measure_idle(env, common, env["EDGE_URL"].removeprefix("http://"), 8_000, "edge", gateways + edge_pids)
+    throughput = measure_throughput(env, common)
+    table = report(env, latency, direct, edge, throughput)
+    print(table)
+    page = ROOT / "docs/performance.md"
+    text = page.read_text()
+    begin, end = "<!-- measured -->\n", "<!-- /measured -->"
+    head, rest = text.split(begin)
+    page.write_text(head + begin + table + end + rest.split(end)[1])
+    return 0 if throughput["received"] == throughput["sent"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
