@@ -53,6 +53,8 @@ public final class RecordPipeline {
     private var abandonment = Abandonment()
     private var ticker: LoopTimer?
     private var waker: LoopTimer?
+    /// The batch that was the last one a second ago.
+    private var lastTick: UInt64 = 0
     /// Partitions are paused: nothing was taken for a second.
     private var isReadingPaused = false
     private var onStopped: (() -> Void)?
@@ -144,13 +146,16 @@ public final class RecordPipeline {
     }
 
     private func tick() {
+        let stands = lastTick == machine.lastBatch
+        lastTick = machine.lastBatch
         if held.count >= limits.records || held.bytes >= limits.bytes {
-            if !isReadingPaused {
+            // Only if nothing moved for a second: a pause throws away what was fetched ahead.
+            if !isReadingPaused, stands {
                 consumer.pause()
                 isReadingPaused = true
             }
             // For the group's sake; paused partitions give nothing.
-            if let record = consumer.next() { take(record) }
+            if isReadingPaused, let record = consumer.next() { take(record) }
         }
         drain()
         feed(.tick)

@@ -78,6 +78,9 @@ struct TransactionMachine {
     /// The mock drops offsets sent in a transaction: commit them plainly after it.
     let commitsTwice: Bool
 
+    /// How long a revocation waits for the answers of plain commits, in ms.
+    static let plainCommitPatience: UInt64 = 1_000
+
     private(set) var phase = Phase.idle
     private(set) var isAssigned = false
     private(set) var isRevoking = false
@@ -86,9 +89,11 @@ struct TransactionMachine {
     private(set) var hasLeft = false
     /// Plain commits without an answer. No transaction begins before they are answered, or an older position could overtake it.
     private(set) var plainCommits = 0
+    private var revokedAt: UInt64 = 0
     private var held = 0
     private var mustLeaveNow = false
-    private var lastBatch: UInt64 = 0
+    /// The number of the batch that was handed out last; 0 before the first.
+    private(set) var lastBatch: UInt64 = 0
     private var lastCommit: UInt64?
     private var failures: UInt64 = 0
     private var wakeAt: UInt64?
@@ -105,7 +110,9 @@ struct TransactionMachine {
         case .assigned:
             isAssigned = true
             isRevoking = false
-        case .revoked: isRevoking = true
+        case .revoked:
+            isRevoking = true
+            revokedAt = now
         case .held(let count): held = isAssigned ? count : 0
         case .finished(let batch, let commit): finish(batch, commit, now, &actions)
         case .transacted(let batch, let outcome): transacted(batch, outcome, now, &actions)
@@ -161,7 +168,7 @@ struct TransactionMachine {
     }
 
     private mutating func advance(_ now: UInt64, _ actions: inout [Action]) {
-        if isRevoking { revoke(&actions) }
+        if isRevoking { revoke(now, &actions) }
         if isStopping { leave(&actions) }
         if hasLeft || isRevoking { return }
         switch phase {
@@ -190,7 +197,7 @@ struct TransactionMachine {
     }
 
     /// What the worker has begun it ends, for the old generation still counts until `unassign`; all else is dropped.
-    private mutating func revoke(_ actions: inout [Action]) {
+    private mutating func revoke(_ now: UInt64, _ actions: inout [Action]) {
         switch phase {
         case .committing:
             actions.append(.abandon)
@@ -198,6 +205,9 @@ struct TransactionMachine {
         case .processing(let batch), .settling(let batch), .retrying(let batch, _): drop(batch, &actions)
         case .idle: break
         }
+        // The next owner shall begin where these put it. Without an answer it begins earlier, which harms nothing but takes time.
+        let patience = revokedAt &+ Self.plainCommitPatience
+        guard plainCommits == 0 || patience <= now else { return wake(patience, &actions) }
         isRevoking = false
         isAssigned = false
         failures = 0

@@ -40,34 +40,6 @@ final class Echo {
 }
 
 @Suite(.serialized) struct RecordPipelineTests {
-    private func produce(_ settings: KafkaSettings, _ records: [OutgoingRecord]) async throws {
-        let bench = try await Bench { try KafkaProducer(loop: $0, settings: settings) }
-        await bench.wait { producer, done in
-            var left = records.count
-            for record in records {
-                producer.produce(record) { error in
-                    #expect(error == nil)
-                    left -= 1
-                    if left == 0 { done() }
-                }
-            }
-        }
-        await bench.wait { producer, done in producer.close { done() } }
-        bench.end()
-    }
-
-    private func read(_ settings: KafkaSettings, _ topic: String) throws -> [KafkaRecord] {
-        let inspector = try KafkaInspector(settings)
-        var records: [KafkaRecord] = []
-        for found in try inspector.topics() where found.name == settings.topic(topic) {
-            try inspector.read(topic: found.name, partitions: found.partitions) {
-                records.append($0)
-                return true
-            }
-        }
-        return records
-    }
-
     @Test func whatComesInGoesOutWithKeysAndHeaders() async throws {
         let broker = try EmbeddedBroker()
         let settings = KafkaSettings.mock(broker)
@@ -88,5 +60,137 @@ final class Echo {
         #expect(out.allSatisfy { $0.key != nil && $0.timestamp > 0 })
         #expect(await bench.ask { $0.states } == [.up])
         bench.end()
+    }
+
+    @Test func aPatternFindsATopicMadeLaterFromItsFirstRecordAndSkipsTheExcluded() async throws {
+        let broker = try EmbeddedBroker()
+        let settings = KafkaSettings.mock(broker, namespace: "a.b")
+        try await produce(settings, ["a.b.events.dlq", "other.events.x", "aXb.events.x"].map { OutgoingRecord(topic: $0, value: bytes("no")) })
+        let bench = try await Bench {
+            try Echo($0, settings, topics: [#"^events\..*"#], output: "out", excluding: [#"\.dlq$"#])
+        }
+        try await produce(settings, (0..<20).map { OutgoingRecord(topic: "a.b.events.late", value: bytes("v\($0)")) })
+        #expect(await bench.until(10) { $0.seen.count >= 20 })
+        #expect(await bench.ask { $0.seen.sorted() } == (0..<20).map { "v\($0)" }.sorted())
+        await bench.wait { echo, done in echo.pipeline.stop { done() } }
+        bench.end()
+    }
+
+    @Test func anOutageLosesNothingAndIsToldOnceEachWay() async throws {
+        let broker = try EmbeddedBroker()
+        let settings = KafkaSettings.mock(broker)
+        try await produce(settings, (0..<50).map { OutgoingRecord(topic: "in", value: bytes("v\($0)")) })
+        let bench = try await Bench { try Echo($0, settings, topics: ["in"], output: "out") }
+        #expect(await bench.until { $0.seen.count == 50 })
+        await bench.ask { $0.holdsBatches = true }
+        try await produce(settings, (50..<100).map { OutgoingRecord(topic: "in", value: bytes("v\($0)")) })
+        #expect(await bench.until { !$0.batches.isEmpty })
+        broker.setDown()
+        #expect(await bench.until { $0.states.count == 2 })
+        await bench.ask {
+            $0.holdsBatches = false
+            $0.answer()
+        }
+        broker.setUp()
+        #expect(await bench.until(15) { $0.seen.count >= 100 })
+        #expect(await bench.until { $0.states.count == 3 })
+        await bench.wait { echo, done in echo.pipeline.stop { done() } }
+        let states = await bench.ask { $0.states }
+        #expect(states.first == .up && states.last == .up && states.count == 3)
+        let out = Set(try read(settings, "out").map { text($0.value) })
+        #expect(out == Set((0..<100).map { "v\($0)" }))
+        bench.end()
+    }
+
+    @Test func aServiceThatHoldsItsBatchHoldsBackReadingAndKeepsItsPlace() async throws {
+        let broker = try EmbeddedBroker()
+        let settings = KafkaSettings.mock(broker)
+        try await produce(settings, (0..<1_000).map { OutgoingRecord(topic: "in", value: bytes("v\($0)")) })
+        let bench = try await Bench {
+            let echo = try Echo($0, settings, topics: ["in"], output: "out", limits: PipelineLimits(records: 100))
+            echo.holdsBatches = true
+            return echo
+        }
+        #expect(await bench.until { $0.pipeline.heldRecords >= 100 })
+        // Longer than a second, so that the partitions are paused, and taken up again.
+        try await Task.sleep(for: .milliseconds(2_300))
+        #expect(await bench.ask { $0.pipeline.heldRecords } <= 104)
+        await bench.ask {
+            $0.holdsBatches = false
+            $0.answer()
+        }
+        #expect(await bench.until { $0.seen.count >= 1_000 })
+        #expect(await bench.ask { Set($0.seen).count } == 1_000)
+        #expect(await bench.ask { $0.seen.count } == 1_000)
+        await bench.wait { echo, done in echo.pipeline.stop { done() } }
+        bench.end()
+    }
+
+    @Test func whatWasCommittedIsNotReadAgainAndAnotherMemberGoesOn() async throws {
+        let broker = try EmbeddedBroker()
+        let settings = KafkaSettings.mock(broker)
+        try await produce(settings, (0..<200).map { OutgoingRecord(topic: "in", value: bytes("v\($0)")) })
+        let first = try await Bench { try Echo($0, settings, topics: ["in"], output: "out") }
+        #expect(await first.until { $0.seen.count == 200 })
+        let second = try await Bench { try Echo($0, .mock(broker, instance: "two"), topics: ["in"], output: "out") }
+        try await produce(settings, (200..<400).map { OutgoingRecord(topic: "in", value: bytes("v\($0)")) })
+        #expect(await second.until(15) { !$0.notes.isEmpty })
+        await first.wait { echo, done in echo.pipeline.stop { done() } }
+        #expect(await second.until { _ in true })
+        try await produce(settings, (400..<500).map { OutgoingRecord(topic: "in", value: bytes("v\($0)")) })
+        let before = await first.ask { $0.seen }
+        #expect(await second.until(15) { Set($0.seen + before).count == 500 })
+        await second.wait { echo, done in echo.pipeline.stop { done() } }
+        first.end()
+        second.end()
+    }
+
+    @Test func anOutputThatKafkaNeverTakesIsReplaced() async throws {
+        let broker = try EmbeddedBroker()
+        let settings = KafkaSettings.mock(broker)
+        try await produce(settings, [OutgoingRecord(topic: "in", value: bytes("small"))])
+        let bench = try await Bench {
+            let echo = try Echo($0, settings, topics: ["in"], output: "out")
+            echo.holdsBatches = true
+            echo.pipeline.onRefused = { record, error in
+                OutgoingRecord(topic: record.topic, value: bytes(error.name))
+            }
+            return echo
+        }
+        #expect(await bench.until { !$0.batches.isEmpty })
+        await bench.ask { echo in
+            echo.batches.removeFirst().finish([
+                OutgoingRecord(topic: "out", value: bytes("one")),
+                OutgoingRecord(topic: "out", value: [UInt8](repeating: 65, count: 1_100_000)),
+                OutgoingRecord(topic: "out", value: bytes("two")),
+            ])
+        }
+        #expect(await bench.until { _ in
+            (try? read(settings, "out").contains { text($0.value) == "MSG_SIZE_TOO_LARGE" }) ?? false
+        })
+        await bench.wait { echo, done in echo.pipeline.stop { done() } }
+        bench.end()
+    }
+
+    @Test func plainCommitsLeaveNoOutputAndHoldTheirPlace() async throws {
+        let broker = try EmbeddedBroker()
+        var settings = KafkaSettings.mock(broker)
+        settings.isMock = false
+        try await produce(settings, (0..<50).map { OutgoingRecord(topic: "in", value: bytes("v\($0)")) })
+        for round in 0..<2 {
+            let bench = try await Bench { [settings] in
+                let echo = try Echo($0, settings, topics: ["in"], output: "out")
+                echo.pipeline.onBatch = { batch in
+                    echo.seen += batch.records.map { text($0.value) }
+                    batch.finish(commit: .plain)
+                }
+                return echo
+            }
+            if round == 1 { try await produce(settings, [OutgoingRecord(topic: "in", value: bytes("last"))]) }
+            #expect(await bench.until { $0.seen.count >= (round == 0 ? 50 : 1) })
+            await bench.wait { echo, done in echo.pipeline.stop { done() } }
+            if round == 1 { #expect(await bench.ask { $0.seen } == ["last"]) }
+            bench.end()
+        }
     }
 }

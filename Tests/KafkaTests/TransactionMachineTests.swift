@@ -1,0 +1,339 @@
+import Testing
+
+@testable import Kafka
+
+@Suite struct TransactionMachineTests {
+    /// A machine that owns its partitions, at time 1000.
+    private func owner(commitsTwice: Bool = false) -> TransactionMachine {
+        var machine = TransactionMachine(interval: 20, commitsTwice: commitsTwice)
+        #expect(machine.apply(.assigned, now: 1_000) == [])
+        return machine
+    }
+
+    /// One whose batch 1 is being committed.
+    private func committing() -> TransactionMachine {
+        var machine = owner()
+        #expect(machine.apply(.held(3), now: 1_000) == [.dispatch(1)])
+        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_001) == [.transact(1)])
+        return machine
+    }
+
+    @Test func aLoneRecordLeavesAtOnce() {
+        var machine = owner()
+        #expect(machine.apply(.held(1), now: 1_000) == [.dispatch(1)])
+    }
+
+    @Test func recordsSoonAfterACommitWaitForTheIntervalsEnd() {
+        var machine = committing()
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_005) == [.forget(1)])
+        #expect(machine.apply(.held(2), now: 1_010) == [.wake(1_025)])
+        #expect(machine.apply(.held(3), now: 1_012) == [])
+        #expect(machine.apply(.tick, now: 1_024) == [])
+        #expect(machine.apply(.tick, now: 1_025) == [.dispatch(2)])
+    }
+
+    @Test func recordsLongAfterACommitLeaveAtOnce() {
+        var machine = committing()
+        _ = machine.apply(.transacted(batch: 1, .committed), now: 1_005)
+        #expect(machine.apply(.held(1), now: 1_025) == [.dispatch(2)])
+    }
+
+    @Test func oneBatchAtATime() {
+        var machine = owner()
+        #expect(machine.apply(.held(1), now: 1_000) == [.dispatch(1)])
+        #expect(machine.apply(.held(5), now: 1_500) == [])
+        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_600) == [.transact(1)])
+        #expect(machine.apply(.held(6), now: 1_700) == [])
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_800) == [.forget(1), .wake(1_820)])
+        #expect(machine.apply(.tick, now: 1_820) == [.dispatch(2)])
+    }
+
+    @Test func aFailedTransactionIsTriedAgainLaterAndLater() {
+        var machine = committing()
+        var now: UInt64 = 2_000
+        var delays: [UInt64] = []
+        for _ in 0..<8 {
+            guard case .wake(let at) = machine.apply(.transacted(batch: 1, .failed), now: now).first else {
+                Issue.record("no wake")
+                return
+            }
+            delays.append(at - now)
+            #expect(machine.apply(.tick, now: at - 1) == [])
+            #expect(machine.apply(.tick, now: at) == [.transact(1)])
+            now = at + 10
+        }
+        #expect(delays == [100, 200, 400, 800, 1_600, 2_000, 2_000, 2_000])
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: now) == [.forget(1)])
+    }
+
+    @Test func aPlainCommitDoesNotWait() {
+        var machine = owner()
+        _ = machine.apply(.held(1), now: 1_000)
+        #expect(machine.apply(.finished(batch: 1, .plain), now: 1_000) == [.commitPlainly(1), .forget(1)])
+        #expect(machine.apply(.held(1), now: 1_020) == [.dispatch(2)])
+    }
+
+    @Test func noTransactionBeginsBeforePlainCommitsAreAnswered() {
+        var machine = owner()
+        _ = machine.apply(.held(1), now: 1_000)
+        _ = machine.apply(.finished(batch: 1, .plain), now: 1_000)
+        _ = machine.apply(.held(1), now: 1_020)
+        #expect(machine.apply(.finished(batch: 2, .transaction), now: 1_021) == [])
+        #expect(machine.phase == .settling(2))
+        #expect(machine.apply(.plainCommitAnswered, now: 1_022) == [.transact(2)])
+    }
+
+    @Test func theMockGetsItsOffsetsTwice() {
+        var machine = owner(commitsTwice: true)
+        _ = machine.apply(.held(1), now: 1_000)
+        _ = machine.apply(.finished(batch: 1, .transaction), now: 1_000)
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_001) == [.commitPlainly(1), .forget(1)])
+        #expect(machine.plainCommits == 1)
+    }
+
+    @Test func aRevocationDropsWhatTheServiceHolds() {
+        var machine = owner()
+        _ = machine.apply(.held(1), now: 1_000)
+        #expect(machine.apply(.revoked, now: 1_001) == [.forget(1), .dropHeld, .unassign])
+        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_002) == [])
+        #expect(machine.apply(.held(9), now: 1_003) == [])
+        #expect(machine.apply(.assigned, now: 1_004) == [])
+        #expect(machine.apply(.held(1), now: 1_005) == [.dispatch(2)])
+        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_006) == [])
+        #expect(machine.phase == .processing(2))
+    }
+
+    @Test(arguments: [TransactionMachine.Outcome.committed, .failed, .abandoned])
+    func aRevocationWaitsForTheTransaction(outcome: TransactionMachine.Outcome) {
+        var machine = committing()
+        #expect(machine.apply(.revoked, now: 1_002) == [.abandon])
+        let actions = machine.apply(.transacted(batch: 1, outcome), now: 1_003)
+        #expect(actions == [.forget(1), .dropHeld, .unassign])
+        #expect(machine.phase == .idle)
+        #expect(!machine.isAssigned)
+    }
+
+    @Test func aRevocationEndsTheRetries() {
+        var machine = committing()
+        _ = machine.apply(.transacted(batch: 1, .failed), now: 1_002)
+        #expect(machine.apply(.revoked, now: 1_003) == [.forget(1), .dropHeld, .unassign])
+        #expect(machine.apply(.tick, now: 9_000) == [])
+    }
+
+    @Test func aRevocationDropsABatchThatSettles() {
+        var machine = owner()
+        _ = machine.apply(.held(1), now: 1_000)
+        _ = machine.apply(.finished(batch: 1, .plain), now: 1_000)
+        _ = machine.apply(.held(1), now: 1_020)
+        _ = machine.apply(.finished(batch: 2, .transaction), now: 1_021)
+        #expect(machine.apply(.revoked, now: 1_022) == [.forget(2), .wake(2_022)])
+        #expect(machine.apply(.plainCommitAnswered, now: 1_023) == [.dropHeld, .unassign])
+    }
+
+    @Test func aRevocationWaitsForPlainCommitsButNotForEver() {
+        var machine = owner()
+        _ = machine.apply(.held(1), now: 1_000)
+        _ = machine.apply(.finished(batch: 1, .plain), now: 1_000)
+        #expect(machine.apply(.revoked, now: 1_001) == [.wake(2_001)])
+        #expect(machine.apply(.held(5), now: 1_500) == [])
+        #expect(machine.apply(.tick, now: 2_001) == [.dropHeld, .unassign])
+    }
+
+    @Test func aPauseHoldsBatchesBackAndNothingElse() {
+        var machine = committing()
+        #expect(machine.apply(.paused, now: 1_002) == [])
+        #expect(machine.apply(.held(4), now: 1_003) == [])
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_004) == [.forget(1)])
+        #expect(machine.apply(.tick, now: 5_000) == [])
+        #expect(machine.apply(.resumed, now: 5_001) == [.dispatch(2)])
+    }
+
+    @Test func stopLetsTheBatchEndAndLeaves() {
+        var machine = owner()
+        _ = machine.apply(.held(1), now: 1_000)
+        #expect(machine.apply(.stop, now: 1_001) == [])
+        #expect(machine.apply(.held(7), now: 1_002) == [])
+        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_003) == [.transact(1)])
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_004) == [.forget(1), .dropHeld, .leave])
+        #expect(machine.hasLeft)
+        #expect(machine.apply(.held(7), now: 1_005) == [])
+    }
+
+    @Test func stopWaitsForPlainCommits() {
+        var machine = owner()
+        _ = machine.apply(.held(1), now: 1_000)
+        _ = machine.apply(.finished(batch: 1, .plain), now: 1_000)
+        #expect(machine.apply(.stop, now: 1_001) == [])
+        #expect(machine.apply(.plainCommitAnswered, now: 1_002) == [.dropHeld, .leave])
+    }
+
+    @Test func stopDoesNotTryAgain() {
+        var machine = committing()
+        #expect(machine.apply(.stop, now: 1_002) == [])
+        #expect(machine.apply(.transacted(batch: 1, .failed), now: 1_003) == [.forget(1), .dropHeld, .leave])
+    }
+
+    @Test func stopNowLeavesWithoutTheServicesBatch() {
+        var machine = owner()
+        _ = machine.apply(.held(1), now: 1_000)
+        _ = machine.apply(.stop, now: 1_001)
+        #expect(machine.apply(.stopNow, now: 6_001) == [.forget(1), .dropHeld, .leave])
+    }
+
+    @Test func stopNowAbandonsTheTransactionAndWaitsForItsEnd() {
+        var machine = committing()
+        _ = machine.apply(.stop, now: 1_002)
+        #expect(machine.apply(.stopNow, now: 6_002) == [.abandon])
+        #expect(machine.apply(.transacted(batch: 1, .abandoned), now: 6_003) == [.forget(1), .dropHeld, .leave])
+    }
+
+    @Test func stopBeforeAnAssignmentLeavesAtOnce() {
+        var machine = TransactionMachine(interval: 20)
+        #expect(machine.apply(.stop, now: 1) == [.dropHeld, .leave])
+    }
+
+    /// Any order of events: one batch at a time, each ended once, no transaction over a plain commit without an answer, nothing
+    /// handed out without partitions, and every wish answered in the end.
+    @Test func anyOrderOfEventsKeepsTheRules() {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SplitMix(state: seed)
+        for _ in 0..<2_000 {
+            var world = World(machine: TransactionMachine(interval: 20, commitsTwice: random.next() % 2 == 0))
+            for _ in 0..<200 { world.step(&random) }
+            world.settle()
+            if let broken = world.broken {
+                Issue.record("seed \(seed): \(broken)")
+                return
+            }
+        }
+    }
+}
+
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+/// A group, a worker and a service around the machine, and what may never happen.
+private struct World {
+    var machine: TransactionMachine
+    var now: UInt64 = 1_000
+    var broken: String?
+    private var held = 0
+    private var open: UInt64?
+    private var withWorker: UInt64?
+    private var withService: UInt64?
+    private var plain = 0
+    private var owns = false
+    private var revoking = false
+    private var left = false
+    private var wakeAt: UInt64?
+
+    init(machine: TransactionMachine) { self.machine = machine }
+
+    mutating func step(_ random: inout SplitMix) {
+        if left { return }
+        now += random.next() % 30
+        let choice = random.next() % 12
+        switch choice {
+        case 0 where !owns && !revoking:
+            owns = true
+            feed(.assigned)
+        case 1 where owns && !revoking && random.next() % 4 == 0:
+            revoking = true
+            feed(.revoked)
+        case 2, 3, 4:
+            held += owns && !revoking ? 1 : 0
+            feed(.held(held))
+        case 5, 6:
+            if let batch = withService {
+                withService = nil
+                feed(.finished(batch: batch, random.next() % 3 == 0 ? .plain : .transaction))
+            }
+        case 7, 8:
+            if let batch = withWorker {
+                withWorker = nil
+                feed(.transacted(batch: batch, [.committed, .committed, .failed, .abandoned][Int(random.next() % 4)]))
+            }
+        case 9 where plain > 0:
+            plain -= 1
+            feed(.plainCommitAnswered)
+        case 10: feed(random.next() % 2 == 0 ? .paused : .resumed)
+        case 11 where random.next() % 40 == 0: feed(random.next() % 2 == 0 ? .stop : .stopNow)
+        default: feed(.tick)
+        }
+    }
+
+    /// Everyone answers what was asked; then the machine must have come to rest and left.
+    mutating func settle() {
+        feed(.resumed)
+        feed(.stop)
+        for _ in 0..<20 {
+            now += 3_000
+            if let batch = withWorker {
+                withWorker = nil
+                feed(.transacted(batch: batch, .committed))
+            }
+            if let batch = withService {
+                withService = nil
+                feed(.finished(batch: batch, .transaction))
+            }
+            while plain > 0 {
+                plain -= 1
+                feed(.plainCommitAnswered)
+            }
+            feed(.tick)
+        }
+        if !left { broken = broken ?? "it did not leave: \(machine)" }
+        if revoking { broken = broken ?? "a revocation was never answered" }
+    }
+
+    private mutating func feed(_ event: TransactionMachine.Event) {
+        if let at = wakeAt, at <= now { wakeAt = nil }
+        for action in machine.apply(event, now: now) { perform(action) }
+    }
+
+    private mutating func check(_ rule: Bool, _ words: String) {
+        if !rule { broken = broken ?? "\(words): \(machine)" }
+    }
+
+    private mutating func perform(_ action: TransactionMachine.Action) {
+        check(!left, "an action after the end")
+        switch action {
+        case .dispatch(let batch):
+            check(open == nil, "two batches")
+            check(owns && !revoking && held > 0, "a batch of nothing, or of another's")
+            held = 0
+            open = batch
+            withService = batch
+        case .transact(let batch):
+            check(open == batch && withService == nil && withWorker == nil, "a transaction of no batch")
+            check(plain == 0, "a transaction beside a plain commit")
+            withWorker = batch
+        case .commitPlainly(let batch):
+            check(open == batch && withWorker == nil, "a commit of no batch, or beside a transaction")
+            plain += 1
+        case .forget(let batch):
+            check(open == batch && withWorker == nil, "forgot what was still in work")
+            open = nil
+            withService = nil
+        case .dropHeld: held = 0
+        case .abandon: check(withWorker != nil, "abandoned nothing")
+        case .unassign:
+            check(revoking && open == nil && held == 0, "gave partitions away with something in work")
+            revoking = false
+            owns = false
+        case .leave:
+            check(open == nil && withWorker == nil, "left with something in work")
+            left = true
+            revoking = false
+        case .wake(let at): wakeAt = at
+        }
+    }
+}
