@@ -49,7 +49,7 @@ final class Consumer {
     func next() -> KafkaRecord? {
         while let message = rd_kafka_consumer_poll(client.raw, 0) {
             defer { rd_kafka_message_destroy(message) }
-            if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR { 
+            if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR {
                 return KafkaRecord(message, topic: topicName(message.pointee.rkt))
             }
             onError?(KafkaError(message.pointee.err))

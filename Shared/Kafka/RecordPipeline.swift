@@ -300,6 +300,7 @@ public final class RecordPipeline {
     private func closeClients() {
         let producer = producer
         worker.run { producer.close() }
+        // Kept alive until the consumer has left; its answer comes on the loop.
         nonisolated(unsafe) let me = self
         consumer.close(on: worker) {
             me.onStopped?()
