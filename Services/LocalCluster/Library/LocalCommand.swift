@@ -27,10 +27,10 @@ public enum LocalCommand {
         case "run" where arguments.count > 1: return await start(then: Array(arguments.dropFirst()))
         case "broker" where arguments.count == 2: return await broker(file: arguments[1])
         case "--version":
-            print("carillon-local \(Version.text)")
+            say("carillon-local \(Version.text)")
             return 0
         case "--help", "-h":
-            print(usage + SettingsText.help(ClusterSettings.declarations), terminator: "")
+            say(usage + SettingsText.help(ClusterSettings.declarations).dropLast())
             return 0
         default:
             complain("unknown arguments; see --help")
@@ -97,7 +97,6 @@ public enum LocalCommand {
         await cluster.stop()
         work.cancel()
         forward.cancel()
-        loop.stop()
         say("Stopped.")
         return status
     }
@@ -112,7 +111,7 @@ public enum LocalCommand {
             let broker = try EmbeddedBroker()
             for topic in Topics.all { try broker.createTopic(topic.name, partitions: topic.partitions) }
             try Files.write(broker.brokers + "\n", to: file)
-            print("bootstrap \(broker.brokers)")
+            say("bootstrap \(broker.brokers)")
             for await _ in signals { break }
             withExtendedLifetime(broker) {}
             Files.remove(file)
@@ -157,6 +156,7 @@ public enum LocalCommand {
         path.hasPrefix(folder + "/") ? String(path.dropFirst(folder.count + 1)) : path
     }
 
+    /// Written at once: the process ends without flushing anything.
     @Sendable private static func say(_ line: String) {
         FileHandle.standardOutput.write(Data((line + "\n").utf8))
     }

@@ -1,4 +1,5 @@
 internal import Foundation
 internal import LocalCluster
 
-exit(await LocalCommand.main(Array(CommandLine.arguments.dropFirst())))
+// Not `exit`: libuv's own end must not run under the loop, which still turns.
+_exit(await LocalCommand.main(Array(CommandLine.arguments.dropFirst())))
