@@ -8,7 +8,7 @@ public struct KafkaTopic: Equatable, Sendable {
 
 /// Looks at topics without joining a group: for an operator's tool. Every call blocks its thread, so never on a loop.
 public final class KafkaInspector {
-    private let client: KafkaClient
+    let client: KafkaClient
 
     /// - Throws: a property that librdkafka does not take.
     public init(_ settings: KafkaSettings) throws(KafkaError) {
@@ -88,7 +88,7 @@ public final class KafkaInspector {
     }
 }
 
-private func milliseconds(_ duration: Duration) -> Int32 {
+func milliseconds(_ duration: Duration) -> Int32 {
     let (seconds, attoseconds) = duration.components
     return Int32(clamping: seconds &* 1_000 &+ attoseconds / 1_000_000_000_000_000)
 }

@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import Kafka
 import Settings
 import Synchronization
 import Testing
@@ -49,8 +50,11 @@ import Testing
         let folder = NSTemporaryDirectory() + "carillon-local-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try makeBinaries(in: folder + "/bin", dying: dying)
+        let broker = try EmbeddedBroker()
+        defer { withExtendedLifetime(broker) {} }
+        for topic in Topics.all { try broker.createTopic(topic.name, partitions: topic.partitions) }
         var settings = try ClusterSettings(
-            Environment(environment.merging(["EDGE_PORT": "0", "KAFKA_BROKERS": "127.0.0.1:9"]) { $1 }))
+            Environment(environment.merging(["EDGE_PORT": "0", "KAFKA_BROKERS": broker.brokers]) { $1 }))
         settings.folder = folder + "/data"
         let loop = EventLoop(name: "cluster")
         loop.start()

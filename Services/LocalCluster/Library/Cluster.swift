@@ -50,6 +50,7 @@ public actor Cluster: LoopActor {
         if case .distribution(let home) = settings.broker { try await format(plan, home: home) }
         try await begin([plan.redis, plan.standIn] + (plan.broker.map { [$0] } ?? []))
         readAddresses(plan)
+        if settings.broker != .mock { try await makeTopics() }
         try Files.write(edgeServers(plan), to: plan.edgeFile)
         try await begin(plan.services(addresses) + [plan.edge])
         hasStarted = true
@@ -68,6 +69,23 @@ public actor Cluster: LoopActor {
         for folder in [plan.logFolder, plan.redisFolder, plan.apnsFolder, plan.brokerFolder] { try Files.makeFolder(folder) }
         Files.remove(plan.environmentFile)
         if case .distribution = settings.broker { try Files.write(plan.kafkaProperties, to: plan.kafkaPropertiesFile) }
+    }
+
+    private func makeTopics() async throws(ClusterError) {
+        let worker = WorkerThread(name: "topics")
+        defer { worker.stop() }
+        let (brokers, environment) = (addresses.kafkaBrokers, Environment(inherited))
+        let outcome = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Int, ClusterError>, Never>) in
+            worker.run {
+                do {
+                    continuation.resume(returning: .success(try Topics.make(brokers: brokers, environment: environment)))
+                } catch {
+                    continuation.resume(returning: .failure(ClusterError("the topics could not be made at \(brokers): \(error)")))
+                }
+            }
+        }
+        let count = try outcome.get()
+        if count > 0 { say("  made \(count) topics") }
     }
 
     private func readAddresses(_ plan: ClusterPlan) {

@@ -14,6 +14,7 @@ public enum LocalCommand {
         Usage: carillon-local                     start, print one screen, watch
                carillon-local run COMMAND …       start, run COMMAND with the cluster's addresses in its environment, stop
                carillon-local broker FILE         only the mock broker; its address is written to FILE
+               carillon-local topics              only make the topics that KAFKA_BROKERS lacks
                carillon-local --help | --version
 
         Environment (variable, default, meaning):
@@ -26,6 +27,7 @@ public enum LocalCommand {
         case nil: return await start(then: nil)
         case "run" where arguments.count > 1: return await start(then: Array(arguments.dropFirst()))
         case "broker" where arguments.count == 2: return await broker(file: arguments[1])
+        case "topics" where arguments.count == 1: return topics()
         case "--version":
             say("carillon-local \(Version.text)")
             return 0
@@ -115,6 +117,19 @@ public enum LocalCommand {
             for await _ in signals { break }
             withExtendedLifetime(broker) {}
             Files.remove(file)
+            return 0
+        } catch {
+            complain("\(error)")
+            return 1
+        }
+    }
+
+    // MARK: Topics
+
+    private static func topics() -> Int32 {
+        do {
+            let brokers = try Environment.process.value(Common.kafkaBrokers).map(\.description).joined(separator: ",")
+            say("made \(try Topics.make(brokers: brokers, environment: .process)) topics at \(brokers)")
             return 0
         } catch {
             complain("\(error)")
