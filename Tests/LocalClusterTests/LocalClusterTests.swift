@@ -90,7 +90,8 @@ private func plan(_ environment: [String: String] = [:]) throws -> ClusterPlan {
     }
 
     @Test func theEdgeHasAllInstances() throws {
-        let template = "backend gateway\n    @SERVERS gateway@\nbackend streams\n  @TRACKED gateway@\nbackend none\n    @SERVERS nobody@\n# @SERVERS x@ y"
+        let template =
+            "backend gateway\n    @SERVERS gateway@\nbackend streams\n  @TRACKED gateway@\nbackend none\n    @SERVERS nobody@\n# @SERVERS x@ y"
         #expect(
             EdgeServers.render(template, servers: try plan(["GATEWAYS": "2"]).edgeServers) == """
                 backend gateway

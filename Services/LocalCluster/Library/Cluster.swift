@@ -142,7 +142,8 @@ public actor Cluster: LoopActor {
             waiter = continuation
             let deadline = loop.timer(after: Self.patience) {
                 let late = self.waiting.sorted().joined(separator: ", ")
-                self.settle(ClusterError("not ready after \(Self.patience.components.seconds) s: \(late); see \(self.plan?.logFolder ?? "")"))
+                self.settle(
+                    ClusterError("not ready after \(Self.patience.components.seconds) s: \(late); see \(self.plan?.logFolder ?? "")"))
             }
             startDeadline = deadline
             for plan in plans {
