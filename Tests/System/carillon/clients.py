@@ -1,0 +1,301 @@
+"""Clients that note every notification as it arrives, on a WebSocket or an event stream, and never deduplicate."""
+
+import http.client
+import json
+import threading
+import time
+import urllib.parse
+
+import websockets.exceptions
+import websockets.sync.client
+
+from .waiting import until
+
+
+class Refused(Exception):
+    """The handshake or the connect was not accepted: status, or the protocol's code and reason."""
+
+    def __init__(self, code, reason="", headers=None, body=b""):
+        super().__init__(f"{code} {reason}")
+        self.code, self.reason, self.headers, self.body = code, reason, headers or {}, body
+
+
+class Frame:
+    __slots__ = ("notification", "cursor", "at")
+
+    def __init__(self, notification, cursor):
+        self.notification, self.cursor, self.at = notification, cursor, time.time()
+
+    @property
+    def id(self):
+        return self.notification["id"]
+
+    def __repr__(self):
+        return f"<{self.cursor} {self.notification.get('title')!r}>"
+
+
+def position(cursor):
+    """(epoch, offset) of a cursor, version 1."""
+    version, _, rest = cursor.partition(".")
+    epoch, _, offset = rest.rpartition("-")
+    assert version == "1", cursor
+    return epoch, int(offset)
+
+
+class Receiver:
+    """What both transports have in common."""
+
+    def __init__(self):
+        self.frames, self.cursor, self.closed, self.lock = [], None, threading.Event(), threading.Lock()
+
+    def arrived(self, notification, cursor):
+        with self.lock:
+            self.frames.append(Frame(notification, cursor))
+            self.cursor = cursor
+
+    @property
+    def titles(self):
+        return [frame.notification.get("title") for frame in list(self.frames)]
+
+    @property
+    def ids(self):
+        return [frame.id for frame in list(self.frames)]
+
+    def wait(self, count, timeout=10):
+        """The first `count` frames, once they are there."""
+        until(lambda: len(self.frames) >= count or self.closed.is_set(), timeout,
+              lambda: f"{count} frames; {len(self.frames)} came: {self.titles}")
+        assert len(self.frames) >= count, f"closed after {len(self.frames)} of {count} frames"
+        return list(self.frames)
+
+    def wait_title(self, title, timeout=10):
+        until(lambda: title in self.titles, timeout, lambda: f"{title!r} among {self.titles}")
+        return next(frame for frame in list(self.frames) if frame.notification.get("title") == title)
+
+    def wait_closed(self, timeout=10):
+        assert self.closed.wait(timeout), f"still open after {timeout} s"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class WebSocket(Receiver):
+    """The Centrifuge client protocol, JSON, one connection: connects at once, raises Refused, then listens."""
+
+    def __init__(self, url, token=None, cursor=None, timeout=10, connect=True):
+        super().__init__()
+        self.code, self.reason, self.reply, self.pings = None, None, None, 0
+        try:
+            self.socket = websockets.sync.client.connect(
+                url, open_timeout=timeout, ping_interval=None, compression=None, max_size=None, close_timeout=1, proxy=None)
+        except websockets.exceptions.InvalidStatus as refusal:
+            answer = refusal.response
+            raise Refused(answer.status_code, answer.reason_phrase, answer.headers, bytes(answer.body or b"")) from None
+        if connect:
+            self.connect(token, cursor, timeout)
+
+    def connect(self, token=None, cursor=None, timeout=10):
+        request = {"token": token} if token is not None else {}
+        if cursor is not None:
+            epoch, offset = position(cursor)
+            request["subs"] = {"inbox": {"recover": True, "epoch": epoch, "offset": offset}}
+        self.send({"id": 1, "connect": request})
+        try:
+            first = self.socket.recv(timeout=timeout)
+        except websockets.exceptions.ConnectionClosed as closed:
+            raise Refused(closed.rcvd.code if closed.rcvd else 1006, closed.rcvd.reason if closed.rcvd else "") from None
+        first, *rest = first.split("\n")
+        message = json.loads(first)
+        if "error" in message:
+            self.close()
+            raise Refused(message["error"]["code"], message["error"].get("message", ""))
+        if "connect" not in message:
+            pushed = message.get("push", {}).get("disconnect")
+            raise Refused(pushed["code"] if pushed else 0, str(message))
+        self.reply = message["connect"]
+        inbox = self.reply["subs"]["inbox"]
+        self.recovered = inbox.get("recovered", False)
+        self.cursor = f"1.{inbox['epoch']}-{inbox.get('offset', 0)}"
+        for publication in inbox.get("publications", []):
+            self.published(publication, inbox["epoch"])
+        for line in rest:
+            self.said(json.loads(line))
+        self.listener = threading.Thread(target=self.listen, daemon=True)
+        self.listener.start()
+
+    def send(self, *commands):
+        self.socket.send("\n".join(json.dumps(command) for command in commands))
+
+    def listen(self):
+        try:
+            for message in self.socket:
+                for line in message.split("\n"):
+                    if line:
+                        self.said(json.loads(line))
+        except websockets.exceptions.ConnectionClosed:
+            pass
+        except OSError:
+            pass
+        self.code, self.reason = self.socket.close_code, self.socket.close_reason
+        self.closed.set()
+
+    def said(self, message):
+        if not message:
+            self.pings += 1
+            self.socket.send("{}")
+        elif "push" in message and message["push"].get("channel") == "inbox" and "pub" in message["push"]:
+            self.published(message["push"]["pub"], None)
+
+    def published(self, publication, epoch):
+        cursor = publication.get("tags", {}).get("cursor")
+        if epoch is not None:
+            assert cursor in (None, f"1.{epoch}-{publication['offset']}"), publication
+            cursor = f"1.{epoch}-{publication['offset']}"
+        assert cursor is not None, f"a publication without tags.cursor: {publication}"
+        assert position(cursor)[1] == publication["offset"], publication
+        self.arrived(publication["data"], cursor)
+
+    def close(self):
+        self.socket.close()
+        self.closed.set()
+
+
+class EventStream(Receiver):
+    """Server-sent events as an EventSource reads them, one connection: raises Refused, then listens."""
+
+    def __init__(self, url, token=None, cursor=None, timeout=10):
+        super().__init__()
+        self.retry, self.greeting, self.comments = None, None, 0
+        parts = urllib.parse.urlsplit(url)
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        headers = {"Accept": "text/event-stream"}
+        if token:
+            headers["Authorization"] = "Bearer " + token
+        if cursor:
+            headers["Last-Event-ID"] = cursor
+        self.connection.request("GET", parts.path + ("?" + parts.query if parts.query else ""), headers=headers)
+        self.answer = self.connection.getresponse()
+        if self.answer.status != 200:
+            raise Refused(self.answer.status, self.answer.reason, self.answer.headers, self.answer.read())
+        assert self.answer.headers["Content-Type"].startswith("text/event-stream"), self.answer.headers
+        self.greeted = threading.Event()
+        self.connection.sock.settimeout(60)
+        threading.Thread(target=self.listen, daemon=True).start()
+        self.greeted.wait(timeout)
+
+    @property
+    def recovered(self):
+        return self.greeting and self.greeting["recovered"]
+
+    def listen(self):
+        kind, data, identity = None, [], None
+        try:
+            while line := self.answer.readline():
+                line = line.decode().rstrip("\n").rstrip("\r")
+                if not line:
+                    if identity is not None:
+                        self.cursor = identity
+                    if data:
+                        self.dispatch(kind, "\n".join(data))
+                    kind, data, identity = None, [], None
+                    continue
+                name, _, value = line.partition(":")
+                value = value.removeprefix(" ")
+                if not name:
+                    self.comments += 1
+                elif name == "event":
+                    kind = value
+                elif name == "data":
+                    data.append(value)
+                elif name == "id":
+                    identity = value
+                elif name == "retry":
+                    self.retry = int(value)
+        except (OSError, http.client.HTTPException, AttributeError, ValueError):
+            pass  # closed, here or there
+        self.closed.set()
+        self.greeted.set()
+
+    def dispatch(self, kind, data):
+        if kind == "connected":
+            self.greeting = json.loads(data)
+            self.greeted.set()
+        elif kind is None:
+            self.arrived(json.loads(data), self.cursor)
+
+    def close(self):
+        import socket
+        try:
+            self.connection.sock.shutdown(socket.SHUT_RDWR)
+        except (OSError, AttributeError):
+            pass
+        self.closed.set()
+
+
+class Follower:
+    """A person's device that comes back with its cursor whenever its connection ends; it notes every frame of every
+    connection, and which of them its own cursor had passed already."""
+
+    def __init__(self, connect):
+        """`connect(cursor)` answers a connected Receiver or raises."""
+        self.connect, self.frames, self.repeated, self.connections = connect, [], [], 0
+        self.cursor, self.stopping, self.current, self.unrecovered = None, False, None, 0
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.first = threading.Event()
+        self.thread.start()
+        assert self.first.wait(15), "no first connection"
+
+    def run(self):
+        while not self.stopping:
+            try:
+                receiver = self.connect(self.cursor)
+            except (Refused, OSError, TimeoutError, AssertionError, ValueError, websockets.exceptions.WebSocketException,
+                    http.client.HTTPException):
+                time.sleep(0.2)
+                continue
+            self.current = receiver
+            self.connections += 1
+            if self.cursor is None:
+                self.cursor = receiver.cursor if not receiver.frames else None
+            elif not receiver.recovered:
+                self.unrecovered += 1
+            seen = 0
+            self.first.set()
+            while True:
+                over = receiver.closed.wait(0.02)
+                frames = receiver.frames[seen:]
+                seen += len(frames)
+                for frame in frames:
+                    self.note(frame)
+                if over and seen == len(receiver.frames):
+                    break
+                if self.stopping:
+                    receiver.close()
+            receiver.close()
+
+    def note(self, frame):
+        if self.cursor is not None:
+            epoch, offset = position(self.cursor)
+            new_epoch, new_offset = position(frame.cursor)
+            if new_epoch == epoch and new_offset <= offset:
+                self.repeated.append(frame)
+        self.frames.append(frame)
+        self.cursor = frame.cursor
+
+    @property
+    def titles(self):
+        return [frame.notification.get("title") for frame in list(self.frames)]
+
+    def wait(self, count, timeout=30):
+        until(lambda: len(self.frames) >= count, timeout, lambda: f"{count} frames; {len(self.frames)} came")
+
+    def drop(self):
+        """Cuts the present connection, as a phone in a tunnel would."""
+        self.current.close()
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join(10)

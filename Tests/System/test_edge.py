@@ -1,0 +1,203 @@
+"""The edge's own configuration, before servers that only say who they are."""
+
+import http.server
+import json
+import threading
+
+import pytest
+import websockets.exceptions
+import websockets.sync.client
+import websockets.sync.server
+
+from carillon import http as client
+from carillon.processes import free_port
+from carillon.servers import Edge
+from carillon.waiting import until
+
+
+class Backend:
+    """Answers every request with its name and the request's line; can be stopped and started on its port."""
+
+    def __init__(self, name):
+        self.name, self.port, self.server = name, free_port(), None
+        self.start()
+
+    def start(self):
+        name = self.name
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                length = int(self.headers.get("Content-Length", 0))
+                self.rfile.read(length)
+                if self.path.startswith("/connection/sse?break"):
+                    self.close_connection = True
+                    return
+                body = json.dumps({"name": name, "line": self.requestline}).encode()
+                kind = "text/event-stream" if self.path.startswith("/connection/sse") else "application/json"
+                if kind == "text/event-stream":
+                    body = b"data: " + body + b"\n\n"
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_PUT = do_DELETE = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads, allow_reuse_address = True, True
+
+            def handle_error(self, *_):
+                pass
+
+        self.server = Server(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+SERVICES = ("notification-service", "fanout-worker", "presence-service", "push-service", "apns")
+
+
+@pytest.fixture(scope="module")
+def backends():
+    standing = {name: Backend(name) for name in ("gateway-1", "gateway-2", "gateway-3", *SERVICES)}
+    yield standing
+    for backend in standing.values():
+        backend.stop()
+
+
+@pytest.fixture(scope="module")
+def edge(backends, tmp_path_factory):
+    address = {name: f"127.0.0.1:{backend.port}" for name, backend in backends.items()}
+    gateways = [address[f"gateway-{number}"] for number in (1, 2, 3)]
+    standing = Edge(tmp_path_factory.mktemp("edge"), {name: [address[name]] for name in SERVICES} | {"gateway": gateways})
+    standing.start()
+    yield standing
+    standing.end()
+
+
+@pytest.mark.parametrize("method, path, name", [
+    ("POST", "/v1/events", "notification-service"),
+    ("PUT", "/v1/audiences/channel%3Ageneral/members", "fanout-worker"),
+    ("GET", "/v1/presence?user=a", "presence-service"),
+    ("PUT", "/v1/devices", "push-service"),
+    ("DELETE", "/v1/devices/abc", "push-service"),
+    ("POST", "/v1/connect", "gateway"),
+    ("GET", "/v1/inbox?after=1.1-1", "gateway"),
+    ("GET", "/connection/poll?u=bob", "gateway"),
+])
+def test_routes(edge, method, path, name):
+    answer = client.request(method, edge.url + path, b"" if method != "GET" else None).json()
+    assert answer["name"].startswith(name)
+    assert answer["line"] == f"{method} {path} HTTP/1.1"
+
+
+def test_unknown_paths_and_operations_are_not_routed(edge):
+    for path in ("/metrics", "/health/ready", "/v1", "/v1/connectx", "/v1/audiences", "/received", "/fault"):
+        answer = client.request("GET", edge.url + path)
+        assert answer.status == 404 and answer.problem == "not_found"
+
+
+def test_the_page_and_the_phone(edge):
+    page = client.request("GET", edge.url + "/")
+    assert page.status == 200 and page.headers["Content-Type"].startswith("text/html")
+    assert page.body == (edge.folder / "demo.html").read_bytes()
+    assert client.request("GET", edge.url + "/demo/received?token=x").json()["line"] == "GET /received?token=x HTTP/1.1"
+    assert client.request("POST", edge.url + "/demo/received?token=x", b"").status == 404
+
+
+def test_without_demo_there_is_no_page(edge, tmp_path):
+    other = Edge(tmp_path, {}, "plain")
+    other.environment["DEMO"] = "false"
+    other.start()
+    try:
+        assert client.request("GET", other.url + "/").status == 404
+        assert client.request("GET", other.url + "/demo/received").status == 404
+    finally:
+        other.end()
+
+
+def gateway_of(edge, person, path="/connection/poll"):
+    body = client.request("GET", f"{edge.url}{path}?u={person}").body.decode()
+    return json.loads(body.removeprefix("data: "))["name"]
+
+
+def test_a_persons_connections_meet_on_one_gateway(edge):
+    places = {f"person-{number}": gateway_of(edge, f"person-{number}") for number in range(60)}
+    assert len(set(places.values())) == 3
+    for person, place in places.items():
+        assert gateway_of(edge, person) == place
+        assert gateway_of(edge, person, "/connection/sse") == place
+
+
+def test_a_gateway_that_goes_and_comes(edge, backends):
+    people = [f"person-{number}" for number in range(60)]
+    before = {person: gateway_of(edge, person) for person in people}
+    gone = before[people[0]]
+    backends[gone].stop()
+    during = {person: gateway_of(edge, person) for person in people}  # at once: refused, tried elsewhere
+    assert gone not in during.values()
+    moved = [person for person in people if before[person] != during[person]]
+    assert all(before[person] == gone for person in moved)  # nobody else moves
+    backends[gone].start()
+    until(lambda: gateway_of(edge, people[0]) == gone, 5, "the gateway is back in its place")
+    assert {person: gateway_of(edge, person) for person in people} == before
+
+
+def test_nothing_that_a_client_chose_is_logged(edge):
+    for path in ("/connection/sse?break&ticket=SECRET", "/v1/inbox?after=SECRET", "/SECRET"):
+        client.request("GET", edge.url + path, headers={"Authorization": "Bearer SECRET"})
+    until(lambda: edge.lines("status=200 backend=gateway-event-streams"), 5, "the failure's line")
+    assert "SECRET" not in edge.output()
+
+
+def test_an_event_stream_gets_only_retry_where_others_get_503(tmp_path):
+    edge = Edge(tmp_path, {"gateway": [f"127.0.0.1:{free_port()}"]})
+    edge.start()
+    try:
+        waits = set()
+        for _ in range(10):
+            answer = client.request("GET", edge.url + "/connection/sse?u=a")
+            assert answer.status == 200 and answer.headers["Content-Type"] == "text/event-stream"
+            name, wait = answer.body.decode().strip().split(": ")
+            assert name == "retry" and 1000 <= int(wait) < 4000
+            waits.add(wait)
+        assert len(waits) > 1
+        for path in ("/connection/websocket?u=a", "/v1/inbox"):
+            answer = client.request("GET", edge.url + path)
+            assert answer.status == 503 and answer.headers["Retry-After"] == "1" and answer.problem == "unavailable"
+    finally:
+        edge.end()
+
+
+def test_a_server_that_breaks_off_an_event_stream_before_its_head(edge):
+    answer = client.request("GET", edge.url + "/connection/sse?break&u=a")
+    assert answer.status == 200 and answer.body.startswith(b"retry: ")
+
+
+def test_a_websocket_goes_through(tmp_path):
+    server = websockets.sync.server.serve(lambda peer: [peer.send(message) for message in peer], "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    edge = Edge(tmp_path, {"gateway": [f"127.0.0.1:{server.socket.getsockname()[1]}"]})
+    edge.start()
+    try:
+        url = edge.url.replace("http", "ws") + "/connection/websocket?u=a"
+        with websockets.sync.client.connect(url, proxy=None, close_timeout=1) as peer:
+            for message in ("one", "x" * 100_000):
+                peer.send(message)
+                assert peer.recv(timeout=5) == message
+    finally:
+        edge.end()
+        server.shutdown()
+
+
+def test_a_request_line_of_100_kilobytes(edge):
+    assert client.request("GET", edge.url + "/connection/poll?" + "a" * 100_000).status in (400, 414)
