@@ -1,0 +1,207 @@
+"""Clients that others wrote, unmodified: they connect, receive on `inbox`, are cut off, reconnect and recover."""
+
+import asyncio
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import threading
+
+import centrifuge
+import pytest
+
+from carillon import kafka
+from carillon.proxy import Wire
+from carillon.waiting import until
+
+
+class PythonClient(centrifuge.ClientEventHandler):
+    """centrifuge-python on a loop and thread of its own, its events as the lists that the tests read."""
+
+    def __init__(self, url, token):
+        self.events = []
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+
+        async def make():
+            client = centrifuge.Client(url, events=self, token=token, min_reconnect_delay=0.05, max_reconnect_delay=0.3, proxy=None)
+            await client.connect()
+            return client
+        self.client = asyncio.run_coroutine_threadsafe(make(), self.loop).result(10)
+
+    async def on_connected(self, context):
+        self.events.append(("connected",))
+
+    async def on_connecting(self, context):
+        self.events.append(("connecting", context.code))
+
+    async def on_disconnected(self, context):
+        self.events.append(("disconnected", context.code))
+
+    async def on_subscribed(self, context):
+        self.events.append(("subscribed", context.channel, context.was_recovering, context.recovered))
+
+    async def on_unsubscribed(self, context):
+        self.events.append(("unsubscribed", context.channel))
+
+    async def on_publication(self, context):
+        self.events.append(("publication", context.channel, context.pub.data["title"], context.pub.tags["cursor"]))
+
+    async def on_error(self, context):
+        self.events.append(("error", context.code))
+
+    def close(self):
+        asyncio.run_coroutine_threadsafe(self.client.disconnect(), self.loop).result(10)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+class NodeClient:
+    """The JavaScript SDK under node, which prints one event a line."""
+
+    SCRIPT = pathlib.Path(__file__).parent / "client.js"
+
+    def __init__(self, url, token):
+        self.events = []
+        self.process = subprocess.Popen(["node", self.SCRIPT, url, token], stdout=subprocess.PIPE, text=True,
+                                        env=os.environ | {"NODE_PATH": "/usr/share/nodejs"})
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.events.append(tuple(json.loads(line)))
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def javascript_is_missing():
+    if not os.environ.get("CENTRIFUGE_JS"):
+        return "CENTRIFUGE_JS is not set: the JavaScript SDK is not tested"
+    if not shutil.which("node"):
+        return "node is not installed: the JavaScript SDK is not tested"
+    return None
+
+
+@pytest.fixture(params=["python", "javascript"])
+def sdk(request):
+    if request.param == "python":
+        return PythonClient
+    if javascript_is_missing():
+        pytest.skip(javascript_is_missing())
+    return NodeClient
+
+
+@pytest.fixture
+def wire(cluster):
+    wire = Wire(cluster.edge_url.removeprefix("http://"))
+    yield wire
+    wire.close()
+
+
+def publications(client):
+    return [event[2] for event in list(client.events) if event[0] == "publication"]
+
+
+def last_subscribed(client):
+    return [event for event in list(client.events) if event[0] == "subscribed"][-1]
+
+
+def send(cluster, person, *titles):
+    kafka.produce(cluster.broker.address, "events.conformance",
+                  [kafka.event("message.direct", {"user": person}, title=title) for title in titles])
+
+
+def test_connect_receive_cut_reconnect_recover(cluster, wire, sdk, person):
+    bob = person("bob")
+    client = sdk(f"ws://{wire.address}/connection/websocket?u={bob}", cluster.token(bob))
+    try:
+        until(lambda: ("connected",) in client.events, 10, lambda: client.events)
+        assert last_subscribed(client)[1] == "inbox"
+        send(cluster, bob, "one", "two")
+        until(lambda: publications(client) == ["one", "two"], 10, lambda: client.events)
+        for round in range(2):
+            wire.down()
+            until(lambda: client.events[-1][0] in ("connecting", "error"), 10, lambda: client.events)
+            missed = [f"missed {round} {number}" for number in range(12)]
+            send(cluster, bob, *missed)
+            until(lambda: cluster.inbox(bob)["unread"] == 2 + 12 * (round + 1), 10, "the inbox holds what was missed")
+            wire.up()
+            until(lambda: client.events.count(("connected",)) == round + 2, 10, lambda: client.events)
+            until(lambda: publications(client)[-12:] == missed, 10, lambda: client.events)
+            assert last_subscribed(client)[2:] == (True, True) or list(last_subscribed(client)[2:]) == [True, True]
+        send(cluster, bob, "live again")
+        until(lambda: publications(client)[-1] == "live again", 10, lambda: client.events)
+        expected = ["one", "two", *(f"missed {round} {number}" for round in range(2) for number in range(12)), "live again"]
+        assert publications(client) == expected, "once each, in order"
+        assert not any(event[0] in ("unsubscribed", "disconnected") for event in client.events)
+        cursors = [event[3] for event in client.events if event[0] == "publication"]
+        assert len(set(cursors)) == len(cursors)
+    finally:
+        client.close()
+
+
+def test_more_than_a_page_was_missed(cluster, wire, sdk, person):
+    """The SDK keeps its position while the pages come as pushes."""
+    bob = person("bob")
+    client = sdk(f"ws://{wire.address}/connection/websocket?u={bob}", cluster.token(bob))
+    try:
+        until(lambda: ("connected",) in client.events, 10, lambda: client.events)
+        wire.down()
+        until(lambda: client.events[-1][0] in ("connecting", "error"), 10, lambda: client.events)
+        titles = [f"{number}" for number in range(700)]
+        send(cluster, bob, *titles)
+        until(lambda: cluster.inbox(bob)["unread"] == 700, 20, "700 in the inbox")
+        wire.up()
+        until(lambda: len(publications(client)) >= 100, 10, lambda: client.events[-3:])
+        wire.cut()  # in the middle of the pages, perhaps
+        until(lambda: len(publications(client)) >= 700, 15, lambda: len(publications(client)))
+        assert publications(client) == titles
+    finally:
+        client.close()
+
+
+def test_a_gateway_that_dies_under_it(cluster, sdk, person):
+    bob = person("bob")
+    gateway = cluster.gateways[1]
+    client = sdk(f"ws://{gateway.url.removeprefix('http://')}/connection/websocket", cluster.token(bob))
+    try:
+        until(lambda: ("connected",) in client.events, 10, lambda: client.events)
+        send(cluster, bob, "before")
+        until(lambda: publications(client) == ["before"], 10, lambda: client.events)
+        gateway.kill()
+        send(cluster, bob, "meanwhile")
+        gateway.start()
+        until(lambda: publications(client) == ["before", "meanwhile"], 15, lambda: client.events)
+        send(cluster, bob, "after")
+        until(lambda: publications(client) == ["before", "meanwhile", "after"], 10, lambda: client.events)
+    finally:
+        client.close()
+
+
+def test_a_drain_sends_it_elsewhere(cluster, sdk, person):
+    """Told to reconnect, it does, and recovers at the next process."""
+    bob = person("bob")
+    gateway = cluster.extra("gateway", f"gateway-drained-{sdk.__name__}")
+    client = sdk(f"ws://{gateway.url.removeprefix('http://')}/connection/websocket", cluster.token(bob))
+    try:
+        until(lambda: ("connected",) in client.events, 10, lambda: client.events)
+        assert gateway.terminate(25) == 0
+        send(cluster, bob, "meanwhile")
+        gateway.start()
+        until(lambda: publications(client) == ["meanwhile"], 15, lambda: client.events)
+        assert not any(event[0] == "disconnected" for event in client.events), "it did not give up"
+    finally:
+        client.close()
+        gateway.end()
+
+
+def test_a_forged_token_is_final_and_an_expired_one_is_not_garbage(cluster, sdk, person):
+    bob = person("bob")
+    url = cluster.edge_url.replace("http", "ws", 1) + "/connection/websocket"
+    client = sdk(url, cluster.token(bob)[:-6] + "AAAAAA")
+    try:
+        until(lambda: any(event[:2] == ("disconnected", 3500) for event in client.events), 10, lambda: client.events)
+    finally:
+        client.close()

@@ -1,0 +1,97 @@
+"""A flow of numbered events to a crowd, and the count of what came of it."""
+
+import random
+import time
+
+from carillon import kafka
+from carillon.clients import Follower
+from carillon.waiting import until
+
+TOPIC = "events.flow"
+PACE = 250  # events a second
+
+
+class Crowd:
+    """People whose devices follow, one by WebSocket and the next by event stream, through the edge."""
+
+    def __init__(self, cluster, name, size=20):
+        self.cluster, self.people = cluster, [f"{name}-{number}" for number in range(size)]
+        self.followers = [self.follow(number) for number in range(size)]
+        self.expected = {person: [] for person in self.people}
+
+    def follow(self, number):
+        person = self.people[number]
+        connect = self.cluster.websocket if number % 2 == 0 else self.cluster.event_stream
+        return Follower(lambda cursor: connect(person, cursor=cursor))
+
+    def events(self, count, random):
+        """`count` events in a random order of people; each person's are numbered."""
+        made = []
+        for _ in range(count):
+            person = random.choice(self.people)
+            title = f"{person} {len(self.expected[person])}"
+            self.expected[person].append(title)
+            made.append(kafka.event("message.direct", {"user": person}, title=title))
+        return made
+
+    @property
+    def arrived(self):
+        return sum(len(follower.frames) for follower in self.followers)
+
+    @property
+    def awaited(self):
+        return sum(len(titles) for titles in self.expected.values())
+
+    def settle(self, timeout):
+        """Everything has come, nothing came twice, each person's in order; a second later still."""
+        until(lambda: self.arrived >= self.awaited, timeout, self.missing)
+        time.sleep(1)
+        for person, follower in zip(self.people, self.followers):
+            assert follower.repeated == [], (person, follower.repeated)
+            assert follower.titles == self.expected[person], (person, difference(follower.titles, self.expected[person]))
+            assert follower.unrecovered == 0, person
+            assert position_of(self.cluster, person) == len(self.expected[person])
+
+    def missing(self):
+        short = {person: len(self.expected[person]) - len(follower.frames)
+                 for person, follower in zip(self.people, self.followers) if len(follower.frames) != len(self.expected[person])}
+        return f"{self.awaited} frames; {self.arrived} came; short: {short}"
+
+    def stop(self):
+        for follower in self.followers:
+            follower.stop()
+
+
+def difference(found, expected):
+    at = next((at for at, (one, other) in enumerate(zip(found, expected)) if one != other), min(len(found), len(expected)))
+    return f"{len(found)} of {len(expected)}, different from {at} on: {found[at:at + 4]} instead of {expected[at:at + 4]}"
+
+
+def position_of(cluster, person):
+    """How many are stored: what is stored twice shows here even if no frame did."""
+    return len(cluster.inbox(person)["notifications"])
+
+
+def run(cluster, crowd, seed, count=1000, during=None, between=(0.25, 0.6)):
+    """Writes `count` events at PACE; calls `during()` when a random part of them has arrived. Answers that part."""
+    chance = random.Random(seed)
+    events = crowd.events(count, chance)
+    at, fell = chance.uniform(*between), None
+    flow = kafka.Flow(cluster.broker.address, TOPIC)
+    began = time.monotonic()
+    written = 0
+    while written < count or (during and fell is None):
+        due = min(count, int((time.monotonic() - began) * PACE))
+        if due > written:
+            flow.write(events[written:due])
+            written = due
+        if during and fell is None and crowd.arrived >= at * count:
+            fell = crowd.arrived / count
+            during()
+            fell_after = crowd.arrived / count
+            assert 0.2 <= fell_after <= 0.8, f"the fault fell when {fell_after:.0%} had arrived: it does not count"
+            began = time.monotonic() - written / PACE  # what took time in `during` makes no burst
+        assert time.monotonic() - began < 60, f"stuck: {crowd.missing()}"
+        time.sleep(0.005)
+    flow.close()
+    return fell

@@ -1,0 +1,87 @@
+"""A gateway that dies for good is swept; one that drains says good-bye."""
+
+import pytest
+
+from carillon import kafka
+from carillon.waiting import until
+
+
+@pytest.fixture
+def gateway(cluster, request):
+    running = cluster.extra("gateway", "gateway-" + request.node.name.replace("_", "-"))
+    yield running
+    running.end()
+
+
+def routes(cluster, gateway):
+    """How many routes Redis holds for this gateway's connections."""
+    name = gateway.environment["INSTANCE_ID"]
+    found = 0
+    for key in cluster.redis.ask("KEYS", "connections:*"):
+        if f":{name}#" in key:
+            found += cluster.redis.ask("SCARD", key)
+    return found
+
+
+def leases(cluster, gateway):
+    fields = cluster.redis.ask("HGETALL", "gateways")[::2]
+    return [field for field in fields if field.startswith(gateway.environment["INSTANCE_ID"] + "#")]
+
+
+def test_what_a_dead_gateway_owned_is_swept(cluster, person, gateway):
+    bob, carol, token = person("bob"), person("carol"), "5e" * 32
+    cluster.device(bob, token)
+    first, second = cluster.websocket(bob, gateway), cluster.websocket(carol, gateway)
+    elsewhere = cluster.websocket(carol, cluster.gateways[0])
+    assert routes(cluster, gateway) == 2 and len(leases(cluster, gateway)) == 1
+    gateway.kill()
+    first.wait_closed()
+    second.wait_closed()
+    until(lambda: cluster.online(bob, carol) == [{"user": bob, "online": False, "connections": 0},
+                                                 {"user": carol, "online": True, "connections": 1}], 15, lambda: cluster.online(bob, carol))
+    until(lambda: routes(cluster, gateway) == 0 and leases(cluster, gateway) == [], 5, "nothing left of it")
+    for name in (bob, carol):
+        cluster.produce(kafka.event("message.direct", {"user": name}, title="after the sweep"))
+    elsewhere.wait_title("after the sweep")
+    until(lambda: cluster.apns.received(token), 10, "the push to the person who is offline now")
+    elsewhere.close()
+
+
+def test_an_event_before_the_sweep_is_pushed_as_to_one_without_a_route(cluster, person, gateway):
+    """Law 1: if no gateway received it, the person counts as one without a route."""
+    bob, token = person("bob"), "6e" * 32
+    cluster.device(bob, token)
+    cluster.websocket(bob, gateway)
+    gateway.kill()
+    cluster.produce(kafka.event("message.direct", {"user": bob}, title="to nobody's gateway"))
+    until(lambda: cluster.apns.received(token), 10, "the push")
+
+
+def test_a_gateway_that_drains_sends_its_clients_elsewhere_and_leaves_nothing(cluster, person, gateway):
+    bob, carol = person("bob"), person("carol")
+    socket, stream = cluster.websocket(bob, gateway), cluster.event_stream(carol, gateway)
+    assert gateway.terminate(25) == 0
+    socket.wait_closed()
+    stream.wait_closed()
+    assert 3000 <= socket.code < 3500, "a code that SDKs reconnect after"
+    until(lambda: not any(user["online"] for user in cluster.online(bob, carol)), 3, "both offline at once, not after a sweep")
+    assert routes(cluster, gateway) == 0 and leases(cluster, gateway) == []
+
+
+def test_a_frozen_gateway_that_wakes_up_after_its_sweep_registers_anew(cluster, person, gateway):
+    """Law 7: it finds its counter gone and registers all its connections again."""
+    import signal
+    bob = person("bob")
+    client = cluster.websocket(bob, gateway)
+    gateway.send(signal.SIGSTOP)
+    try:
+        until(lambda: not cluster.online(bob)[0]["online"], 15, "it is swept")
+        cluster.produce(kafka.event("message.direct", {"user": bob}, title="while it slept"))
+        until(lambda: cluster.inbox(bob)["unread"] == 1, 10, "in the inbox")
+    finally:
+        gateway.send(signal.SIGCONT)
+    until(lambda: cluster.online(bob)[0]["online"], 10, "registered anew")
+    cluster.produce(kafka.event("message.direct", {"user": bob}, title="awake"))
+    client.wait_title("awake")
+    assert client.titles == ["while it slept", "awake"]
+    client.close()
