@@ -6,6 +6,11 @@ public struct MemberPage: Equatable, Sendable {
     public var members: [PersonID]
     /// No more behind them.
     public var isLast: Bool
+
+    public init(members: [PersonID], isLast: Bool) {
+        self.members = members
+        self.isLast = isLast
+    }
 }
 
 /// Who belongs to an audience (`channel:<channel>`, `followers:<person>`). Confined to its client's loop.

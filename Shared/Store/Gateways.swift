@@ -15,6 +15,11 @@ public struct Published: Equatable, Sendable {
     public var sequence: UInt64
     /// How many heard it: 1, or 0 if the gateway did not listen.
     public var receivers: Int
+
+    public init(sequence: UInt64, receivers: Int) {
+        self.sequence = sequence
+        self.receivers = receivers
+    }
 }
 
 /// Gateways' leases and channels. Confined to its client's loop.

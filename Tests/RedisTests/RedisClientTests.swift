@@ -1,0 +1,311 @@
+import EventLoop
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Redis
+
+/// A client on a loop, for tests.
+private actor Caller: LoopActor {
+    nonisolated let loop: EventLoop
+    private let endpoint: RedisEndpoint
+    private let limits: RedisLimits
+    private var client: RedisClient?
+    private(set) var states: [RedisState] = []
+    static let increment = RedisScript("increment", keys: 1, "return redis.call('INCRBY', KEYS[1], ARGV[1])")
+
+    init(_ endpoint: RedisEndpoint, limits: RedisLimits = RedisLimits()) {
+        loop = EventLoop(name: "redis")
+        loop.start()
+        self.endpoint = endpoint
+        self.limits = limits
+    }
+
+    init(_ server: RedisServer, limits: RedisLimits = RedisLimits()) {
+        self.init(RedisEndpoint(host: "127.0.0.1", port: server.port), limits: limits)
+    }
+
+    func start() {
+        let client = RedisClient(loop: loop, endpoint: endpoint, limits: limits, scripts: [Self.increment])
+        self.client = client
+        client.onState = { state in self.states.append(state) }
+        client.start()
+    }
+
+    var isUp: Bool { client?.isUp ?? false }
+
+    /// Waits until the last state is as wanted, at most 10 s.
+    func waits(_ wanted: (RedisState) -> Bool) async -> Bool {
+        for _ in 0..<2_000 {
+            if let last = states.last, wanted(last) { return true }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        return false
+    }
+    func comesUp() async -> Bool { await waits { $0 == .up } }
+    func goesDown() async -> Bool { await waits { if case .down = $0 { true } else { false } } }
+    func isRefused() async -> Bool { await waits { if case .refused = $0 { true } else { false } } }
+
+    func send(_ arguments: String...) async -> Result<RedisValue, RedisError> {
+        await withCheckedContinuation { done in
+            client?.send(
+                arguments: arguments.count, { writer in for argument in arguments { writer.argument(argument) } },
+                { done.resume(returning: $0) })
+        }
+    }
+
+    func increment(_ key: String) async -> Result<RedisValue, RedisError> {
+        await withCheckedContinuation { done in
+            client?.eval(
+                Self.increment, arguments: 2,
+                { writer in
+                    writer.argument(key)
+                    writer.argument(1)
+                }, { done.resume(returning: $0) })
+        }
+    }
+
+    /// Sends so many INCRs at once; answers what each got, in the order of the answers.
+    func burst(_ count: Int, _ command: String...) async -> [Result<RedisValue, RedisError>] {
+        await withCheckedContinuation { done in
+            var results: [Result<RedisValue, RedisError>] = []
+            for _ in 0..<count {
+                client?.send(
+                    arguments: command.count, { writer in for part in command { writer.argument(part) } },
+                    { result in
+                        results.append(result)
+                        if results.count == count { done.resume(returning: results) }
+                    })
+            }
+        }
+    }
+
+    /// Calls that are made from within a reply, after the client was closed.
+    func closeInReply() async -> [Result<RedisValue, RedisError>] {
+        await withCheckedContinuation { done in
+            var results: [Result<RedisValue, RedisError>] = []
+            client?.send("PING") { result in
+                results.append(result)
+                self.client?.close()
+                self.client?.send("PING") { result in
+                    results.append(result)
+                    done.resume(returning: results)
+                }
+            }
+            client?.send("GET", "x") { results.append($0) }
+        }
+    }
+
+    func stop() {
+        client?.close()
+        loop.stop()
+    }
+}
+
+@Suite(.serialized) struct RedisClientTests {
+    let quick: RedisLimits = {
+        var limits = RedisLimits()
+        limits.commandTimeout = .milliseconds(300)
+        limits.reconnectLimit = .milliseconds(200)
+        return limits
+    }()
+
+    @Test func answersInOrder() async throws {
+        let server = try RedisServer()
+        let caller = Caller(server)
+        await caller.start()
+        #expect(await caller.comesUp())
+        let results = await caller.burst(9_000, "INCR", "n")
+        #expect(results == (1...9_000).map { .success(.integer($0)) })
+        #expect(await caller.send("GET", "nothing") == .success(.null))
+        #expect(await caller.send("GET") == .failure(.server("ERR wrong number of arguments for 'get' command")))
+        await caller.stop()
+    }
+
+    @Test func signsInAndSelects() async throws {
+        let server = try RedisServer(options: ["--requirepass", "geheim"])
+        let good = Caller(RedisEndpoint(host: "localhost", port: server.port, password: "geheim", database: 3))
+        await good.start()
+        #expect(await good.comesUp())
+        #expect(await good.send("SET", "k", "v") == .success(.status("OK")))
+        #expect(await good.send("CLIENT", "LIST").map { $0.text?.contains("db=3") } == .success(true))
+        let wrong = Caller(RedisEndpoint(host: "127.0.0.1", port: server.port, password: "falsch"))
+        await wrong.start()
+        #expect(await wrong.isRefused())
+        let none = Caller(RedisEndpoint(host: "127.0.0.1", port: server.port))
+        await none.start()
+        #expect(await none.isRefused())
+        #expect(await none.send("PING") == .failure(.unavailable))
+        await good.stop()
+        await wrong.stop()
+        await none.stop()
+    }
+
+    @Test func refusesARedisThatEvicts() async throws {
+        let server = try RedisServer(options: ["--maxmemory-policy", "allkeys-lru"])
+        let caller = Caller(server, limits: quick)
+        await caller.start()
+        #expect(await caller.isRefused())
+        #expect(
+            await caller.states == [.refused(reason: "Redis evicts (maxmemory-policy allkeys-lru): set maxmemory-policy noeviction")])
+        try server.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        #expect(await caller.comesUp())
+        await caller.stop()
+    }
+
+    @Test func comesBackAfterAKill() async throws {
+        let server = try RedisServer()
+        let caller = Caller(server, limits: quick)
+        #expect(await caller.states.isEmpty)
+        await caller.start()
+        #expect(await caller.comesUp())
+        #expect(await caller.increment("n") == .success(.integer(1)))
+        server.stop()
+        #expect(await caller.goesDown())
+        #expect(await caller.send("PING") == .failure(.unavailable))
+        try server.start()
+        #expect(await caller.comesUp())
+        // Loaded again by the new connection.
+        #expect(await caller.increment("n") == .success(.integer(2)))
+        #expect(await caller.states.count == 3)
+        await caller.stop()
+    }
+
+    @Test func givesUpAServerThatStandsStill() async throws {
+        let server = try RedisServer()
+        let caller = Caller(server, limits: quick)
+        await caller.start()
+        #expect(await caller.comesUp())
+        server.suspend()
+        let start = ContinuousClock.now
+        let results = await caller.burst(3, "INCR", "n")
+        let waited = ContinuousClock.now - start
+        #expect(results == [.failure(.timedOut), .failure(.disconnected), .failure(.disconnected)])
+        #expect(waited >= .milliseconds(290) && waited < .seconds(3))
+        #expect(await caller.goesDown())
+        // It takes connections (the kernel does) and answers nothing: that is not up.
+        #expect(await caller.isUp == false)
+        server.resume()
+        #expect(await caller.comesUp())
+        #expect(await caller.states.count == 3)
+        await caller.stop()
+    }
+
+    @Test func boundsWhatIsInFlight() async throws {
+        let server = try RedisServer()
+        var limits = quick
+        limits.maxInFlight = 10
+        let caller = Caller(server, limits: limits)
+        await caller.start()
+        #expect(await caller.comesUp())
+        let results = await caller.burst(12, "INCR", "n")
+        // What was not sent fails at the end of the turn, before any answer can come.
+        #expect(results.filter { $0 == .failure(.overloaded) }.count == 2)
+        #expect(await caller.send("GET", "n") == .success(.bytes(Array("10".utf8))))
+        await caller.stop()
+    }
+
+    @Test func loadsAScriptThatWasFlushed() async throws {
+        let server = try RedisServer()
+        let caller = Caller(server)
+        await caller.start()
+        #expect(await caller.comesUp())
+        try server.cli("SCRIPT", "FLUSH")
+        let first = await caller.increment("n")
+        guard case .failure(let error) = first else { return #expect(Bool(false), "\(first)") }
+        #expect(error.isOutage && error.wasNotExecuted)
+        #expect(await caller.increment("n") == .success(.integer(1)))
+        await caller.stop()
+    }
+
+    @Test func aFullServerIsAnOutage() async throws {
+        let server = try RedisServer()
+        let caller = Caller(server)
+        await caller.start()
+        #expect(await caller.comesUp())
+        try server.cli("CONFIG", "SET", "maxmemory", "1")
+        guard case .failure(let error) = await caller.increment("n") else { return #expect(Bool(false), "not refused") }
+        #expect(error.isOutage)
+        await caller.stop()
+    }
+
+    @Test func survivesBeingClosedByAReply() async throws {
+        let server = try RedisServer()
+        let caller = Caller(server)
+        await caller.start()
+        #expect(await caller.comesUp())
+        let results = await caller.closeInReply()
+        #expect(results == [.success(.status("PONG")), .failure(.disconnected), .failure(.unavailable)])
+        await caller.stop()
+    }
+}
+
+private actor Listener: LoopActor {
+    nonisolated let loop: EventLoop
+    private var subscriber: RedisSubscriber?
+    private(set) var messages: [String] = []
+    private(set) var states: [RedisState] = []
+    private let port: Int
+
+    init(_ server: RedisServer) {
+        loop = EventLoop(name: "subscriber")
+        loop.start()
+        port = server.port
+    }
+
+    func start(_ channel: String) {
+        var limits = RedisLimits()
+        limits.commandTimeout = .milliseconds(200)
+        limits.subscriberPing = .milliseconds(100)
+        limits.reconnectLimit = .milliseconds(100)
+        let subscriber = RedisSubscriber(
+            loop: loop, endpoint: RedisEndpoint(host: "127.0.0.1", port: port), limits: limits, channel: channel)
+        self.subscriber = subscriber
+        subscriber.onMessage = { message in self.messages.append(String(decoding: message, as: UTF8.self)) }
+        subscriber.onState = { state in self.states.append(state) }
+        subscriber.start()
+    }
+
+    func stop() {
+        subscriber?.close()
+        loop.stop()
+    }
+
+    func hears(_ count: Int) async -> Bool {
+        for _ in 0..<2_000 where messages.count < count { try? await Task.sleep(for: .milliseconds(5)) }
+        return messages.count >= count
+    }
+    func reaches(_ count: Int) async -> Bool {
+        for _ in 0..<2_000 where states.count < count { try? await Task.sleep(for: .milliseconds(5)) }
+        return states.count >= count
+    }
+}
+
+@Suite(.serialized) struct RedisSubscriberTests {
+    @Test func hearsAndComesBack() async throws {
+        let server = try RedisServer()
+        let listener = Listener(server)
+        await listener.start("gateway:{a}")
+        #expect(await listener.reaches(1))
+        #expect(try server.cli("SPUBLISH", "gateway:{a}", "one") == "1")
+        #expect(try server.cli("SPUBLISH", "gateway:{b}", "not for us") == "0")
+        #expect(await listener.hears(1))
+        // A dead link sends nothing: only the ping notices.
+        server.suspend()
+        #expect(await listener.reaches(2))
+        server.resume()
+        #expect(await listener.reaches(3))
+        try server.cli("SPUBLISH", "gateway:{a}", "two")
+        #expect(await listener.hears(2))
+        server.stop()
+        #expect(await listener.reaches(4))
+        try server.start()
+        #expect(await listener.reaches(5))
+        try server.cli("SPUBLISH", "gateway:{a}", "three")
+        #expect(await listener.hears(3))
+        #expect(await listener.messages == ["one", "two", "three"])
+        let states = await listener.states
+        #expect(states.indices.allSatisfy { (states[$0] == .up) == ($0 % 2 == 0) })
+        await listener.stop()
+    }
+}
