@@ -13,7 +13,8 @@ public enum LocalCommand {
 
         Usage: carillon-local                     start, print one screen, watch
                carillon-local run COMMAND …       start, run COMMAND with the cluster's addresses in its environment, stop
-               carillon-local broker FILE         only the mock broker; its address is written to FILE
+               carillon-local broker FILE         only the mock broker; its address is written to FILE; an outage
+                                                  of it begins with SIGUSR1 and ends with SIGUSR2
                carillon-local topics              only make the topics that KAFKA_BROKERS lacks
                carillon-local --help | --version
 
@@ -112,6 +113,7 @@ public enum LocalCommand {
         do {
             let broker = try EmbeddedBroker()
             for topic in Topics.all { try broker.createTopic(topic.name, partitions: topic.partitions) }
+            await watchOutages(loop, broker)
             try Files.write(broker.brokers + "\n", to: file)
             say("bootstrap \(broker.brokers)")
             for await _ in signals { break }
@@ -151,6 +153,17 @@ public enum LocalCommand {
             }
         }
         return stream
+    }
+
+    /// Tests take the mock away and give it back; it keeps its records meanwhile.
+    private static func watchOutages(_ loop: EventLoop, _ broker: EmbeddedBroker) async {
+        await withCheckedContinuation { (ready: CheckedContinuation<Void, Never>) in
+            loop.post {
+                loop.onSignal(Signal.user1) { broker.setDown() }
+                loop.onSignal(Signal.user2) { broker.setUp() }
+                ready.resume()
+            }
+        }
     }
 
     /// The folder above the binaries that holds the sources.

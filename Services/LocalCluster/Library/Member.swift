@@ -143,6 +143,8 @@ enum Signal {
     static let hangup: Int32 = 1
     static let interrupt: Int32 = 2
     static let kill: Int32 = 9
+    static let user1: Int32 = 10
+    static let user2: Int32 = 12
     static let terminate: Int32 = 15
     static let `continue`: Int32 = 18
 }

@@ -59,7 +59,7 @@ def produce_raw(address, topic, value, key="raw", headers=(), properties=()):
 
 
 class Flow:
-    """Structured events written one after another at a given pace by one kcat."""
+    """Structured events written one after another at a given pace by one kcat, which ends itself when the broker goes away."""
 
     def __init__(self, address, topic):
         self.process = subprocess.Popen(
