@@ -1,6 +1,6 @@
 /// The lines of one batch for one gateway, behind the head: for each notification a line of recipients and a line with its
 /// bytes, each ended by a line feed. The head, which carries the sequence, is put before them where the sequence is made.
-public struct GatewayBatch: ~Copyable, Sendable {
+public struct GatewayBatch: Sendable {
     /// Complete lines.
     public private(set) var lines: [UInt8] = []
     /// Notifications (or control lines) in it.

@@ -1,1 +1,91 @@
-// FanoutWorker
+public import EventLoop
+import HTTP
+import Kafka
+import Models
+import Redis
+public import ServiceRuntime
+import Settings
+import Store
+
+/// Brings notifications to their people: into the inbox, to the gateways that hold them, or to the push topics.
+public actor FanoutWorker: Service {
+    public static let name = "fanout-worker"
+    public static let summary = """
+        Takes notifications from Kafka, appends them to their recipients' inboxes in Redis, publishes them to the gateways that \
+        hold those people, and hands the rest to the push service. Keeps the members of audiences.
+        """
+
+    public nonisolated let loop: EventLoop
+    private let context: ServiceContext<FanoutSettings>
+    private let topics: Topics
+    private let client: RedisClient
+    private let pipeline: RecordPipeline
+    private let router: RESTRouter
+    private let tools: FanoutTools
+    private var server: HTTPServer?
+    /// The batch in work.
+    private var run: BatchRun?
+
+    public init(context: ServiceContext<FanoutSettings>) throws {
+        let (loop, settings) = (context.loop, context.settings)
+        self.loop = loop
+        self.context = context
+        topics = Topics(namespace: context.process.namespace)
+        let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
+        client = RedisClient(
+            loop: loop, endpoint: try RedisEndpoint(settings.redis.url), limits: RedisLimits(settings.redis),
+            scripts: StoreScripts.all, checks: [keys.shardsCheck])
+        pipeline = try RecordPipeline(
+            loop: loop, settings: KafkaSettings(settings.kafka, process: context.process), service: Self.name,
+            topics: Priority.allCases.map { "notifications.\($0.rawValue)" },
+            limits: PipelineLimits(records: settings.limits.batchRecords))
+        router = RESTRouter(loop: loop, metrics: context.metrics, apiKey: settings.apiKey)
+        tools = FanoutTools(
+            loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox), gateways: Gateways(client, keys),
+            audiences: Audiences(client, keys), topics: topics, limits: settings.limits, metrics: FanoutMetrics(context.metrics))
+        let (pipeline, client) = (pipeline, client)
+        context.metrics.gauge("carillon_fanout_held_records", "Records read from Kafka and not begun.") {
+            Double(pipeline.heldRecords)
+        }
+        context.metrics.gauge("carillon_fanout_commands_in_flight", "Commands that Redis has not answered.") {
+            Double(client.inFlight)
+        }
+    }
+
+    public func start() async throws {
+        let redis = context.dependencies.source(.redis)
+        let kafka = context.dependencies.source(.kafka)
+        client.onState = { state in
+            redis.report(state)
+            switch state {
+            case .up: self.run?.wake()
+            case .down: break
+            case .refused(let reason): self.context.fail("Redis is not fit for use", ["reason": .configured(reason)])
+            }
+        }
+        client.start()
+        pipeline.onState = { kafka.report($0) }
+        pipeline.onNote = { self.context.log.info("Kafka", ["note": .configured($0)]) }
+        let deadLetters = topics.notificationDeadLetters
+        pipeline.onRefused = { record, _ in .refused(record, topic: deadLetters) }
+        pipeline.onBatch = { batch in
+            self.run?.drop()
+            let run = BatchRun(batch, self.tools)
+            self.run = run
+            run.start()
+        }
+        try pipeline.start()
+        AudienceRoutes(tools.audiences).add(to: router)
+        let server = try context.serve()
+        let router = router
+        server.onRequest = { router.handle($0, $1) }
+        self.server = server
+    }
+
+    public func drain() async {
+        await withCheckedContinuation { done in pipeline.stop { done.resume() } }
+        run?.drop()
+        await server?.finish()
+        client.close()
+    }
+}

@@ -1,1 +1,4 @@
-print("not built yet")
+import FanoutWorker
+import ServiceRuntime
+
+ServiceRuntime.run(FanoutWorker.self)

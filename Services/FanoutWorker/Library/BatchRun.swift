@@ -1,0 +1,372 @@
+import EventLoop
+import Kafka
+import Models
+import Redis
+import ServiceRuntime
+import Store
+
+/// What the work on every batch needs. Confined to the loop.
+struct FanoutTools {
+    let loop: EventLoop
+    let client: RedisClient
+    let inbox: Inbox
+    let gateways: Gateways
+    let audiences: Audiences
+    let topics: Topics
+    let limits: FanoutLimits
+    let metrics: FanoutMetrics
+}
+
+/// The work on one batch of records: each to its recipients' inboxes, then to the gateways that hold them, then, for who has
+/// none, to the push topics, in the transaction that passes the batch.
+///
+/// Redis being away holds everything where it is, and says nothing about a record. A batch that the group has taken back is
+/// dropped: another member does all of it again, and each step stands that. Confined to the loop.
+final class BatchRun {
+    /// One record that could be read.
+    struct Item {
+        let record: NotificationRecord
+        /// Its place in the batch.
+        let source: Int
+        let priority: Priority
+        /// Some recipient's call was given up, and the dead letter is written.
+        var isDeadLetter = false
+    }
+
+    let tools: FanoutTools
+    private let batch: RecordBatch
+    private(set) var items: [Item] = []
+    private var outputs: [OutgoingRecord] = []
+    private var queues = PersonQueues()
+    private var calls: [DeliveryCall] = []
+    /// Slots whose call is to be made, in order.
+    private var ready = SlotQueue()
+    private var callsInFlight = 0
+    private var bytesInFlight = 0
+    private var order = RecordOrder()
+    /// Walks whose next page is to be read.
+    private var walks: [AudienceWalk] = []
+    private var walksUnderWay = 0
+    private var table: GatewayTable
+    /// Gateways whose publish failed and is to be made again.
+    private var republish: [Int] = []
+    private var pause: LoopTimer?
+    private var pauseLength: Int64 = 0
+    private var isTurnScheduled = false
+    private(set) var isOver = false
+
+    init(_ batch: RecordBatch, _ tools: FanoutTools) {
+        self.batch = batch
+        self.tools = tools
+        table = GatewayTable(limit: tools.limits.gatewayBatchBytes)
+    }
+
+    // MARK: Records
+
+    func start() {
+        let now = EventLoop.wallClock()
+        items.reserveCapacity(batch.records.count)
+        for source in batch.records.indices { admit(source, now) }
+        turn()
+    }
+
+    /// Nothing more is to be done: another batch has begun, or the service ends.
+    func drop() {
+        isOver = true
+        pause?.cancel()
+    }
+
+    private func admit(_ source: Int, _ now: Int64) {
+        let incoming = batch.records[source]
+        do throws(DeadLetter) {
+            let record = try NotificationRecord.read(incoming.value)
+            guard record.expiresAt > now else { return tools.metrics.records[.expired].increment() }
+            let index = items.count
+            let item = Item(record: record, source: source, priority: priority(incoming.topic))
+            switch record.audience {
+            case .user, .users:
+                items.append(item)
+                if order.admit(direct: index, key: incoming.key) { enqueue(index) }
+            case .channel:
+                items.append(item)
+                order.admit(index, audience: record.audience.listID ?? "", key: incoming.key)
+            case .followersOf, .broadcast: throw DeadLetter(.invalidData, "this audience is not served yet")
+            }
+        } catch {
+            deadLetter(source, error, attempts: 1)
+        }
+    }
+
+    private func priority(_ topic: String) -> Priority {
+        if topic == tools.topics.notifications(.normal) { return .normal }
+        return tools.topics.priority(ofTopic: topic) ?? .normal
+    }
+
+    /// Puts a record for named people into their queues.
+    private func enqueue(_ index: Int) {
+        switch items[index].record.audience {
+        case .user(let person): enqueue(index, for: person)
+        case .users(let people): for person in people { enqueue(index, for: person) }
+        case .channel, .followersOf, .broadcast: break
+        }
+    }
+
+    private func enqueue(_ index: Int, for person: PersonID) {
+        guard person != items[index].record.actor, let slot = queues.add(index, for: person) else { return }
+        if slot == calls.count { calls.append(DeliveryCall()) }
+        ready.append(slot)
+    }
+
+    func deadLetter(_ source: Int, _ error: DeadLetter, attempts: Int) {
+        tools.metrics.records[.deadLetter].increment()
+        tools.metrics.deadLetters[error.reason].increment()
+        outputs.append(.deadLetter(batch.records[source], error, attempts: attempts, topic: tools.topics.notificationDeadLetters))
+    }
+
+    // MARK: Turns
+
+    /// Does, once at the end of this turn, all that has become possible in it.
+    private func schedule() {
+        guard !isTurnScheduled else { return }
+        isTurnScheduled = true
+        tools.loop.atTurnEnd {
+            self.isTurnScheduled = false
+            self.turn()
+        }
+    }
+
+    /// Redis answers again, or something else has changed that the run could not notice.
+    func wake() {
+        pause?.cancel()
+        pause = nil
+        schedule()
+    }
+
+    private func turn() {
+        guard !isOver else { return }
+        guard batch.isCurrent else { return drop() }
+        if pause == nil {
+            if tools.client.isUp {
+                publish()
+                call()
+                walk()
+            } else {
+                hold()
+            }
+        }
+        if queues.busy == 0, order.isEmpty { finish() }
+    }
+
+    private func finish() {
+        isOver = true
+        pause?.cancel()
+        tools.metrics.records[.delivered].increment(by: items.count { !$0.isDeadLetter })
+        // Everything that a repetition would do again is known by Redis.
+        batch.finish(outputs, commit: outputs.isEmpty ? .plain : .transaction)
+    }
+
+    /// Waits, from 50 ms up to a second, before anything is sent again.
+    private func hold() {
+        guard pause == nil else { return }
+        pauseLength = min(max(50, pauseLength * 2), 1_000)
+        pause = tools.loop.timer(after: .milliseconds(pauseLength)) {
+            self.pause = nil
+            self.turn()
+        }
+    }
+
+    private func failed(_ error: RedisError) {
+        tools.metrics.retries.increment()
+        hold()
+    }
+
+    // MARK: Calls
+
+    private func call() {
+        while callsInFlight < tools.limits.callsInFlight, bytesInFlight < tools.limits.bytesInFlight, let slot = ready.next() {
+            if calls[slot].deliveries.isEmpty { fill(slot) }
+            callsInFlight += 1
+            bytesInFlight += calls[slot].size
+            tools.inbox.deliver(calls[slot].deliveries, to: queues.person(slot)) { self.answered(slot, $0) }
+        }
+    }
+
+    /// Takes what waits for the person into one call.
+    private func fill(_ slot: Int) {
+        while calls[slot].records.count < Inbox.maximumDeliveries, let next = queues.next(slot) {
+            let record = items[next].record
+            let size = record.notification.count
+            guard calls[slot].size == 0 || calls[slot].size + size <= tools.limits.callBytes else { return }
+            _ = queues.take(slot)
+            calls[slot].size += size
+            calls[slot].records.append(next)
+            calls[slot].deliveries.append(
+                Delivery(id: record.id, accepted: record.accepted, bytes: record.bytes, range: record.notification))
+        }
+    }
+
+    private func answered(_ slot: Int, _ result: Result<Delivered, RedisError>) {
+        guard !isOver else { return }
+        switch result {
+        case .success(let delivered):
+            pauseLength = 0
+            take(slot, delivered)
+        case .failure(let error):
+            failed(error)
+            follow(slot, calls[slot].failed(isOutage: error.isOutage, attempts: tools.limits.attempts))
+        }
+        schedule()
+    }
+
+    private func take(_ slot: Int, _ delivered: Delivered) {
+        for entry in delivered.entries {
+            if entry.isFresh { tools.metrics.fresh.increment() } else { tools.metrics.repeated.increment() }
+        }
+        var routes: [(gateway: Int, text: [UInt8], local: Int)] = []
+        for text in delivered.routes {
+            guard let (gateway, local) = table.find(text) else { continue }
+            routes.append((gateway, text, local))
+        }
+        var gateways: [Int] = []
+        for route in routes where !gateways.contains(route.gateway) { gateways.append(route.gateway) }
+        let step = calls[slot].delivered(epoch: delivered.epoch, entries: delivered.entries, gateways: gateways.count)
+        for gateway in gateways {
+            let here = gateways.count == 1 ? routes : routes.filter { $0.gateway == gateway }
+            table.outboxes[gateway].add(calls[slot], slot, routes: here.map { ($0.text, $0.local) })
+        }
+        follow(slot, step)
+    }
+
+    private func follow(_ slot: Int, _ step: DeliveryCall.Step) {
+        switch step {
+        case .wait, .publish: return
+        case .deliver:
+            leaveFlight(slot)
+            return ready.append(slot)
+        case .push: push(slot)
+        case .giveUp: giveUp(slot)
+        case .settled: break
+        }
+        leaveFlight(slot)
+        calls[slot].clear()
+        if queues.settle(slot) { ready.append(slot) }
+    }
+
+    private func leaveFlight(_ slot: Int) {
+        callsInFlight -= 1
+        bytesInFlight -= calls[slot].size
+    }
+
+    private func push(_ slot: Int) {
+        for (place, index) in calls[slot].records.enumerated() where items[index].record.push {
+            let item = items[index]
+            let position = StreamPosition(epoch: calls[slot].epoch, offset: calls[slot].entries[place].offset)
+            outputs.append(
+                .push(
+                    item.record, to: queues.person(slot), position, topic: tools.topics.push(item.priority),
+                    headers: batch.records[item.source].headers))
+            tools.metrics.pushes[item.priority].increment()
+        }
+    }
+
+    private func giveUp(_ slot: Int) {
+        for index in calls[slot].records where !items[index].isDeadLetter {
+            items[index].isDeadLetter = true
+            deadLetter(
+                items[index].source, DeadLetter(.attemptsExhausted, "the recipient's inbox does not take it"),
+                attempts: calls[slot].failures)
+        }
+    }
+
+    // MARK: Gateways
+
+    private func publish() {
+        let again = republish
+        republish = []
+        for gateway in again {
+            if let parcel = table.outboxes[gateway].underWay { publish(parcel, gateway) }
+        }
+        for gateway in table.outboxes.indices {
+            if let parcel = table.outboxes[gateway].begin() { publish(parcel, gateway) }
+        }
+    }
+
+    private func publish(_ parcel: GatewayOutbox.Parcel, _ gateway: Int) {
+        tools.gateways.publish(parcel.lines, to: table.outboxes[gateway].instance) { self.published(gateway, $0) }
+    }
+
+    private func published(_ gateway: Int, _ result: Result<Published, RedisError>) {
+        guard !isOver else { return }
+        defer { schedule() }
+        var receivers = 0
+        switch result {
+        case .success(let published):
+            pauseLength = 0
+            receivers = published.receivers
+        case .failure(let error) where error.isOutage:
+            failed(error)
+            return republish.append(gateway)
+        case .failure: break  // Such a gateway hears nothing; its people count as without a route there.
+        }
+        let metrics = tools.metrics
+        metrics.publishes.increment()
+        metrics.parcelSizes.observe(Double(table.outboxes[gateway].underWay?.count ?? 0))
+        if receivers == 0 { metrics.unheard.increment() }
+        let now = EventLoop.wallClock()
+        for slot in table.outboxes[gateway].answered() {
+            if receivers > 0 {
+                for delivery in calls[slot].deliveries { metrics.toPublished.observe(milliseconds: now - delivery.accepted) }
+            }
+            follow(slot, calls[slot].published(receivers: receivers))
+        }
+    }
+
+    // MARK: Audiences
+
+    private func walk() {
+        while walksUnderWay < tools.limits.walks, let next = order.begin() {
+            walksUnderWay += 1
+            walks.append(AudienceWalk(next))
+        }
+        // Members come only as fast as they are served.
+        guard !walks.isEmpty, queues.busy < 2 * tools.limits.callsInFlight else { return }
+        let waiting = walks
+        walks = []
+        for walk in waiting { read(walk) }
+    }
+
+    private func read(_ walk: AudienceWalk) {
+        tools.audiences.members(of: walk.audience, after: walk.last, limit: tools.limits.audiencePage) { result in
+            guard !self.isOver else { return }
+            self.take(walk, result)
+            self.schedule()
+        }
+    }
+
+    private func take(_ walk: AudienceWalk, _ result: Result<MemberPage, RedisError>) {
+        var walk = walk
+        switch walk.read(result, attempts: tools.limits.attempts) {
+        case .members(let members, let isLast):
+            for member in members {
+                for index in walk.records { enqueue(index, for: member) }
+            }
+            if isLast { end(walk) } else { walks.append(walk) }
+        case .again(let error):
+            failed(error)
+            walks.append(walk)
+        case .giveUp:
+            for index in walk.records where !items[index].isDeadLetter {
+                items[index].isDeadLetter = true
+                deadLetter(
+                    items[index].source, DeadLetter(.attemptsExhausted, "the audience's members cannot be read"),
+                    attempts: tools.limits.attempts)
+            }
+            end(walk)
+        }
+    }
+
+    private func end(_ walk: AudienceWalk) {
+        walksUnderWay -= 1
+        for index in order.finished(walk.walk) { enqueue(index) }
+    }
+}

@@ -1,0 +1,81 @@
+public import Settings
+public import Store
+
+/// What the fanout-worker reads from the environment.
+public struct FanoutSettings: SettingsGroup {
+    public let redis: RedisSettings
+    public let kafka: KafkaServerSettings
+    public let apiKey: APIKeySettings
+    public let inbox: InboxLimits
+    public let limits: FanoutLimits
+
+    public static let declarations =
+        RedisSettings.declarations + KafkaServerSettings.declarations + APIKeySettings.declarations
+        + InboxLimits.declarations + FanoutLimits.declarations
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        redis = try RedisSettings(environment)
+        kafka = try KafkaServerSettings(environment)
+        apiKey = try APIKeySettings(environment)
+        inbox = try InboxLimits(environment)
+        limits = try FanoutLimits(environment)
+    }
+}
+
+/// What bounds the work on one batch.
+public struct FanoutLimits: SettingsGroup {
+    /// Records taken from Kafka together.
+    public var batchRecords = 4_000
+    /// Calls of `deliver` under way at once.
+    public var callsInFlight = 1_000
+    /// Bytes of notifications in them; one call more may pass it.
+    public var bytesInFlight = 16 << 20
+    /// Bytes of notifications in one call, beside the first.
+    public var callBytes = 256 << 10
+    /// Bytes of one batch for a gateway; one call more may pass it.
+    public var gatewayBatchBytes = 256 << 10
+    /// Members of an audience read at once.
+    public var audiencePage = 500
+    /// Audiences walked at once.
+    public var walks = 8
+    /// How often a call that fails by its own fault is made.
+    public var attempts = 5
+
+    static let batchRecordsSetting = Setting(
+        "FANOUT_BATCH_RECORDS", .integer(1...100_000), default: "4000", help: "Records taken from Kafka together")
+    static let callsInFlightSetting = Setting(
+        "FANOUT_CALLS_IN_FLIGHT", .integer(1...9_000), default: "1000", help: "Deliveries to Redis under way at once, one a person")
+    static let bytesInFlightSetting = Setting(
+        "FANOUT_BYTES_IN_FLIGHT", .size(1 << 10...1 << 30), default: "16MB", help: "Bytes of notifications in deliveries under way")
+    static let callBytesSetting = Setting(
+        "FANOUT_CALL_BYTES", .size(1 << 10...16 << 20), default: "256KB",
+        help: "Bytes of notifications that go to one person in one delivery, beside the first")
+    static let gatewayBatchBytesSetting = Setting(
+        "FANOUT_GATEWAY_BATCH", .size(1 << 10...4 << 20), default: "256KB", help: "Bytes of one batch for a gateway")
+    static let audiencePageSetting = Setting(
+        "FANOUT_AUDIENCE_PAGE", .integer(1...1_000), default: "500", help: "Members of an audience read at once")
+    static let walksSetting = Setting(
+        "FANOUT_WALKS", .integer(1...100), default: "8", help: "Audiences whose members are read at once")
+    static let attemptsSetting = Setting(
+        "FANOUT_ATTEMPTS", .integer(1...100), default: "5",
+        help: "How often a delivery that fails by its own fault is tried before its records go to the dead letters")
+
+    public static let declarations = [
+        batchRecordsSetting.description, callsInFlightSetting.description, bytesInFlightSetting.description,
+        callBytesSetting.description, gatewayBatchBytesSetting.description, audiencePageSetting.description,
+        walksSetting.description, attemptsSetting.description,
+    ]
+
+    public init() {}
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        batchRecords = try environment.value(Self.batchRecordsSetting)
+        callsInFlight = try environment.value(Self.callsInFlightSetting)
+        bytesInFlight = try environment.value(Self.bytesInFlightSetting)
+        callBytes = try environment.value(Self.callBytesSetting)
+        gatewayBatchBytes = try environment.value(Self.gatewayBatchBytesSetting)
+        audiencePage = try environment.value(Self.audiencePageSetting)
+        walks = try environment.value(Self.walksSetting)
+        attempts = try environment.value(Self.attemptsSetting)
+    }
+}

@@ -1,0 +1,97 @@
+import Models
+import Store
+
+/// What one gateway is to hear: lines gathered while the publish before them is under way, which then leave together.
+struct GatewayOutbox {
+    let instance: InstanceID
+    /// Bytes of lines from which on a batch is closed.
+    private let limit: Int
+    private var batch = GatewayBatch()
+    /// Whose lines the open batch holds.
+    private var slots: [PersonQueues.Slot] = []
+    private var closed: [Parcel] = []
+    private(set) var underWay: Parcel?
+
+    /// One publish.
+    struct Parcel {
+        var lines: [UInt8]
+        /// Notifications in it.
+        var count: Int
+        /// The calls that wait for its answer.
+        var slots: [PersonQueues.Slot]
+    }
+
+    init(instance: InstanceID, limit: Int) {
+        self.instance = instance
+        self.limit = limit
+    }
+
+    /// Adds the notifications of one call for one person's connections at this gateway. They stay together in one batch.
+    /// - Parameter routes: texts of connections, `<instance>.<index>.<generation>`, with the place behind the instance's dot.
+    mutating func add(_ call: borrowing DeliveryCall, _ slot: PersonQueues.Slot, routes: [(text: [UInt8], local: Int)]) {
+        for (index, delivery) in call.deliveries.enumerated() {
+            let position = StreamPosition(epoch: call.epoch, offset: call.entries[index].offset)
+            for route in routes {
+                batch.recipient(route.text, route.local..<route.text.count, position, accepted: delivery.accepted)
+            }
+            batch.end(delivery.bytes, delivery.range)
+        }
+        slots.append(slot)
+        if batch.lines.count >= limit { close() }
+    }
+
+    /// The next publish, if none is under way and there is anything to say.
+    mutating func begin() -> Parcel? {
+        guard underWay == nil else { return nil }
+        if closed.isEmpty { close() }
+        guard !closed.isEmpty else { return nil }
+        underWay = closed.removeFirst()
+        return underWay
+    }
+
+    /// The publish under way was answered. What waited for it goes on.
+    mutating func answered() -> [PersonQueues.Slot] {
+        defer { underWay = nil }
+        return underWay?.slots ?? []
+    }
+
+    private mutating func close() {
+        guard !batch.isEmpty else { return }
+        let count = batch.count
+        closed.append(Parcel(lines: batch.take(), count: count, slots: slots))
+        slots = []
+    }
+}
+
+/// The gateways of one batch, found by the instance that a connection's text begins with.
+struct GatewayTable {
+    private struct Entry {
+        /// The last eight bytes of the instance: random digits of its epoch.
+        var mark: UInt64
+        var text: [UInt8]
+    }
+
+    private let limit: Int
+    private var entries: [Entry] = []
+    var outboxes: [GatewayOutbox] = []
+
+    init(limit: Int) { self.limit = limit }
+
+    /// Where the outbox of a connection's gateway stands, and where in the text the gateway's own part begins.
+    /// Nil for a text that is no connection.
+    mutating func find(_ connection: [UInt8]) -> (gateway: Int, local: Int)? {
+        guard let dot = ConnectionID.split(connection.span), dot >= 8 else { return nil }
+        var mark: UInt64 = 0
+        for index in dot - 8..<dot { mark = mark << 8 | UInt64(connection[index]) }
+        for index in entries.indices
+        where entries[index].mark == mark && connection[..<dot].elementsEqual(entries[index].text) {
+            return (index, dot + 1)
+        }
+        guard ConnectionID(String(decoding: connection, as: UTF8.self)) != nil,
+            let instance = InstanceID(String(decoding: connection[..<dot], as: UTF8.self))
+        else { return nil }
+        entries.append(Entry(mark: mark, text: Array(connection[..<dot])))
+        outboxes.append(GatewayOutbox(instance: instance, limit: limit))
+        return (entries.count - 1, dot + 1)
+    }
+}
