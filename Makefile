@@ -19,7 +19,7 @@ run: build ## the whole suite on this machine, until Ctrl-C (GATEWAYS=3 FANOUT_W
 	@exec $(RELEASE)/carillon-local
 
 demo: build ## the same, and a short story played on it; exits 0 if all it tells was true
-	@exec $(RELEASE)/carillon-local run /usr/bin/python3 Tests/Demo/story.py
+	@exec env GATEWAYS=$${GATEWAYS:-2} $(RELEASE)/carillon-local run /usr/bin/python3 Tests/Demo/story.py
 
 test: ## everything: unit tests, system tests, both SDKs (KAFKA_HOME=... for a real broker)
 	@Tests/run
