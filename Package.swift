@@ -62,7 +62,7 @@ targets += service("NotificationService", runtime + ["HTTP", "Kafka", "Policies"
 targets += service("FanoutWorker", runtime + ["HTTP", "Kafka", "Redis", "Store", "Rules"])
 targets += service("PresenceService", runtime + ["HTTP", "Redis", "Store"])
 targets += service("PushService", runtime + ["HTTP", "HTTPClient", "Kafka", "Redis", "Store", "Tokens"])
-targets += service("Carillonctl", runtime + ["HTTPClient", "Kafka", "Redis", "Store", "Tokens", "Policies"])
+targets += service("Carillonctl", runtime + ["HTTPClient", "Kafka", "Network", "Redis", "Store", "Tokens", "Policies"])
 targets += service("LocalCluster", runtime + ["Kafka", "Network"])
 targets.append(
     .target(name: "TestSupport", dependencies: ["EventLoop"], path: "Tests/TestSupport", swiftSettings: strict))

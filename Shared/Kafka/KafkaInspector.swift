@@ -4,6 +4,11 @@ internal import CRDKafka
 public struct KafkaTopic: Equatable, Sendable {
     public let name: String
     public let partitions: [Int32]
+
+    public init(name: String, partitions: [Int32]) {
+        self.name = name
+        self.partitions = partitions
+    }
 }
 
 /// Looks at topics without joining a group: for an operator's tool. Every call blocks its thread, so never on a loop.

@@ -1,5 +1,6 @@
 public import EventLoop
 internal import Glibc
+internal import Models
 public import Settings
 
 /// Lines for the operator, in logfmt:
@@ -101,7 +102,7 @@ public final class Log {
     ) -> [UInt8] {
         var line: [UInt8] = []
         line.reserveCapacity(160)
-        appendTimestamp(now, to: &line)
+        Timestamp.append(now, to: &line)
         line.append(0x20)
         line.append(contentsOf: level.rawValue.utf8)
         line.append(0x20)

@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import HTTP
+internal import Models
 internal import Network
 internal import Settings
 
@@ -36,7 +37,7 @@ final class Operations<Values: SettingsGroup> {
                 switch state {
                 case .up: #"{"up":true}"#
                 case .starting: #"{"up":false}"#
-                case .down(let since): #"{"up":false,"since":"\#(timestamp(since))"}"#
+                case .down(let since): #"{"up":false,"since":"\#(Timestamp.text(since))"}"#
                 }
             dependencies.append("\"\(dependency.rawValue)\":\(text)")
         }
@@ -51,10 +52,4 @@ private func metricsResponse(_ metrics: Metrics) -> HTTPResponse {
     HTTPResponse(
         status: 200, headers: [(name: "Content-Type", value: "text/plain; version=0.0.4; charset=utf-8")],
         body: metrics.render())
-}
-
-private func timestamp(_ milliseconds: Int64) -> String {
-    var bytes: [UInt8] = []
-    appendTimestamp(milliseconds, to: &bytes)
-    return String(decoding: bytes, as: UTF8.self)
 }

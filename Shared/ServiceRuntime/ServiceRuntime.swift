@@ -68,11 +68,9 @@ public enum ServiceRuntime {
             + SettingsText.help(RuntimeSettings.declarations + Hosted.Settings.declarations)
     }
 
-    /// For `carillonctl env`: a line a variable, its name, default, form, purpose and `secret` or nothing, between tabs.
+    /// For `carillonctl env`.
     static func declarations<Hosted: Service>(_ type: Hosted.Type) -> String {
-        (RuntimeSettings.declarations + Hosted.Settings.declarations).map {
-            [$0.name, $0.defaultText ?? "", $0.form, $0.help, $0.secret ? "secret" : ""].joined(separator: "\t") + "\n"
-        }.joined()
+        SettingsText.lines(RuntimeSettings.declarations + Hosted.Settings.declarations)
     }
 
     private static func stop(_ name: String, _ text: String, _ status: Int32) -> Never {

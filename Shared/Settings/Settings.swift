@@ -26,6 +26,14 @@ public struct SettingDescription: Equatable, Sendable {
     public let help: String
     /// A secret's value never appears in a complaint or a log line.
     public let secret: Bool
+
+    public init(name: String, form: String, defaultText: String?, help: String, secret: Bool) {
+        self.name = name
+        self.form = form
+        self.defaultText = defaultText
+        self.help = help
+        self.secret = secret
+    }
 }
 
 /// One environment variable: its name, form, default and purpose, declared once and as a value.

@@ -35,6 +35,24 @@ public enum SettingsText {
         return text
     }
 
+    /// For programs: a line a variable, with name, default, form, purpose and `secret` or nothing, between tabs.
+    public static func lines(_ declarations: [SettingDescription]) -> String {
+        unique(declarations).map {
+            [$0.name, $0.defaultText ?? "", $0.form, $0.help, $0.secret ? "secret" : ""].joined(separator: "\t") + "\n"
+        }.joined()
+    }
+
+    /// Reads what `lines` wrote; a line of another form is passed over.
+    public static func declarations(_ lines: String) -> [SettingDescription] {
+        lines.split(separator: "\n").compactMap { line in
+            let parts = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+            guard parts.count == 5 else { return nil }
+            return SettingDescription(
+                name: parts[0], form: parts[2], defaultText: parts[1].isEmpty ? nil : parts[1], help: parts[3],
+                secret: parts[4] == "secret")
+        }
+    }
+
     private static func row(_ declaration: SettingDescription, extra: String?) -> String {
         let defaultText = declaration.defaultText.map { "`\($0)`" } ?? "-"
         let help = declaration.help + (declaration.secret ? " (secret)" : "")

@@ -16,6 +16,9 @@ public struct Keyspace: Sendable {
         prefix = namespace.isEmpty ? [] : Array(namespace.utf8) + [UInt8(ascii: ":")]
     }
 
+    /// The key that holds the number of shards.
+    public var shardsKey: String { text("shards") }
+
     /// Stores the number of shards in new data and compares it in old: with another number everybody's keys would be elsewhere.
     public var shardsCheck: RedisCheck {
         let expected = shards

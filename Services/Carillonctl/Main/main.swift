@@ -1,1 +1,4 @@
-print("not built yet")
+internal import Carillonctl
+internal import Foundation
+
+exit(await Carillonctl.run(Array(CommandLine.arguments.dropFirst())))

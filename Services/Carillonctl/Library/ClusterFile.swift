@@ -1,0 +1,47 @@
+internal import Foundation
+
+/// `.local/cluster.env`, which a local cluster leaves for scripts: it fills in what the environment does not say.
+enum ClusterFile {
+    static let path = ".local/cluster.env"
+
+    /// The variables of the nearest such file, from `folder` upwards; empty where there is none.
+    static func nearest(from folder: String) -> [String: String] {
+        var place = URL(filePath: folder)
+        for _ in 0..<64 {
+            if let text = try? String(contentsOf: place.appending(path: path), encoding: .utf8) { return read(text) }
+            let parent = place.deletingLastPathComponent()
+            if parent.path == place.path { break }
+            place = parent
+        }
+        return [:]
+    }
+
+    /// `NAME='value'` lines. Lists stand there with blanks between, as a shell likes them; a setting takes commas.
+    static func read(_ text: String) -> [String: String] {
+        var values: [String: String] = [:]
+        for line in text.split(whereSeparator: \.isNewline) {
+            let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, !parts[0].isEmpty, !parts[0].hasPrefix("#") else { continue }
+            values[String(parts[0])] = unquoted(parts[1])
+        }
+        if let brokers = values["KAFKA_BROKERS"] {
+            values["KAFKA_BROKERS"] = brokers.split(separator: " ").joined(separator: ",")
+        }
+        return values
+    }
+
+    /// A shell's word: single quotes, and a backslash outside of them.
+    private static func unquoted(_ word: Substring) -> String {
+        var value = ""
+        var isQuoted = false
+        var rest = word
+        while let character = rest.popFirst() {
+            switch character {
+            case "'": isQuoted.toggle()
+            case "\\" where !isQuoted: value.append(rest.popFirst() ?? "\\")
+            default: value.append(character)
+            }
+        }
+        return value
+    }
+}

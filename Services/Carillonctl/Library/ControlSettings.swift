@@ -1,0 +1,56 @@
+internal import Kafka
+internal import Redis
+internal import Settings
+internal import Store
+
+/// What the tool reads. Each command asks for what it needs, so a missing secret hinders only who signs with it.
+struct ControlSettings: Sendable {
+    static let edgeURL = Setting(
+        "EDGE_URL", .url(["http": 80, "https": 443]), default: "http://127.0.0.1:8080", help: "Where the edge is reached")
+    static let policies = Setting(
+        "POLICIES", .path, default: "deploy/policies.yaml", help: "The policies' file that doctor checks")
+
+    static let declarations = [
+        edgeURL.description, policies.description, Common.namespace.description, Common.kafkaBrokers.description,
+        Common.kafkaProperties.description, Common.redisURL.description, Common.redisCommandTimeout.description,
+        Common.shards.description, Common.tokenSecret.description, Common.tokenIssuer.description,
+        Common.tokenAudience.description,
+    ]
+
+    let environment: Environment
+
+    private func reading<Value>(_ body: () throws(SettingsError) -> Value) throws(ControlError) -> Value {
+        do { return try body() } catch { throw ControlError(error.description, status: Status.configuration) }
+    }
+
+    func value<Value>(_ setting: Setting<Value>) throws(ControlError) -> Value {
+        try reading { () throws(SettingsError) in try environment.value(setting) }
+    }
+
+    func optional<Value>(_ setting: Setting<Value>) throws(ControlError) -> Value? {
+        try reading { () throws(SettingsError) in try environment.optional(setting) }
+    }
+
+    func namespace() throws(ControlError) -> String { try optional(Common.namespace) ?? "" }
+
+    func kafka() throws(ControlError) -> KafkaSettings {
+        KafkaSettings(
+            brokers: try value(Common.kafkaBrokers).map(\.description).joined(separator: ","),
+            properties: try optional(Common.kafkaProperties) ?? [], namespace: try namespace(), instanceID: "carillonctl")
+    }
+
+    func redis() throws(ControlError) -> (endpoint: RedisEndpoint, limits: RedisLimits, keys: Keyspace) {
+        let settings = try reading { () throws(SettingsError) in try RedisSettings(environment) }
+        let endpoint = try reading { () throws(SettingsError) in try RedisEndpoint(settings.url) }
+        return (endpoint, RedisLimits(settings), Keyspace(namespace: try namespace(), shards: settings.shards))
+    }
+
+    /// The secret that signs development tokens.
+    func tokenSecret() throws(ControlError) -> String {
+        if let secret = try optional(Common.tokenSecret) { return secret }
+        throw ControlError(
+            "TOKEN_SECRET is not set, and it signs the tokens",
+            remedy: "set it to the services' own, or run this beside the .local folder that `make run` writes",
+            status: Status.configuration)
+    }
+}

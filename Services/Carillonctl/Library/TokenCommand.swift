@@ -1,0 +1,55 @@
+internal import EventLoop
+internal import Models
+internal import Settings
+internal import Tokens
+
+let tokenCommand = Command(
+    "token", summary: "Mint a development token for a person",
+    details: """
+        Prints one JWT (HS256), signed with TOKEN_SECRET. Whoever holds it is that person until it expires.
+        """,
+    options: [
+        Option("user", "PERSON", "whose token it is (needed)"),
+        Option("expires", "DURATION", "how long it holds: 30s, 15m, 12h, 7d (default 1h)"),
+        Option("device", "DEVICE", "the device that it is bound to"),
+        Option("channels", "A,B", "channels that it lets the person watch"),
+    ]
+) { invocation in
+    let options = invocation.options
+    let text = try mintToken(
+        person: try options.required("user"), expires: options["expires"] ?? "1h", device: options["device"],
+        channels: options["channels"].map { $0.split(separator: ",").map(String.init) } ?? [],
+        settings: invocation.settings)
+    invocation.terminal.line(text)
+    return Status.done
+}
+
+/// A token as the services' own issuer would make it. `expires` is written as a setting's duration.
+func mintToken(
+    person: String, expires: String, device: String? = nil, channels: [String] = [], settings: ControlSettings
+) throws(ControlError) -> String {
+    guard let person = PersonID(person) else {
+        throw .usage("--user is 1 to 128 bytes without control characters, {, } or |")
+    }
+    if let device, DeviceID(device) == nil {
+        throw .usage("--device is 1 to 128 bytes without control characters, {, } or |")
+    }
+    guard channels.allSatisfy({ ChannelID($0) != nil }) else {
+        throw .usage("each of --channels is 1 to 128 bytes without control characters, {, } or |")
+    }
+    let length = try seconds(expires, option: "expires")
+    let now = EventLoop.wallClock() / 1000
+    let claims = TokenClaims(
+        subject: person.text, expires: now + length, issuedAt: now, channels: channels, device: device)
+    return mintHS256(
+        claims, secret: try settings.tokenSecret(), issuer: try settings.optional(Common.tokenIssuer),
+        audience: try settings.optional(Common.tokenAudience))
+}
+
+/// Whole seconds of a duration that stands behind an option.
+func seconds(_ text: String, option: String) throws(ControlError) -> Int64 {
+    let setting = Setting("--\(option)", .duration(.seconds(1) ... .seconds(3650 * 86400)), help: "")
+    do {
+        return try Environment(["--\(option)": text]).value(setting).components.seconds
+    } catch { throw .usage(error.description) }
+}

@@ -1,0 +1,106 @@
+import EventLoop
+import Network
+import Synchronization
+import Testing
+
+@testable import Carillonctl
+
+/// An edge that plays one script a connection: what it writes, after which it closes.
+final class ScriptedEdge: @unchecked Sendable {
+    // @unchecked: all but `requests` is touched on the loop alone, after `init`.
+    let loop = EventLoop(name: "edge")
+    let requests = Mutex<[String]>([])
+    private(set) var port = 0
+    private var listener: Listener?
+    private var scripts: [String]
+
+    private final class Session: ByteStreamHandler {
+        let stream: ByteStream
+        let script: String
+        let edge: ScriptedEdge
+
+        init(_ stream: ByteStream, _ script: String, _ edge: ScriptedEdge) {
+            self.stream = stream
+            self.script = script
+            self.edge = edge
+        }
+
+        func received(_ bytes: Span<UInt8>) {
+            var copy: [UInt8] = []
+            for index in bytes.indices { copy.append(bytes[index]) }
+            edge.requests.withLock { $0.append(String(decoding: copy, as: UTF8.self)) }
+            stream.write(Array(script.utf8))
+            stream.closeAfterFlush()
+        }
+        func drained() {}
+        func closed(_ reason: StreamClosure) {}
+    }
+
+    init(_ scripts: [String]) async throws {
+        self.scripts = scripts
+        loop.start()
+        try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
+            loop.post {
+                do {
+                    let listener = try Listener(loop: self.loop, address: "127.0.0.1", port: 0)
+                    listener.onAccept = { stream in
+                        stream.handler = Session(stream, self.scripts.isEmpty ? "" : self.scripts.removeFirst(), self)
+                        stream.resumeReading()
+                    }
+                    self.listener = listener
+                    self.port = listener.port
+                    done.resume()
+                } catch { done.resume(throwing: error) }
+            }
+        }
+    }
+}
+
+@Suite struct TailTests {
+    private static let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+    @Test func resumesWhereItWasCutOff() async throws {
+        let edge = try await ScriptedEdge([
+            Self.head + "retry: 5\nid: 1.7-0\nevent: connected\ndata: {\"recovered\":false,\"unread\":2}\n\n"
+                + "id: 1.7-1\ndata: {\"type\":\"a.b\",\"title\":\"One\"}\n\nid: 1.7-2\ndata: {\"ti",
+            Self.head + "retry: 5\n\n",
+            Self.head + "id: 1.7-1\nevent: connected\ndata: {\"recovered\":true,\"unread\":2}\n\n"
+                + ": still here\n\nid: 1.7-2\ndata: {\"type\":\"a.b\",\"title\":\"Two\",\"body\":\"Text\"}\n\n",
+        ])
+        defer { edge.loop.stop() }
+        let (status, written) = await carillonctl(
+            "tail", "--user", "alice", "--count", "2",
+            environment: ["EDGE_URL": "http://127.0.0.1:\(edge.port)", "TOKEN_SECRET": secret])
+        #expect(status == 0, "\(written.error)")
+        #expect(written.lines.map { $0.split(separator: "  ").dropFirst().joined(separator: " ") } == ["a.b One", "a.b Two: Text"])
+        #expect(written.error.contains("2 unread\n") && written.error.contains("2 unread, resumed\n"))
+        let requests = edge.requests.withLock { $0 }
+        #expect(requests.count == 3)
+        #expect(requests[0].hasPrefix("GET /connection/sse HTTP/1.1\r\n") && !requests[0].contains("Last-Event-ID"))
+        #expect(requests[1].contains("Last-Event-ID: 1.7-1\r\n") && requests[2].contains("Last-Event-ID: 1.7-1\r\n"))
+        #expect(requests[0].contains("Authorization: Bearer ey"))
+    }
+
+    @Test func refusalEndsItWithTheServersWords() async throws {
+        let body = "{\"type\":\"#token_expired\",\"detail\":\"The token expired 40 s ago.\"}"
+        let edge = try await ScriptedEdge([
+            "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/problem+json\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body
+        ])
+        defer { edge.loop.stop() }
+        let (status, written) = await carillonctl(
+            "tail", "--token", "abc", environment: ["EDGE_URL": "http://127.0.0.1:\(edge.port)"])
+        #expect(status == 1)
+        #expect(written.error.contains("401: The token expired 40 s ago."))
+    }
+
+    @Test func jsonIsPassedOn() async throws {
+        let edge = try await ScriptedEdge([Self.head + "id: 1.7-1\ndata: {\"x\":1}\n\n"])
+        defer { edge.loop.stop() }
+        let (status, written) = await carillonctl(
+            "tail", "--token", "abc", "--json", "--count", "1", "--since", "1.7-0",
+            environment: ["EDGE_URL": "http://127.0.0.1:\(edge.port)"])
+        #expect(status == 0)
+        #expect(written.out == "{\"x\":1}\n")
+        #expect(edge.requests.withLock { $0[0] }.contains("Last-Event-ID: 1.7-0\r\n"))
+    }
+}
