@@ -9,13 +9,7 @@ enum Lua {
 
         """
 
-    /// `idOf(epoch, offset)`: the id of an entry. A plain `..` would write large numbers with an exponent.
-    static let idOf = """
-        local function idOf(epoch, offset)
-          return epoch .. '-' .. string.format('%.0f', offset)
-        end
-
-        """
+    // Numbers are put into ids with `..`, which writes all digits up to 10^14: more than a clock or an inbox will count.
 
     /// `newEpoch(stream, now)`: later than any that the stream has ever held, so that its ids go on growing.
     static let newEpoch = """
@@ -44,7 +38,7 @@ enum Lua {
             if known and after <= offset and after + 1 >= floor then recovered, from = 1, after + 1 end
           end
           local entries, size, full, complete = {}, 0, limit < 1, from > offset
-          local start, stop = idOf(epoch, from), idOf(epoch, offset)
+          local start, stop = epoch .. '-' .. from, epoch .. '-' .. offset
           while not (full or complete) do
             local count = math.min(limit - #entries, 16)
             local chunk = redis.call('XRANGE', stream, start, stop, 'COUNT', count)
@@ -76,7 +70,7 @@ extension Inbox {
     /// so either nothing happens or everything does.
     static let deliverScript = RedisScript(
         "deliver", keys: 4,
-        Lua.clock + Lua.idOf + Lua.newEpoch + """
+        Lua.clock + Lua.newEpoch + """
             local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread')
             local routes = redis.call('HKEYS', KEYS[3])
             local maxEntries, maxAge, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -90,12 +84,13 @@ extension Inbox {
             local first = offset
 
             local bucket = math.floor(now / window)
-            local seen = KEYS[4] .. string.format('%.0f', bucket)
-            local seenBefore = KEYS[4] .. string.format('%.0f', bucket - 1)
+            local seen = KEYS[4] .. bucket
+            local seenBefore = KEYS[4] .. bucket - 1
             local ids = {}
             for i = 4, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
             local known = redis.call('HMGET', seen, unpack(ids))
-            local before = redis.call('HMGET', seenBefore, unpack(ids))
+            -- What this epoch has seen, it has seen since it began.
+            local before = tonumber(epoch) < bucket * window and redis.call('HMGET', seenBefore, unpack(ids)) or {}
 
             local reply = {tonumber(epoch), 0, routes}
             local marks, added = {}, {}
@@ -108,7 +103,7 @@ extension Inbox {
                 reply[#reply + 1] = tonumber(old)
               else
                 offset = offset + 1
-                redis.call('XADD', KEYS[1], idOf(epoch, offset),
+                redis.call('XADD', KEYS[1], epoch .. '-' .. offset,
                   'n', ARGV[3 + i * 3], 'id', id, 't', now, 'a', ARGV[2 + i * 3])
                 added[id] = offset
                 marks[#marks + 1] = id
@@ -143,7 +138,7 @@ extension Inbox {
                 end
                 looking = not kept
                 -- What was appended just now is young: a chunk of old entries only has others behind it.
-                local minimum = kept or idOf(epoch, tonumber(string.match(chunk[#chunk][1], '%d+$')) + 1)
+                local minimum = kept or epoch .. '-' .. (tonumber(string.match(chunk[#chunk][1], '%d+$')) + 1)
                 gone = gone + redis.call('XTRIM', KEYS[1], 'MINID', minimum)
               end
               if gone > 0 then
@@ -151,7 +146,11 @@ extension Inbox {
                 floor = tonumber(string.match(oldest, '%d+$'))
                 unread = math.max(0, unread - gone)
               end
-              redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', offset, 'floor', floor, 'unread', unread)
+              if first == 0 or gone > 0 then
+                redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', offset, 'floor', floor, 'unread', unread)
+              else
+                redis.call('HSET', KEYS[2], 'offset', offset, 'unread', unread)
+              end
             end
             reply[2] = unread
             return reply
@@ -162,7 +161,7 @@ extension Inbox {
     /// KEYS: inbox, state. ARGV: epoch (or `floor`, `present`), offset after which to read, most entries, most bytes.
     static let pageScript = RedisScript(
         "page", keys: 2,
-        Lua.idOf + Lua.readPage + """
+        Lua.readPage + """
             local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread')
             local epoch = state[1]
             if not epoch then

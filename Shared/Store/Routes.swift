@@ -102,7 +102,7 @@ public struct Routes {
     /// KEYS: inbox, state, routes, connections. ARGV: as `page`, then connection, `<device>|<transport>`, person.
     static let registerScript = RedisScript(
         "register", keys: 4,
-        Lua.clock + Lua.idOf + Lua.newEpoch + Lua.readPage + """
+        Lua.clock + Lua.newEpoch + Lua.readPage + """
             local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread')
             -- Read before anything is written: a key of the wrong type must fail here.
             redis.call('HEXISTS', KEYS[3], ARGV[5])
