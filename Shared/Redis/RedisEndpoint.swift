@@ -51,5 +51,6 @@ public struct RedisLimits: Sendable {
 
     public init(_ settings: RedisSettings) {
         commandTimeout = settings.commandTimeout
+        maxInFlight = settings.maxInFlight
     }
 }

@@ -36,6 +36,9 @@ public enum Common {
     public static let redisCommandTimeout = Setting(
         "REDIS_COMMAND_TIMEOUT", .duration(.milliseconds(10) ... .seconds(60)), default: "2s",
         help: "Without an answer for this long, the connection to Redis counts as lost")
+    public static let redisMaxInFlight = Setting(
+        "REDIS_MAX_IN_FLIGHT", .integer(100...1_000_000), default: "10000",
+        help: "Commands sent to Redis and not yet answered; one more is refused, and its work waits")
     public static let kafkaBrokers = Setting(
         "KAFKA_BROKERS", .list(of: .hostPort(defaultPort: 9092)), default: "127.0.0.1:9092",
         help: "Brokers to start from")
@@ -126,15 +129,18 @@ public struct ProcessSettings: SettingsGroup {
 public struct RedisSettings: SettingsGroup {
     public let url: ServiceURL
     public let commandTimeout: Duration
+    public let maxInFlight: Int
     public let shards: Int
 
     public static let declarations = [
-        Common.redisURL.description, Common.redisCommandTimeout.description, Common.shards.description,
+        Common.redisURL.description, Common.redisCommandTimeout.description, Common.redisMaxInFlight.description,
+        Common.shards.description,
     ]
 
     public init(_ environment: Environment) throws(SettingsError) {
         url = try environment.value(Common.redisURL)
         commandTimeout = try environment.value(Common.redisCommandTimeout)
+        maxInFlight = try environment.value(Common.redisMaxInFlight)
         shards = try environment.value(Common.shards)
     }
 }

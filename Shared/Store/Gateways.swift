@@ -9,6 +9,28 @@ public enum Renewal: Equatable, Sendable {
     case gone
 }
 
+/// One gateway's lease, as the others see it.
+public struct Lease: Equatable, Sendable {
+    public var instance: InstanceID
+    /// How often it was renewed; nil once it is condemned.
+    public var count: UInt64?
+
+    public init(instance: InstanceID, count: UInt64?) {
+        self.instance = instance
+        self.count = count
+    }
+
+    static func leases(_ value: RedisValue) -> [Lease]? {
+        guard let parts = value.array else { return nil }
+        return stride(from: 0, to: parts.count - 1, by: 2).compactMap { index in
+            guard let instance = parts[index].text.flatMap({ InstanceID($0) }), let count = parts[index + 1].integer else {
+                return nil
+            }
+            return Lease(instance: instance, count: UInt64(exactly: count))
+        }
+    }
+}
+
 /// What became of a batch.
 public struct Published: Equatable, Sendable {
     /// The batch's number; 0 if the gateway has left, and nothing was published.
@@ -54,11 +76,12 @@ public struct Gateways {
         lease(Self.withdrawScript, instance) { reply($0.map { _ in }) }
     }
 
-    /// Ends an instance only if its counter still stands at `count`. Answers whether it has ended (also if it had before).
-    public func withdraw(
+    /// Condemns an instance whose counter still stands at `count`: from here on its renewals find it gone, so that it cannot
+    /// come back to life while its routes are swept. Answers whether it is condemned, or gone, now.
+    public func condemn(
         _ instance: InstanceID, ifCountIs count: UInt64, reply: @escaping (Result<Bool, RedisError>) -> Void
     ) {
-        lease(Self.withdrawScript, instance, String(count)) { reply($0.decoded("withdraw") { $0.integer.map { $0 == 1 } }) }
+        lease(Self.condemnScript, instance, String(count)) { reply($0.decoded("condemn") { $0.integer.map { $0 == 1 } }) }
     }
 
     private func lease(_ script: RedisScript, _ instance: InstanceID, _ extra: String? = nil, _ reply: @escaping RedisClient.Reply) {
@@ -72,28 +95,15 @@ public struct Gateways {
             }, reply)
     }
 
-    /// All leases and their counts.
-    public func leases(reply: @escaping (Result<[(instance: InstanceID, count: UInt64)], RedisError>) -> Void) {
+    /// All leases.
+    public func leases(reply: @escaping (Result<[Lease], RedisError>) -> Void) {
         client.send(
             arguments: 2,
             { writer in
                 writer.argument("HGETALL" as StaticString)
                 keys.write("gateways", [], to: &writer)
             },
-            { result in
-                reply(
-                    result.decoded("HGETALL gateways") { value in
-                        guard let parts = value.array else { return nil }
-                        var leases: [(instance: InstanceID, count: UInt64)] = []
-                        for index in stride(from: 0, to: parts.count - 1, by: 2) {
-                            guard let instance = parts[index].text.flatMap({ InstanceID($0) }),
-                                let count = parts[index + 1].unsigned
-                            else { continue }
-                            leases.append((instance, count))
-                        }
-                        return leases
-                    })
-            })
+            { reply($0.decoded("HGETALL gateways", Lease.leases)) })
     }
 
     /// Numbers a batch and publishes it. `lines` are a `GatewayBatch`'s: all but the first line, which is made here.
@@ -133,17 +143,26 @@ public struct Gateways {
     static let renewScript = RedisScript(
         "renew", keys: 2,
         """
-        if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return false end
+        local count = redis.call('HGET', KEYS[1], ARGV[1])
+        if not count or tonumber(count) < 0 then return false end
         local sequence = tonumber(redis.call('GET', KEYS[2]) or 0)
         return {redis.call('HINCRBY', KEYS[1], ARGV[1], 1), sequence}
         """)
 
-    /// ARGV[2], if there: only at this count.
+    /// ARGV[2]: the count at which it stood still. A count of -1 says that the instance is condemned.
+    static let condemnScript = RedisScript(
+        "condemn", keys: 2,
+        """
+        local count = redis.call('HGET', KEYS[1], ARGV[1])
+        if not count or tonumber(count) < 0 then return 1 end
+        if count ~= ARGV[2] then return 0 end
+        redis.call('HSET', KEYS[1], ARGV[1], -1)
+        return 1
+        """)
+
     static let withdrawScript = RedisScript(
         "withdraw", keys: 2,
         """
-        local count = redis.call('HGET', KEYS[1], ARGV[1])
-        if count and ARGV[2] and count ~= ARGV[2] then return 0 end
         redis.call('HDEL', KEYS[1], ARGV[1])
         redis.call('DEL', KEYS[2])
         return 1

@@ -72,7 +72,8 @@ public struct Keyspace: Sendable {
 public enum StoreScripts {
     public static let all = [
         Inbox.deliverScript, Inbox.pageScript, Routes.registerScript, Routes.unregisterScript, Routes.sweepScript,
-        Gateways.enrolScript, Gateways.renewScript, Gateways.withdrawScript, Gateways.publishScript,
+        Gateways.enrolScript, Gateways.renewScript, Gateways.condemnScript, Gateways.withdrawScript,
+        Gateways.publishScript,
         Tickets.replaceScript, Devices.putScript, Devices.deleteOlderScript, Devices.disownScript,
     ]
 }

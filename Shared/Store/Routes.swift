@@ -137,7 +137,7 @@ public struct Routes {
         """)
 
     /// KEYS: connections, `routes:{s}:` (a prefix). ARGV: `<instance>.`, most.
-    /// A note goes only after its route: should a route's key be broken, the error names it and the note stays.
+    /// A key that holds no hash holds no route either: its error is let go, and the note with it.
     static let sweepScript = RedisScript(
         "sweep", keys: 2,
         """
@@ -146,7 +146,7 @@ public struct Routes {
           local blank = string.find(notes[i], ' ', 1, true)
           if blank then
             local connection, person = string.sub(notes[i], 1, blank - 1), string.sub(notes[i], blank + 1)
-            if string.sub(connection, 1, #ARGV[1]) == ARGV[1] then redis.call('HDEL', KEYS[2] .. person, connection) end
+            if string.sub(connection, 1, #ARGV[1]) == ARGV[1] then redis.pcall('HDEL', KEYS[2] .. person, connection) end
           end
           redis.call('SREM', KEYS[1], notes[i])
         end

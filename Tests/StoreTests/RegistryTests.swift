@@ -68,13 +68,16 @@ import Testing
         #expect(try await store.gateway { $0.publish(lines, to: instance, reply: $1) } == Published(sequence: 1, receivers: 0))
         #expect(try await store.gateway { $0.publish(lines, to: instance, reply: $1) } == Published(sequence: 2, receivers: 0))
         #expect(try await store.gateway { $0.renew(instance, reply: $1) } == .renewed(count: 2, sequence: 2))
-        #expect(try await store.gateway { $0.withdraw(instance, ifCountIs: 1, reply: $1) } == false)
-        let leases = try await store.gateway { gateways, done in
-            gateways.leases { done($0.map { $0.map { "\($0.instance)=\($0.count)" } }) }
-        }
-        #expect(leases == ["g#000000000000000a=2"])
-        #expect(try await store.gateway { $0.withdraw(instance, ifCountIs: 2, reply: $1) })
-        #expect(try await store.gateway { $0.withdraw(instance, ifCountIs: 2, reply: $1) })
+        #expect(try await store.gateway { $0.leases(reply: $1) } == [Lease(instance: instance, count: 2)])
+        #expect(try await store.gateway { $0.condemn(instance, ifCountIs: 1, reply: $1) } == false)
+        #expect(try await store.gateway { $0.condemn(instance, ifCountIs: 2, reply: $1) })
+        // Dead is dead, also if it was only asleep.
+        #expect(try await store.gateway { $0.renew(instance, reply: $1) } == .gone)
+        #expect(try await store.gateway { $0.condemn(instance, ifCountIs: 7, reply: $1) })
+        #expect(try await store.gateway { $0.leases(reply: $1) } == [Lease(instance: instance, count: nil)])
+        try await store.gateway { $0.withdraw(instance, reply: $1) }
+        try await store.gateway { $0.withdraw(instance, reply: $1) }
+        #expect(try await store.gateway { $0.leases(reply: $1) }.isEmpty)
         #expect(try server.cli("KEYS", "gateway*") == "")
         await store.stop()
     }

@@ -1,1 +1,4 @@
-print("not built yet")
+import PresenceService
+import ServiceRuntime
+
+ServiceRuntime.run(PresenceService.self)

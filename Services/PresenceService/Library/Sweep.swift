@@ -1,0 +1,76 @@
+import EventLoop
+import Models
+import Redis
+import Store
+
+/// Removes what one condemned gateway owned: its routes on every shard, then its lease. Loop thread only.
+///
+/// It goes over the shards twice, with a pause between: a gateway that was only asleep may have registered someone at the
+/// moment it was condemned, and knows of that only at its next renewal. The lease goes last, so that whoever
+/// finds it after a crash in the middle sweeps again. Two may sweep the same gateway at once; each removes what is left.
+final class Sweep {
+    private let loop: EventLoop
+    private let routes: Routes
+    private let gateways: Gateways
+    private let shards: Int
+    private let pause: Duration
+    let instance: InstanceID
+    private var removed = 0
+    private var shard = 0
+    private var pass = 1
+    private var completion: ((Result<Int, RedisError>) -> Void)?
+
+    /// - Parameter completion: how many routes were removed, or why it stopped; the lease is then still there.
+    init(
+        loop: EventLoop, routes: Routes, gateways: Gateways, shards: Int, pause: Duration, instance: InstanceID,
+        completion: @escaping (Result<Int, RedisError>) -> Void
+    ) {
+        self.loop = loop
+        self.routes = routes
+        self.gateways = gateways
+        self.shards = shards
+        self.pause = pause
+        self.instance = instance
+        self.completion = completion
+    }
+
+    func start() { step() }
+
+    /// Its owner no longer waits for it: nothing is called any more, and it ends at the next reply.
+    func cancel() { completion = nil }
+
+    private func step() {
+        guard completion != nil else { return }
+        guard shard < shards else { return endPass() }
+        routes.sweep(instance, shard: shard) { result in
+            switch result {
+            case .failure(let error): return self.finish(.failure(error))
+            case .success(0): self.shard += 1
+            case .success(let count): self.removed += count
+            }
+            self.step()
+        }
+    }
+
+    private func endPass() {
+        guard pass == 1 else { return withdraw() }
+        pass = 2
+        shard = 0
+        loop.timer(after: pause) { self.step() }
+    }
+
+    private func withdraw() {
+        gateways.withdraw(instance) { result in
+            switch result {
+            case .failure(let error): self.finish(.failure(error))
+            case .success: self.finish(.success(self.removed))
+            }
+        }
+    }
+
+    private func finish(_ result: Result<Int, RedisError>) {
+        let completion = completion
+        self.completion = nil
+        completion?(result)
+    }
+}
