@@ -24,6 +24,9 @@ public final class ByteStream: LoopHandle {
     /// Chunks written and not yet taken by the kernel.
     public var queuedChunks: Int { chunks.count }
 
+    /// The kernel's buffer is full, and the peer has not read enough yet to make room; `drained` follows.
+    public var isBlocked: Bool { state.contains(.isWaiting) }
+
     /// At most this is copied for the kernel to take later, when a socket's buffer is full.
     private static let waitingWriteBytes = 16_384
     /// How long a closing stream waits for the peer to read its last bytes.

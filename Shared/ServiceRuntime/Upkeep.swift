@@ -66,7 +66,7 @@ final class Upkeep {
 }
 
 /// The limit on open descriptors that holds now.
-func descriptorLimit() -> Double {
+public func descriptorLimit() -> Double {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 0 }
     return Double(limit.rlim_cur)

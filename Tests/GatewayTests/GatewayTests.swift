@@ -1,1 +1,204 @@
-// GatewayTests
+import Foundation
+import Models
+import Store
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+/// The gateway against a real Redis, spoken to over raw sockets.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct GatewayTests {
+    @Test func webSocketsReceiveLiveAndRecoverByPages() async throws {
+        let site = try await Deployment(["PAGE_ENTRIES": "5"])
+        let bob = try #require(WebSocketPeer(site.port))
+        #expect(bob.status == 101)
+        bob.connect(token("bob"))
+        #expect(bob.read { !$0.replies.isEmpty })
+        #expect(bob.inbox["recovered"] as? Bool == false && bob.inbox["recoverable"] as? Bool == true)
+        let epoch = try #require(bob.inbox["epoch"] as? String)
+        let delivered = try await site.feeder.deliver(["a", "b"], to: "bob")
+        try await site.feeder.deliver(["c"], to: "bob")
+        #expect(bob.readTitles(3) == ["a", "b", "c"])
+        #expect(bob.cursors == ["1.\(epoch)-1", "1.\(epoch)-2", "1.\(epoch)-3"] && "\(delivered.epoch)" == epoch)
+        bob.socket.close()
+        try await until { try site.redis.cli("HLEN", "routes:{\(shard("bob"))}:bob") == "0" }
+        try await site.feeder.deliver((4...20).map { "\($0)" }, to: "bob")
+        let again = try #require(WebSocketPeer(site.port))
+        again.connect(token("bob"), epoch: epoch, offset: 3)
+        #expect(again.readTitles(17) == (4...20).map { "\($0)" })
+        #expect(again.inbox["recovered"] as? Bool == true && again.inbox["offset"] as? Int == 3)
+        #expect((again.inbox["publications"] as? [Any])?.count == 5)
+        try await site.feeder.deliver(["live"], to: "bob")
+        #expect(again.readTitles(18).last == "live")
+        // From position 0, and from an epoch that never was.
+        let all = try #require(WebSocketPeer(site.port))
+        all.connect(token("bob"), epoch: epoch)
+        #expect(all.readTitles(21).count == 21)
+        let lost = try #require(WebSocketPeer(site.port))
+        lost.connect(token("bob"), epoch: "12345", offset: 3)
+        #expect(lost.read { !$0.replies.isEmpty })
+        #expect(lost.inbox["recovered"] as? Bool == false && lost.inbox["offset"] as? Int == 21 && lost.titles.isEmpty)
+        await site.stop()
+    }
+
+    @Test func badInputGetsItsCodes() async throws {
+        let site = try await Deployment()
+        let forged = token("bob").dropLast(3) + "AAA"
+        let cases: [(String, Int)] = [
+            (#"{"id":1,"connect":{"token":"\#(forged)"}}"#, 3500), (#"{"id":1,"connect":{"token":"x"}}"#, 3500),
+            (#"{"id":1,"connect":{}}"#, 3500), ("rubbish", 3501), ("[]", 3501), (#"{"id":1"#, 3501),
+            (#"{"id":1,"subscribe":{"channel":"a"}}"#, 3501), (#"{"connect":{"token":"x"}}"#, 3501), ("\n", 3501),
+        ]
+        for (text, code) in cases {
+            let peer = try #require(WebSocketPeer(site.port))
+            peer.send(text)
+            #expect(peer.read { $0.closeCode != nil } && peer.closeCode == code, "\(text)")
+        }
+        let expired = try #require(WebSocketPeer(site.port))
+        expired.connect(token("bob", seconds: -40))
+        #expect(expired.read { $0.errorCode == 109 })
+        let binary = try #require(WebSocketPeer(site.port))
+        binary.frame(2, [1])
+        #expect(binary.read { $0.closeCode == 3501 })
+        let unmasked = try #require(WebSocketPeer(site.port))
+        unmasked.socket.send([0x81, 2, 0x7B, 0x7D])
+        #expect(unmasked.read { $0.closeCode == 1002 })
+        let twice = try #require(WebSocketPeer(site.port))
+        twice.connect(token("bob"))
+        twice.send(#"{"id":2,"rpc":{"method":"x"}}"# + "\n" + #"{"id":3,"nonsense":{}}"#)
+        #expect(twice.read { $0.replies.count == 3 || $0.closeCode != nil })
+        await site.stop()
+    }
+
+    @Test func commandsBeyondTheSubsetAreRefusedAndTokensRefreshed() async throws {
+        let site = try await Deployment()
+        let bob = try #require(WebSocketPeer(site.port))
+        bob.connect(token("bob"))
+        #expect(bob.read { !$0.replies.isEmpty })
+        bob.send(#"{"id":2,"rpc":{"method":"x"}}"# + "\n" + #"{"id":3,"nonsense":{}}"#)
+        #expect(bob.read { $0.replies.count == 3 })
+        let codes = bob.replies.dropFirst().map { ($0["error"] as? [String: Any])?["code"] as? Int }
+        #expect(codes == [108, 104])
+        bob.send(#"{"id":4,"refresh":{"token":"\#(token("bob", seconds: 100))"}}"#)
+        #expect(bob.read { $0.replies.count == 4 })
+        let ttl = (bob.replies[3]["refresh"] as? [String: Any])?["ttl"] as? Int
+        #expect(ttl == 75 || ttl == 74)
+        bob.frame(9, [1, 2])
+        bob.send(#"{"id":5,"connect":{"token":"\#(token("bob"))"}}"#)
+        #expect(bob.read { $0.closeCode == 3501 })
+        let mallory = try #require(WebSocketPeer(site.port))
+        mallory.connect(token("mallory"))
+        #expect(mallory.read { !$0.replies.isEmpty })
+        mallory.send(#"{"id":2,"refresh":{"token":"\#(token("bob"))"}}"#)
+        #expect(mallory.read { $0.closeCode == 3500 })
+        await site.stop()
+    }
+
+    @Test func aTokenEndsItsConnectionAndSilenceToo() async throws {
+        let site = try await Deployment(["PING_INTERVAL": "2s", "PONG_TIMEOUT": "1s", "HANDSHAKE_TIMEOUT": "1s"])
+        let mute = try #require(WebSocketPeer(site.port))
+        let short = try #require(WebSocketPeer(site.port))
+        short.connect(token("bob", seconds: 2))
+        let silent = try #require(WebSocketPeer(site.port))
+        silent.answersPings = false
+        silent.connect(token("bob"))
+        let lively = try #require(WebSocketPeer(site.port))
+        lively.connect(token("bob"))
+        // First the one that must answer; what the others are told waits in their sockets.
+        #expect(lively.read { $0.pings >= 2 } && lively.closeCode == nil)
+        #expect(short.read { $0.closeCode == 3005 })
+        #expect(silent.read { $0.closeCode == 3012 } && silent.pings == 1)
+        #expect(mute.read { $0.closeCode == 3000 })
+        await site.stop()
+    }
+
+    @Test func eventStreamsResumeByCursor() async throws {
+        let site = try await Deployment(["PAGE_ENTRIES": "2"])
+        let bearer = "Authorization: Bearer \(token("ann"))\r\n"
+        let first = try #require(EventPeer(site.port, headers: bearer))
+        #expect(first.status == 200 && first.head.contains("X-Accel-Buffering: no"))
+        let greeting = try #require(first.next())
+        #expect(greeting.hasPrefix("retry: ") && greeting.contains("event: connected\ndata: {\"recovered\":false,\"unread\":0}"))
+        try await site.feeder.deliver(["a"], to: "ann")
+        let event = try #require(first.next())
+        #expect(event.hasPrefix("id: 1.") && event.contains("data: {\"id\":") && event.contains("\"a\""))
+        let cursor = String(try #require(event.split(separator: "\n").first).dropFirst(4))
+        first.socket.close()
+        try await site.feeder.deliver(["b", "c", "d"], to: "ann")
+        let second = try #require(EventPeer(site.port, query: "?last_event_id=\(cursor)", headers: bearer))
+        #expect(second.next()?.contains("id: \(cursor)\nevent: connected\ndata: {\"recovered\":true,\"unread\":4}") == true)
+        for title in ["b", "c", "d"] { #expect(second.next()?.contains("\"\(title)\"") == true) }
+        let third = try #require(EventPeer(site.port, headers: bearer + "Last-Event-ID: 9.nonsense\r\n"))
+        #expect(third.next()?.contains("{\"recovered\":false,\"unread\":4}") == true)
+        let nobody = try #require(EventPeer(site.port))
+        #expect(nobody.status == 401)
+        await site.stop()
+    }
+
+    @Test func anEventHoldsNoLineBreak() {
+        var publication = Publication(Array("{\r\n\"a\":1}".utf8))
+        #expect(publication.eventStreamTail() == Array("{  \"a\":1}\n\n".utf8))
+    }
+
+    @Test func ticketsOpenAWebSocketOnceAndAnEventStreamAgain() async throws {
+        let site = try await Deployment()
+        let answer = await site.http("POST", "/v1/connect?device=phone", ["Authorization": "Bearer \(token("bob"))"])
+        #expect(answer.status == 200 && answer.json["retry"] as? Int == 1000)
+        let ticket = try #require(answer.json["ticket"] as? String)
+        let url = try #require(answer.json["websocket"] as? String)
+        #expect(url.hasPrefix("ws://example.org/connection/websocket?ticket=\(ticket)&u="))
+        let peer = try #require(WebSocketPeer(site.port, query: "?ticket=\(ticket)"))
+        peer.send(#"{"id":1,"connect":{}}"#)
+        #expect(peer.read { !$0.replies.isEmpty } && peer.inbox["epoch"] != nil)
+        #expect(try site.redis.cli("HVALS", "routes:{\(shard("bob"))}:bob") == "phone|websocket")
+        #expect(try #require(WebSocketPeer(site.port, query: "?ticket=\(ticket)")).status == 401)
+
+        let more = await site.http("POST", "/v1/connect", ["Authorization": "Bearer \(token("bob"))"])
+        let second = try #require(more.json["ticket"] as? String)
+        let first = try #require(EventPeer(site.port, query: "?ticket=\(second)"))
+        let greeting = try #require(first.next())
+        let cursor = greeting.split(separator: "\n")[1].dropFirst(4)
+        try await until { try site.redis.cli("GET", "tickets:\(second)").contains("start") }
+        #expect(try #require(EventPeer(site.port, query: "?ticket=\(second)")).status == 401, "a copy without a cursor")
+        let again = try #require(EventPeer(site.port, query: "?ticket=\(second)", headers: "Last-Event-ID: \(cursor)\r\n"))
+        #expect(again.status == 200 && again.next()?.contains("\"recovered\":true") == true)
+        #expect(first.next()?.hasPrefix("retry:") == true, "the use before it is ended")
+        #expect(first.next() == nil && first.socket.isEnded)
+        await site.stop()
+    }
+
+    @Test func theInboxIsReadPageByPage() async throws {
+        let site = try await Deployment()
+        let bearer = ["Authorization": "Bearer \(token("bob"))"]
+        let empty = await site.http("GET", "/v1/inbox", bearer)
+        #expect(empty.status == 200 && empty.json["unread"] as? Int == 0 && empty.json["recovered"] as? Bool == true)
+        try await site.feeder.deliver(["a", "b", "c"], to: "bob")
+        let first = await site.http("GET", "/v1/inbox?limit=2", bearer)
+        #expect(titles(first) == ["a", "b"] && first.json["unread"] as? Int == 3)
+        let cursor = try #require(first.json["cursor"] as? String)
+        let second = await site.http("GET", "/v1/inbox?after=\(cursor)", bearer)
+        #expect(titles(second) == ["c"] && second.json["recovered"] as? Bool == true)
+        let end = try #require(second.json["cursor"] as? String)
+        let third = await site.http("GET", "/v1/inbox?after=\(end)", bearer)
+        #expect(titles(third) == [] && third.json["cursor"] as? String == end)
+        let unknown = await site.http("GET", "/v1/inbox?after=7.x", bearer)
+        #expect(titles(unknown) == ["a", "b", "c"] && unknown.json["recovered"] as? Bool == false)
+        let other = await site.http("GET", "/v1/inbox?after=1.5-2", bearer)
+        #expect(titles(other) == ["a", "b", "c"] && other.json["recovered"] as? Bool == false)
+        for query in ["limit=0", "limit=1001", "limit=x"] {
+            #expect(await site.http("GET", "/v1/inbox?\(query)", bearer).status == 400)
+        }
+        #expect(await site.http("GET", "/v1/inbox").body.contains("#token_invalid"))
+        let expired = await site.http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("bob", seconds: -40))"])
+        #expect(expired.status == 401 && expired.body.contains("#token_expired") && expired.body.contains("expired 4"))
+        #expect(await site.http("PUT", "/v1/inbox", bearer).status == 405)
+        #expect(await site.http("GET", "/v1/nothing").body.contains("#not_found"))
+        await site.stop()
+    }
+}
+
+func titles(_ answer: Answer) -> [String] {
+    (answer.json["notifications"] as? [[String: Any]])?.compactMap { $0["title"] as? String } ?? []
+}
+
+func shard(_ person: String) -> Int { PersonID(person).map { Models.shard(of: $0, shards: 64) } ?? -1 }

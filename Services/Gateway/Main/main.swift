@@ -1,1 +1,4 @@
-print("not built yet")
+import Gateway
+import ServiceRuntime
+
+ServiceRuntime.run(Gateway.self)

@@ -1,0 +1,76 @@
+import EventLoop
+import Models
+import Network
+import Store
+
+/// One client's connection, from its opening to its end. Loop thread only. Kept alive by its stream and by its place in
+/// the slab.
+///
+/// 15,000 of these exist at a time: what is rare does not live here.
+class Client: ByteStreamHandler {
+    /// Who it is, once that is known.
+    struct Identity {
+        var person: PersonID
+        /// Nil: the connection's own name stands for it.
+        var device: String?
+        /// The token's `exp`, in seconds since 1970.
+        var expires: Int64
+
+        init(person: PersonID, device: String?, expires: Int64) {
+            self.person = person
+            self.device = device
+            self.expires = expires
+        }
+    }
+
+    let hub: Hub
+    let stream: ByteStream
+    let name: LocalConnection
+    final var session = Session()
+    final var identity: Identity?
+    /// The number of the instance's epoch under which its route was last asked for; 0: that failed, or was never.
+    final var routeEpoch: UInt16 = 0
+    /// A route of it may stand in Redis.
+    final var hasRoute = false
+    /// It is not in the slab any more; what is still written to it is its farewell.
+    final var hasLeft = false
+
+    init(hub: Hub, stream: ByteStream, name: LocalConnection) {
+        self.hub = hub
+        self.stream = stream
+        self.name = name
+    }
+
+    var transport: Transport { .websocket }
+
+    /// Whether more than the small buffer waits for the socket: past it, the inbox is the queue.
+    final var isFull: Bool {
+        stream.isBlocked
+            && (stream.queuedBytes >= hub.settings.sendBytes || stream.queuedChunks >= 2 * hub.settings.sendMessages)
+    }
+
+    // MARK: What each transport does in its own way
+
+    func received(_ bytes: Span<UInt8>) {}
+    /// Writes one notification.
+    func write(_ publication: inout Publication, at position: StreamPosition) {}
+    /// The registration has been answered: say so, with the first page, which `session` has taken already.
+    func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {}
+    /// The registration failed for now: ask the client to come back.
+    func notRegistered() {}
+    /// Its place in the wheel is due. Seconds until it is due again; nil if it is closed now.
+    func due(now: UInt64, wallClock: Int64) -> Int? { nil }
+    /// Says farewell and closes.
+    func disconnect(_ disconnect: Disconnect) {}
+
+    // MARK: From the stream
+
+    final func drained() {
+        hub.perform(session.drained(), for: self)
+    }
+
+    final func closed(_ reason: StreamClosure) {
+        hub.leave(self)
+        hub.streamClosed()
+    }
+}

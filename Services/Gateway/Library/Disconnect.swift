@@ -1,0 +1,32 @@
+/// Why a connection is closed by the gateway: the Centrifuge protocol's codes. From 3500 to 3999 SDKs do not come back.
+struct Disconnect: Hashable {
+    let code: UInt16
+    let reason: String
+
+    static let noConnect = Disconnect(code: 3000, reason: "no connect command in time")
+    static let shutdown = Disconnect(code: 3001, reason: "shutdown")
+    static let serverError = Disconnect(code: 3004, reason: "temporarily unavailable")
+    static let expired = Disconnect(code: 3005, reason: "token expired")
+    static let historyLost = Disconnect(code: 3010, reason: "history lost")
+    static let noPong = Disconnect(code: 3012, reason: "no pong")
+    static let badRequest = Disconnect(code: 3501, reason: "bad request")
+    static let replaced = Disconnect(code: 3503, reason: "ticket used elsewhere")
+
+    /// `why` names what is wrong with the token, in words that hold nothing of it.
+    static func invalidToken(_ why: String) -> Disconnect { Disconnect(code: 3500, reason: why) }
+
+    /// A breach of the WebSocket protocol (RFC 6455 section 7.4).
+    static func breach(_ code: UInt16, _ reason: String) -> Disconnect { Disconnect(code: code, reason: reason) }
+}
+
+/// An error in a reply of the Centrifuge protocol; the connection stays.
+struct ReplyError: Hashable {
+    let code: Int
+    let message: String
+    var isTemporary = false
+
+    static let unavailable = ReplyError(code: 100, message: "temporarily unavailable", isTemporary: true)
+    static let methodNotFound = ReplyError(code: 104, message: "method not found")
+    static let notAvailable = ReplyError(code: 108, message: "not available")
+    static let tokenExpired = ReplyError(code: 109, message: "token expired")
+}

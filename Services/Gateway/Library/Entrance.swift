@@ -1,0 +1,288 @@
+import EventLoop
+import HTTP
+import Models
+import Redis
+import ServiceRuntime
+import Store
+import Tokens
+import WebSocket
+
+/// The gateway's HTTP paths: who may come in, and by which door. Loop thread only.
+final class Entrance {
+    let hub: Hub
+
+    init(hub: Hub) { self.hub = hub }
+
+    func serve(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        switch request.path {
+        case "/connection/websocket": admit(request, exchange, ["GET"], openWebSocket)
+        case "/connection/sse": admit(request, exchange, ["GET"], openEventStream)
+        case "/v1/connect": admit(request, exchange, ["POST"], makeTicket)
+        case "/v1/inbox": admit(request, exchange, ["GET", "HEAD"], readInbox)
+        default:
+            exchange.respond(.problem(status: 404, name: "not_found", detail: "Nothing is served at this path."))
+        }
+    }
+
+    /// Who cannot be served now is told before anything is looked at.
+    private func admit(
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ methods: [String],
+        _ body: (HTTPRequest, HTTPExchange) -> Void
+    ) {
+        guard methods.contains(request.method) else {
+            let allowed = methods.joined(separator: ", ")
+            return exchange.respond(
+                .problem(
+                    status: 405, name: "method_not_allowed", detail: "This path takes \(allowed).",
+                    headers: [("Allow", allowed)]))
+        }
+        if hub.isDraining { return comeBackLater(request, exchange, .draining) }
+        if hub.openStreams + (hub.server?.connectionCount ?? 0) > hub.maxConnections {
+            return comeBackLater(request, exchange, .overload)
+        }
+        if !hub.isReady { return comeBackLater(request, exchange, .redis) }
+        body(request, exchange)
+    }
+
+    /// An EventSource stops for good at any status but 200, so it gets one, with nothing in it but when to come back.
+    private func comeBackLater(_ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel) {
+        hub.metrics.refusals[why].increment()
+        let delay = hub.jitteredRetry()
+        if request.path == "/connection/sse" {
+            return exchange.respond(
+                HTTPResponse(
+                    status: 200,
+                    headers: [
+                        ("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"),
+                        ("X-Accel-Buffering", "no"), ("Connection", "close"),
+                    ], body: EventStream.retry(delay)))
+        }
+        let detail =
+            switch why {
+            case .overload: "This gateway holds as many connections as it may."
+            case .draining: "This gateway is shutting down."
+            case .redis, .token: "This gateway cannot reach its Redis."
+            }
+        exchange.respond(
+            .problem(
+                status: 503, name: why == .overload ? "overloaded" : "unavailable", detail: detail,
+                headers: [("Retry-After", String((delay + 999) / 1000))]))
+    }
+
+    // MARK: Who it is
+
+    private enum Credential {
+        case bearer(TokenClaims)
+        case ticket(String)
+        case none
+    }
+
+    /// The bearer token's claims, or the name of a ticket. Answers the request itself, and nil, if the token is refused.
+    private func credential(_ request: HTTPRequest, _ exchange: HTTPExchange) -> Credential? {
+        if let header = request.header("authorization") {
+            guard header.lowercased().hasPrefix("bearer ") else {
+                refuse(exchange, "token_invalid", "The Authorization field is not of the scheme Bearer.")
+                return nil
+            }
+            switch hub.claims(String(header.dropFirst(7).drop { $0 == " " })) {
+            case .success(let claims): return .bearer(claims)
+            case .failure(let error):
+                var name = "token_invalid"
+                if case .expired = error { name = "token_expired" }
+                refuse(exchange, name, "The request is not authorised: \(error).")
+                return nil
+            }
+        }
+        if let ticket = request.query("ticket"), !ticket.isEmpty { return .ticket(ticket) }
+        return Credential.none
+    }
+
+    private func refuse(_ exchange: HTTPExchange, _ name: String, _ detail: String) {
+        hub.metrics.refusals[.token].increment()
+        exchange.respond(
+            .problem(status: 401, name: name, detail: detail, headers: [("WWW-Authenticate", "Bearer")]))
+    }
+
+    private func refuseTicket(_ exchange: HTTPExchange) {
+        refuse(exchange, "token_invalid", "The ticket is unknown, used or expired.")
+    }
+
+    /// Claims of a bearer token, for the paths that take nothing else.
+    private func bearer(_ request: HTTPRequest, _ exchange: HTTPExchange) -> TokenClaims? {
+        switch credential(request, exchange) {
+        case .bearer(let claims)?: return claims
+        case .none?, .ticket?:
+            refuse(exchange, "token_invalid", "This path takes a token as Authorization: Bearer.")
+            return nil
+        case nil: return nil
+        }
+    }
+
+    /// The device that the query names, if it is a valid id.
+    private func device(_ request: HTTPRequest) -> String? {
+        request.query("device").flatMap { DeviceID($0)?.text }
+    }
+
+    private func identity(_ claims: TokenClaims, _ request: HTTPRequest) -> Client.Identity? {
+        PersonID(claims.subject).map {
+            Client.Identity(person: $0, device: claims.device ?? device(request), expires: claims.expires)
+        }
+    }
+
+    private func identity(_ ticket: Ticket, _ request: HTTPRequest) -> Client.Identity {
+        Client.Identity(person: ticket.person, device: ticket.device ?? device(request), expires: ticket.expires)
+    }
+
+    // MARK: WebSocket
+
+    private func openWebSocket(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        let answer: [UInt8]
+        switch WebSocketHandshake.answer(request) {
+        case .success(let head): answer = head
+        case .failure(let refusal): return exchange.respond(refusal.response)
+        }
+        switch credential(request, exchange) {
+        case .bearer(let claims)?: upgrade(exchange, answer, identity(claims, request))
+        case .none?:
+            // Its connect command will bring a token; until then only a device may be known.
+            upgrade(exchange, answer, nil)
+        case .ticket(let name)?:
+            hub.tickets.take(name) { [self] result in
+                switch result {
+                case .success(let ticket?): upgrade(exchange, answer, identity(ticket, request))
+                case .success(nil): refuseTicket(exchange)
+                case .failure: comeBackLater(request, exchange, .redis)
+                }
+            }
+        case nil: break
+        }
+    }
+
+    private func upgrade(_ exchange: HTTPExchange, _ answer: [UInt8], _ identity: Client.Identity?) {
+        guard let stream = exchange.stream else { return }
+        let patience = Int(hub.settings.handshakeTimeout / .seconds(1))
+        let deadline = hub.loop.now / 1000 + UInt64(patience)
+        // Looked at early, at a random second, so that pings are spread however clients came.
+        let client = hub.insert(firstDue: Int.random(in: 1...max(1, patience))) { name in
+            WebSocketClient(hub: hub, stream: stream, name: name, connectDeadline: deadline)
+        }
+        client.identity = identity
+        if !exchange.upgrade(answer, to: client) { hub.abandon(client) }
+    }
+
+    // MARK: Server-sent events
+
+    private func openEventStream(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        let text = request.header("last-event-id") ?? request.query("last_event_id")
+        let cursor = text.flatMap { $0.isEmpty ? nil : Cursor($0) }
+        switch credential(request, exchange) {
+        case .bearer(let claims)?:
+            guard let identity = identity(claims, request) else { return }
+            stream(exchange, identity, cursor, onBegin: nil)
+        case .ticket(let name)?:
+            hub.tickets.read(name) { [self] result in
+                switch result {
+                case .success(let stored?): stream(request, exchange, name, stored, cursor)
+                case .success(nil): refuseTicket(exchange)
+                case .failure: comeBackLater(request, exchange, .redis)
+                }
+            }
+        case .none?: refuse(exchange, "token_invalid", "There is neither a token nor a ticket.")
+        case nil: break
+        }
+    }
+
+    /// An EventSource repeats its URL, so its ticket lives on; what keeps a copied URL from being of use is that each use
+    /// after the first must show a cursor that is not older than the first one's beginning, and ends the one before it.
+    private func stream(
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ name: String, _ stored: StoredTicket, _ cursor: Cursor?
+    ) {
+        let ticket = stored.ticket
+        if let start = ticket.start {
+            guard let cursor, cursor.position.epoch != start.epoch || cursor.position.offset >= start.offset else {
+                return refuse(exchange, "token_invalid", "The ticket has been used, and the cursor is not of its use.")
+            }
+        }
+        let identity = identity(ticket, request)
+        guard identity.expires > EventLoop.wallClock() / 1000 else {
+            return refuse(exchange, "token_expired", "The ticket's token has expired.")
+        }
+        stream(exchange, identity, cursor) { [self] client, begin in
+            var used = ticket
+            used.start = ticket.start ?? begin
+            used.connection = hub.connection(of: client).description
+            hub.tickets.replace(name, stored, with: used) { [self] result in
+                guard case .success(true) = result else { return client.disconnect(.replaced) }
+                guard let former = ticket.connection.flatMap({ ConnectionID($0) }), former.instance == hub.instance else {
+                    return
+                }
+                let local = LocalConnection(index: former.index, generation: former.generation)
+                hub.slab[local]?.disconnect(.replaced)
+            }
+        }
+    }
+
+    private func stream(
+        _ exchange: HTTPExchange, _ identity: Client.Identity, _ cursor: Cursor?,
+        onBegin: ((EventStreamClient, StreamPosition) -> Void)?
+    ) {
+        guard let stream = exchange.stream else { return }
+        let client = hub.insert(firstDue: Int.random(in: 1...max(1, hub.settings.commentSeconds))) { name in
+            EventStreamClient(hub: hub, stream: stream, name: name, identity: identity, onBegin: onBegin)
+        }
+        guard exchange.upgrade(EventStream.head, to: client) else { return hub.abandon(client) }
+        hub.register(client, from: cursor.map { .after($0.position) } ?? .present)
+    }
+
+    // MARK: REST
+
+    private func makeTicket(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        guard let claims = bearer(request, exchange), let person = PersonID(claims.subject) else { return }
+        let name = base64url(randomBytes(24))
+        let ticket = Ticket(
+            person: person, expires: claims.expires, channels: claims.channels, info: claims.info,
+            device: claims.device ?? device(request))
+        let left = Duration.seconds(claims.expires) - .milliseconds(EventLoop.wallClock())
+        hub.tickets.create(name, ticket, lifetime: min(hub.settings.ticketLifetime, left)) { [self] result in
+            guard case .success = result else { return comeBackLater(request, exchange, .redis) }
+            exchange.respond(.json(TicketURLs(request, hub.settings.publicURL, name, person).json()))
+        }
+    }
+
+    private func readInbox(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        guard let claims = bearer(request, exchange), let person = PersonID(claims.subject) else { return }
+        var limit = 100
+        if let text = request.query("limit") {
+            guard let number = Int(text), (1...1000).contains(number) else {
+                return exchange.respond(
+                    .problem(status: 400, name: "invalid_limit", detail: "limit is a number from 1 to 1000."))
+            }
+            limit = number
+        }
+        let after = request.query("after").flatMap { $0.isEmpty ? nil : $0 }
+        let cursor = after.flatMap { Cursor($0) }
+        let start: InboxStart = cursor.map { .after($0.position) } ?? .floor
+        read(person, start, limit, request, exchange) { [self] page in
+            // What it asked to go on from is gone: it gets what there is, and is told that there was more.
+            if after != nil, cursor == nil || !page.recovered {
+                guard cursor != nil else { return exchange.respond(.json(InboxAnswer.json(page, recovered: false))) }
+                return read(person, .floor, limit, request, exchange) {
+                    exchange.respond(.json(InboxAnswer.json($0, recovered: false)))
+                }
+            }
+            exchange.respond(.json(InboxAnswer.json(page, recovered: true, after: cursor)))
+        }
+    }
+
+    private func read(
+        _ person: PersonID, _ start: InboxStart, _ limit: Int, _ request: HTTPRequest, _ exchange: HTTPExchange,
+        _ body: @escaping (InboxPage) -> Void
+    ) {
+        hub.inbox.page(of: person, from: start, limit: limit) { [self] result in
+            switch result {
+            case .success(let page): body(page)
+            case .failure: comeBackLater(request, exchange, .redis)
+            }
+        }
+    }
+}

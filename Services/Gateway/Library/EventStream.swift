@@ -1,0 +1,68 @@
+import Models
+
+/// What the gateway says over SSE (the HTML standard, "Server-sent events").
+enum EventStream {
+    /// The response's head. It ends with the connection, so it needs no length and no chunks.
+    static let head = Array(
+        ("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+            + "X-Accel-Buffering: no\r\nConnection: close\r\n\r\n").utf8)
+    static let comment = Array(":\n\n".utf8)
+
+    /// How long to wait before reconnecting, in ms.
+    static func retry(_ milliseconds: UInt64) -> [UInt8] { Array("retry: \(milliseconds)\n\n".utf8) }
+
+    static func connected(
+        retry milliseconds: UInt64, position: StreamPosition, recovered: Bool, unread: Int
+    ) -> [UInt8] {
+        Array(
+            ("retry: \(milliseconds)\nid: \(Cursor(position))\nevent: connected\n"
+                + #"data: {"recovered":\#(recovered),"unread":\#(unread)}"# + "\n\n").utf8)
+    }
+
+    private static let idStart = Array("id: ".utf8)
+    private static let dataStart = Array("\ndata: ".utf8)
+
+    /// What stands before the notification in an event.
+    static func eventHead(_ position: StreamPosition) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(64)
+        bytes.append(contentsOf: idStart)
+        Cursor(position).append(to: &bytes)
+        bytes.append(contentsOf: dataStart)
+        return bytes
+    }
+}
+
+/// One notification on its way to many clients: its bytes, and the forms in which each transport shares them.
+struct Publication {
+    private let bytes: [UInt8]
+    private var pushTail: [UInt8]?
+    private var eventTail: [UInt8]?
+
+    /// A notification, JSON on one line.
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    init(_ message: [UInt8], _ range: Range<Int>) { bytes = Array(message[range]) }
+
+    /// The notification and what closes a WebSocket push behind it.
+    mutating func webSocketTail() -> [UInt8] {
+        if let pushTail { return pushTail }
+        let made = bytes + Replies.pushEnd
+        pushTail = made
+        return made
+    }
+
+    /// The notification and what ends an event behind it. A line break in it would begin another field of the event;
+    /// in JSON it can only stand between tokens, where a blank means the same.
+    mutating func eventStreamTail() -> [UInt8] {
+        if let eventTail { return eventTail }
+        var made = bytes
+        for index in made.indices where made[index] == 0x0A || made[index] == 0x0D || made[index] == 0 {
+            made[index] = 0x20
+        }
+        made.append(0x0A)
+        made.append(0x0A)
+        eventTail = made
+        return made
+    }
+}

@@ -1,0 +1,61 @@
+import EventLoop
+import Models
+import Network
+import Store
+
+/// A client that reads server-sent events. Who it is and where it begins is known before the stream is its own.
+final class EventStreamClient: Client {
+    /// Called once, with the position at which it began.
+    private var onBegin: ((EventStreamClient, StreamPosition) -> Void)?
+    private var isConnected = false
+
+    init(
+        hub: Hub, stream: ByteStream, name: LocalConnection, identity: Identity,
+        onBegin: ((EventStreamClient, StreamPosition) -> Void)?
+    ) {
+        self.onBegin = onBegin
+        super.init(hub: hub, stream: stream, name: name)
+        self.identity = identity
+    }
+
+    override var transport: Transport { .sse }
+
+    override func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {
+        isConnected = true
+        stream.write(
+            EventStream.connected(
+                retry: hub.jitteredRetry(), position: start, recovered: recovered, unread: page.state.unread))
+        for entry in page.entries {
+            var publication = Publication(entry.bytes)
+            write(&publication, at: StreamPosition(epoch: start.epoch, offset: entry.offset))
+        }
+        let begin = onBegin
+        onBegin = nil
+        begin?(self, start)
+    }
+
+    override func notRegistered() { disconnect(.serverError) }
+
+    override func write(_ publication: inout Publication, at position: StreamPosition) {
+        stream.write(EventStream.eventHead(position), publication.eventStreamTail())
+    }
+
+    override func due(now: UInt64, wallClock: Int64) -> Int? {
+        let left = (identity?.expires ?? 0) - wallClock / 1000
+        if left <= 0 {
+            disconnect(.expired)
+            return nil
+        }
+        if isConnected, !stream.isBlocked { stream.write(EventStream.comment) }
+        return min(hub.settings.commentSeconds, Int(clamping: left))
+    }
+
+    /// An EventSource reads no reason: the end of the stream is the whole message, and how long to wait before it returns.
+    override func disconnect(_ disconnect: Disconnect) {
+        guard !hasLeft else { return }
+        hub.count(disconnect)
+        hub.leave(self)
+        stream.write(EventStream.retry(hub.jitteredRetry()))
+        stream.closeAfterFlush()
+    }
+}

@@ -1,0 +1,68 @@
+import ServiceRuntime
+import Store
+
+enum TransportLabel: String, MetricLabel {
+    case websocket, sse
+
+    init(_ transport: Transport) { self = transport == .sse ? .sse : .websocket }
+}
+
+/// Why a newcomer was not taken.
+enum RefusalLabel: String, MetricLabel {
+    case overload, draining, redis, token
+}
+
+/// Why the gateway closed a connection.
+enum DisconnectLabel: String, MetricLabel {
+    case shutdown, unavailable, expired, historyLost = "history_lost", noPong = "no_pong", token, badRequest = "bad_request"
+    case noConnect = "no_connect", other
+
+    init(_ disconnect: Disconnect) {
+        switch disconnect.code {
+        case 3000: self = .noConnect
+        case 3001: self = .shutdown
+        case 3004: self = .unavailable
+        case 3005: self = .expired
+        case 3010: self = .historyLost
+        case 3012: self = .noPong
+        case 3500: self = .token
+        case 3501: self = .badRequest
+        default: self = .other
+        }
+    }
+}
+
+/// What the gateway counts.
+struct GatewayMetrics {
+    let connections: Labeled<TransportLabel, Gauge>
+    let deliveries: Labeled<TransportLabel, Counter>
+    let refusals: Labeled<RefusalLabel, Counter>
+    let disconnects: Labeled<DisconnectLabel, Counter>
+    let batches: Counter
+    let malformed: Counter
+    let gaps: Counter
+    let catchUps: Counter
+    let reconciliations: Counter
+    let ghosts: Counter
+    let removalsWaiting: Gauge
+
+    init(_ metrics: Metrics) {
+        connections = metrics.gauge("carillon_gateway_connections", "Connections held.", by: "transport")
+        deliveries = metrics.counter(
+            "carillon_gateway_deliveries_total", "Notifications written to clients.", by: "transport")
+        refusals = metrics.counter("carillon_gateway_refusals_total", "Newcomers that were not taken.", by: "reason")
+        disconnects = metrics.counter(
+            "carillon_gateway_disconnects_total", "Connections that the gateway closed.", by: "reason")
+        batches = metrics.counter("carillon_gateway_batches_total", "Batches heard from Redis.")
+        malformed = metrics.counter("carillon_gateway_malformed_batches_total", "Batches that could not be read.")
+        gaps = metrics.counter("carillon_gateway_gaps_total", "Times that a batch was found missing.")
+        catchUps = metrics.counter(
+            "carillon_gateway_catch_ups_total", "Times that a session went from live to reading its inbox.")
+        reconciliations = metrics.counter(
+            "carillon_gateway_reconciliations_total", "Walks that compared all sessions with their inboxes.")
+        ghosts = metrics.counter(
+            "carillon_gateway_ghost_messages_total", "Messages for connections that are not held any more.")
+        removalsWaiting = metrics.gauge(
+            "carillon_gateway_route_removals_waiting", "Routes whose removal failed and is tried again.")
+    }
+}

@@ -1,0 +1,101 @@
+public import Settings
+
+/// What the gateway reads from the environment.
+public struct GatewaySettings: SettingsGroup {
+    static let maxConnectionsSetting = Setting(
+        "MAX_CONNECTIONS", .integer(1...10_000_000),
+        help: "Connections at most; further ones are asked to come back later (default: the descriptor limit less 256)")
+    static let leaseIntervalSetting = Setting(
+        "LEASE_INTERVAL", .duration(.milliseconds(100) ... .seconds(60)), default: "1s",
+        help: "How often a gateway advances its lease; well below LEASE_LENGTH")
+    static let pingIntervalSetting = Setting(
+        "PING_INTERVAL", .duration(.seconds(2) ... .seconds(60)), default: "25s",
+        help: "How often a WebSocket client is pinged")
+    static let pongTimeoutSetting = Setting(
+        "PONG_TIMEOUT", .duration(.seconds(1) ... .seconds(60)), default: "10s",
+        help: "How long a pinged client may stay silent before it is closed; below PING_INTERVAL")
+    static let commentIntervalSetting = Setting(
+        "SSE_COMMENT_INTERVAL", .duration(.seconds(1) ... .seconds(60)), default: "15s",
+        help: "How often an SSE client gets a comment, so that proxies keep its connection")
+    static let handshakeTimeoutSetting = Setting(
+        "HANDSHAKE_TIMEOUT", .duration(.seconds(1) ... .seconds(60)), default: "10s",
+        help: "How long a request's head, and after a WebSocket's opening its connect command, may take")
+    static let messageBytesSetting = Setting(
+        "CLIENT_MESSAGE_MAX_BYTES", .size(1024...1_048_576), default: "64KB",
+        help: "Largest message of a client, over all its fragments")
+    static let sendBytesSetting = Setting(
+        "SEND_BUFFER_BYTES", .size(4096...16_777_216), default: "64KB",
+        help: "Bytes waiting for a slow client's socket beyond which it is served from the inbox")
+    static let sendMessagesSetting = Setting(
+        "SEND_BUFFER_MESSAGES", .integer(1...100_000), default: "100",
+        help: "Messages waiting for a slow client's socket beyond which it is served from the inbox")
+    static let pageEntriesSetting = Setting(
+        "PAGE_ENTRIES", .integer(1...1000), default: "100", help: "Notifications read from an inbox at a time")
+    static let reconcileWindowSetting = Setting(
+        "RECONCILE_WINDOW", .integer(1...10_000), default: "64",
+        help: "Sessions compared with their inboxes at the same time after a suspected loss")
+    static let drainRateSetting = Setting(
+        "DRAIN_RATE", .integer(1...1_000_000), default: "2000",
+        help: "Clients told to reconnect each second while the gateway drains")
+    static let retryDelaySetting = Setting(
+        "RETRY_DELAY", .duration(.milliseconds(100) ... .seconds(60)), default: "2s",
+        help: "After how long, with jitter, a client is asked to come back that cannot be served now")
+    static let ticketLifetimeSetting = Setting(
+        "TICKET_LIFETIME", .duration(.seconds(1) ... .seconds(600)), default: "30s",
+        help: "How long a ticket of /v1/connect waits for its first use")
+    static let publicURLSetting = Setting(
+        "PUBLIC_URL", .url(["http": 80, "https": 443]),
+        help: "Base of the URLs that /v1/connect answers; unset: the request's own host")
+
+    public let maxConnections: Int?
+    public let leaseInterval: Duration
+    let pingSeconds: Int
+    let pongSeconds: Int
+    let commentSeconds: Int
+    let handshakeTimeout: Duration
+    let messageBytes: Int
+    let sendBytes: Int
+    let sendMessages: Int
+    let pageEntries: Int
+    let reconcileWindow: Int
+    let drainRate: Int
+    let retryDelay: Duration
+    let ticketLifetime: Duration
+    let publicURL: ServiceURL?
+    let redis: RedisSettings
+    let tokens: TokenSettings
+
+    public static let declarations =
+        [
+            maxConnectionsSetting.description, leaseIntervalSetting.description, pingIntervalSetting.description,
+            pongTimeoutSetting.description, commentIntervalSetting.description, handshakeTimeoutSetting.description,
+            messageBytesSetting.description, sendBytesSetting.description, sendMessagesSetting.description,
+            pageEntriesSetting.description, reconcileWindowSetting.description, drainRateSetting.description,
+            retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
+        ] + RedisSettings.declarations + TokenSettings.declarations
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        maxConnections = try environment.optional(Self.maxConnectionsSetting)
+        leaseInterval = try environment.value(Self.leaseIntervalSetting)
+        let ping = try environment.value(Self.pingIntervalSetting)
+        let pong = try environment.value(Self.pongTimeoutSetting)
+        guard pong < ping else {
+            throw SettingsError(name: "PONG_TIMEOUT", "PONG_TIMEOUT: must be shorter than PING_INTERVAL")
+        }
+        pingSeconds = Int(ping / .seconds(1))
+        pongSeconds = Int(pong / .seconds(1))
+        commentSeconds = Int(try environment.value(Self.commentIntervalSetting) / .seconds(1))
+        handshakeTimeout = try environment.value(Self.handshakeTimeoutSetting)
+        messageBytes = try environment.value(Self.messageBytesSetting)
+        sendBytes = try environment.value(Self.sendBytesSetting)
+        sendMessages = try environment.value(Self.sendMessagesSetting)
+        pageEntries = try environment.value(Self.pageEntriesSetting)
+        reconcileWindow = try environment.value(Self.reconcileWindowSetting)
+        drainRate = try environment.value(Self.drainRateSetting)
+        retryDelay = try environment.value(Self.retryDelaySetting)
+        ticketLifetime = try environment.value(Self.ticketLifetimeSetting)
+        publicURL = try environment.optional(Self.publicURLSetting)
+        redis = try RedisSettings(environment)
+        tokens = try TokenSettings(environment)
+    }
+}

@@ -1,0 +1,53 @@
+import Models
+import ServiceRuntime
+
+// The hot path: batches from Redis to sockets.
+extension Hub {
+    /// One message of this gateway's channel.
+    func heard(_ message: [UInt8]) {
+        metrics.batches.increment()
+        var at = 0
+        do throws(JSONError) {
+            let head = try GatewayMessage.head(message.span, &at)
+            let isLate = tracker.batch(head.sequence)
+            while let pair = try GatewayMessage.pair(message.span, &at) { try deliver(pair, of: message) }
+            if isLate { lossNoticed() }
+        } catch {
+            // What it said is in the inboxes: read it there.
+            metrics.malformed.increment()
+            lossNoticed()
+        }
+    }
+
+    private func deliver(_ pair: GatewayMessage.Pair, of message: [UInt8]) throws(JSONError) {
+        var publication = Publication(message, pair.notification)
+        let line = message.span.extracting(pair.recipients)
+        var at = 0
+        var recipients = try GatewayRecipients(line, &at)
+        while let recipient = try recipients.next(line, &at) {
+            // A control line (no position) is later work; whoever sends one can do without its effect here.
+            guard let position = recipient.position else { continue }
+            guard let client = slab[recipient.connection] else {
+                removeGhost(recipient.connection)
+                continue
+            }
+            deliver(&publication, at: position, to: client)
+        }
+    }
+
+    private func deliver(_ publication: inout Publication, at position: StreamPosition, to client: Client) {
+        let wasLive = client.session.phase == .live
+        switch client.session.announced(position, isFull: client.isFull) {
+        case .send:
+            client.write(&publication, at: position)
+            metrics.deliveries[TransportLabel(client.transport)].increment()
+        case .keep:
+            if wasLive, client.session.phase != .live { metrics.catchUps.increment() }
+        case .read:
+            metrics.catchUps.increment()
+            perform(.read, for: client)
+        case .lose:
+            perform(.lose, for: client)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import EventLoop
+import Models
+import Redis
+import ServiceRuntime
+import Store
+
+// The lease (law 7), the ear to Redis, and what follows when either was away.
+extension Hub {
+    func startLease() {
+        redis.onState = { [weak self] state in self?.redisChanged(state) }
+        redis.start()
+        leaseTimer = loop.timer(after: settings.leaseInterval, every: settings.leaseInterval) { [weak self] in
+            self?.renew(settles: false)
+        }
+    }
+
+    func stopLease() {
+        leaseTimer?.cancel()
+        subscriber?.close()
+    }
+
+    private func redisChanged(_ state: RedisState) {
+        clientSource.report(state)
+        guard state == .up else { return walk.stop() }
+        if isEnrolled { renew(settles: true) } else { enrol() }
+        retryRemovals()
+    }
+
+    /// Begins the lease of this instance's epoch, then listens to its channel.
+    private func enrol() {
+        let number = epochNumber
+        gateways.enrol(instance) { [weak self] result in
+            guard let self, number == self.epochNumber, !self.isEnrolled else { return }
+            // If it failed the connection is gone, and its return tries again; else the next interval does.
+            guard case .success = result else { return }
+            self.isEnrolled = true
+            self.listen()
+        }
+    }
+
+    private func listen() {
+        subscriber?.close()
+        let subscriber = RedisSubscriber(
+            loop: loop, endpoint: endpoint, limits: RedisLimits(settings.redis), channel: keyspace.channel(of: instance))
+        self.subscriber = subscriber
+        subscriber.onMessage = { [weak self] in self?.heard($0) }
+        subscriber.onState = { [weak self] state in
+            guard let self else { return }
+            self.subscriberSource.report(state)
+            if state == .up { self.renew(settles: true) }
+        }
+        subscriber.start()
+    }
+
+    /// Advances the lease. `settles`: something was away, so all sessions are compared in any case.
+    private func renew(settles: Bool) {
+        guard redis.isUp else { return }
+        guard isEnrolled else { return enrol() }
+        let number = epochNumber
+        gateways.renew(instance) { [weak self] result in
+            guard let self, number == self.epochNumber, case .success(let renewal) = result else { return }
+            switch renewal {
+            case .gone: self.beginNewEpoch()
+            case .renewed(_, let latest): self.renewed(latest, settles: settles)
+            }
+        }
+    }
+
+    private func renewed(_ latest: UInt64, settles: Bool) {
+        if settles {
+            guard isReady else { return }
+            tracker.settle(latest: latest)
+            return startWalk()
+        }
+        guard tracker.renewed(latest: latest) else { return }
+        let number = epochNumber
+        loop.timer(after: Self.batchGrace) { [weak self] in
+            guard let self, number == self.epochNumber, self.tracker.check() else { return }
+            self.lossNoticed()
+        }
+    }
+
+    /// Redis does not know us any more: whatever stood there of us is gone or will be swept. Everybody gets a new route
+    /// under a new name, paced, once the new channel is heard.
+    private func beginNewEpoch() {
+        guard !isDraining, let next = InstanceID(name: String(instance.name), epoch: .random(in: .min ... .max)) else {
+            return
+        }
+        log.warning("the lease is gone: registering all connections anew", ["connections": .count(slab.count)])
+        formerInstance = instance
+        instance = next
+        epochNumber = epochNumber &+ 1 == 0 ? 1 : epochNumber &+ 1
+        isEnrolled = false
+        tracker.restart()
+        walk.stop()
+        subscriber?.close()
+        subscriber = nil
+        enrol()
+    }
+
+    func lossNoticed() {
+        metrics.gaps.increment()
+        startWalk()
+    }
+}

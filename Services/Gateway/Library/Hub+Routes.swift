@@ -1,0 +1,200 @@
+import EventLoop
+import Models
+import Redis
+import ServiceRuntime
+import Store
+
+/// A route that is to go.
+struct Removal {
+    var connection: ConnectionID
+    var person: PersonID
+}
+
+// Routes, and the reads that bring a session up to its inbox.
+extension Hub {
+    // MARK: Registration
+
+    /// Registers a newcomer whose identity is known; answers through `registered` or `notRegistered`.
+    func register(_ client: Client, from start: InboxStart) {
+        guard isReady, let identity = client.identity else { return client.notRegistered() }
+        slab.setPerson(identity.person, of: client.name)
+        askForRoute(client, identity, from: start) { self.registered(client, start, $0) }
+    }
+
+    private func askForRoute(
+        _ client: Client, _ identity: Client.Identity, from start: InboxStart,
+        reply: @escaping (Result<InboxPage, RedisError>) -> Void
+    ) {
+        client.routeEpoch = epochNumber
+        client.hasRoute = true
+        let connection = connection(of: client)
+        routes.register(
+            connection, of: identity.person, device: identity.device ?? connection.description,
+            transport: client.transport, from: start, limit: settings.pageEntries, bytes: settings.sendBytes,
+            reply: reply)
+    }
+
+    private func registered(_ client: Client, _ start: InboxStart, _ result: Result<InboxPage, RedisError>) {
+        // One who has left meanwhile has sent the removal of this route behind its registration.
+        guard !client.hasLeft else { return }
+        guard case .success(let page) = result else { return client.notRegistered() }
+        var begin = page.state.position
+        var recovered = false
+        if case .after(let position) = start, page.recovered {
+            begin = StreamPosition(epoch: page.state.epoch, offset: position.offset)
+            recovered = true
+        }
+        client.session.begin(at: begin)
+        _ = client.session.pageBegins(epoch: begin.epoch, recovered: true)
+        for entry in page.entries { _ = client.session.entry(entry.offset) }
+        metrics.deliveries[TransportLabel(client.transport)].increment(by: page.entries.count)
+        client.registered(page, start: begin, recovered: recovered)
+        guard !client.hasLeft else { return }
+        let isComplete = !recovered || page.isComplete
+        perform(
+            client.session.pageEnds(top: page.state.offset, isComplete: isComplete, isFull: client.isFull), for: client)
+        renewRouteIfStale(client)
+    }
+
+    // MARK: Reading
+
+    /// Does what a session's verdict asks for; `send` is its caller's own.
+    func perform(_ verdict: Session.Verdict, for client: Client) {
+        switch verdict {
+        case .send, .keep: break
+        case .read: read(client)
+        case .lose: client.disconnect(.historyLost)
+        }
+    }
+
+    private func read(_ client: Client, inWalk: Bool = false) {
+        guard let person = client.identity?.person else { return }
+        inbox.page(
+            of: person, from: .after(client.session.position), limit: settings.pageEntries, bytes: settings.sendBytes
+        ) { self.arrived($0, for: client, inWalk: inWalk) }
+    }
+
+    private func arrived(_ result: Result<InboxPage, RedisError>, for client: Client, inWalk: Bool) {
+        if !client.hasLeft {
+            switch result {
+            case .success(let page): take(page, for: client)
+            case .failure:
+                client.session.readFailed()
+                stalled.append(client.name)
+            }
+            renewRouteIfStale(client)
+        }
+        if inWalk {
+            walk.ended()
+            goOnWalking()
+        }
+    }
+
+    private func take(_ page: InboxPage, for client: Client) {
+        let verdict = client.session.pageBegins(epoch: page.state.epoch, recovered: page.recovered)
+        guard verdict == .read else { return perform(verdict, for: client) }
+        for entry in page.entries where client.session.entry(entry.offset) == .send {
+            var publication = Publication(entry.bytes)
+            client.write(&publication, at: StreamPosition(epoch: page.state.epoch, offset: entry.offset))
+            metrics.deliveries[TransportLabel(client.transport)].increment()
+        }
+        perform(
+            client.session.pageEnds(top: page.state.offset, isComplete: page.isComplete, isFull: client.isFull),
+            for: client)
+    }
+
+    // MARK: All sessions, paced
+
+    /// Compares every session with its inbox, and gives a new route to whose route is of a former epoch.
+    func startWalk() {
+        guard isReady else { return }
+        metrics.reconciliations.increment()
+        walk.start()
+        goOnWalking()
+    }
+
+    private func goOnWalking() {
+        guard isReady else { return walk.stop() }
+        while case .visit(let index) = walk.step(extent: slab.extent) {
+            guard let client = slab[index], client.hasRoute else { continue }
+            if visit(client, inWalk: true) { walk.began() }
+        }
+    }
+
+    /// True if a read began whose end the walk will hear of.
+    private func visit(_ client: Client, inWalk: Bool) -> Bool {
+        if client.routeEpoch != epochNumber { return renewRoute(client, inWalk: inWalk) }
+        guard client.session.verify(isFull: client.isFull) == .read else { return false }
+        read(client, inWalk: inWalk)
+        return true
+    }
+
+    private func renewRouteIfStale(_ client: Client) {
+        guard client.routeEpoch != epochNumber, client.routeEpoch != 0, !client.hasLeft else { return }
+        _ = renewRoute(client, inWalk: false)
+    }
+
+    private func renewRoute(_ client: Client, inWalk: Bool) -> Bool {
+        guard let identity = client.identity, client.session.registerAgain() else { return false }
+        let former = formerInstance
+        askForRoute(client, identity, from: .after(client.session.position)) { result in
+            if case .failure = result {
+                client.routeEpoch = 0
+            } else if let former {
+                // Its old route, should Redis have lost our counter and nothing else.
+                let connection = ConnectionID(
+                    instance: former, index: client.name.index, generation: client.name.generation)
+                self.remove(Removal(connection: connection, person: identity.person))
+            }
+            self.arrived(result, for: client, inWalk: inWalk)
+        }
+        return true
+    }
+
+    /// Reads that failed while Redis was up, or whose route could not be renewed.
+    func retryStalled() {
+        guard isReady, !stalled.isEmpty else { return }
+        let names = stalled
+        stalled = []
+        for name in names {
+            guard let client = slab[name] else { continue }
+            _ = visit(client, inWalk: false)
+        }
+    }
+
+    // MARK: Removal
+
+    /// Removes a route; what fails is tried again until it succeeds (law 6).
+    func remove(_ removal: Removal) {
+        guard redis.isUp else { return keep(removal) }
+        removalsInFlight += 1
+        routes.unregister(removal.connection, of: removal.person) { result in
+            self.removalsInFlight -= 1
+            if case .failure = result { self.keep(removal) }
+            self.onStreamClosed?()
+        }
+    }
+
+    private func keep(_ removal: Removal) {
+        if removals.count >= Self.maximumRemovals { removals.removeFirst(Self.maximumRemovals / 100) }
+        removals.append(removal)
+        metrics.removalsWaiting.set(removals.count)
+    }
+
+    /// Some at a time, so that they do not stand before everything else.
+    func retryRemovals() {
+        guard redis.isUp, !removals.isEmpty, removalsInFlight < 1_000 else { return }
+        let some = Array(removals.prefix(2_000))
+        removals.removeFirst(some.count)
+        for removal in some { remove(removal) }
+        metrics.removalsWaiting.set(removals.count)
+    }
+
+    /// A message came for a connection that is not held: its route is one too many.
+    func removeGhost(_ name: LocalConnection) {
+        metrics.ghosts.increment()
+        guard let person = slab.forget(name) else { return }
+        let connection = ConnectionID(instance: instance, index: name.index, generation: name.generation)
+        remove(Removal(connection: connection, person: person))
+    }
+}

@@ -1,0 +1,184 @@
+import EventLoop
+import HTTP
+import Models
+import Network
+import Redis
+import ServiceRuntime
+import Settings
+import Store
+import Tokens
+
+/// All that one loop of a gateway holds: its clients, its lease, its ear to Redis. Loop thread only; plain callbacks.
+///
+/// It appends nothing and decides nothing about notifications: it knows where each client stands in an inbox and writes
+/// what comes after.
+final class Hub {
+    /// Routes whose removal is tried again, at most; beyond it the oldest is left to the sweep after this process.
+    static let maximumRemovals = 100_000
+    /// How long a batch that the lease's renewal named may still be under way.
+    static let batchGrace = Duration.milliseconds(250)
+
+    let loop: EventLoop
+    let settings: GatewaySettings
+    let metrics: GatewayMetrics
+    let log: Log
+    let maxConnections: Int
+    let keyspace: Keyspace
+    let redis: RedisClient
+    let endpoint: RedisEndpoint
+    let inbox: Inbox
+    let routes: Routes
+    let gateways: Gateways
+    let tickets: Tickets
+    private let verifier: TokenVerifier
+    let clientSource: DependencySource
+    let subscriberSource: DependencySource
+
+    var slab = Slab<Client>()
+    var server: HTTPServer?
+    var isDraining = false
+    private var wheel: Wheel
+    private var tick: LoopTimer?
+    /// Streams of clients that are not closed yet, those who say farewell among them.
+    private(set) var openStreams = 0
+    var onStreamClosed: (() -> Void)?
+
+    // Lease (Hub+Lease)
+    var instance: InstanceID
+    var formerInstance: InstanceID?
+    /// Counts this process's epochs; 0 is none.
+    var epochNumber: UInt16 = 1
+    var isEnrolled = false
+    var tracker = SequenceTracker()
+    var subscriber: RedisSubscriber?
+    var leaseTimer: LoopTimer?
+
+    // Routes (Hub+Routes)
+    var walk: Walk
+    /// Sessions whose read failed; looked at again each second.
+    var stalled: [LocalConnection] = []
+    var removals: [Removal] = []
+    var removalsInFlight = 0
+
+    init(context: ServiceContext<GatewaySettings>, instance: InstanceID) throws {
+        loop = context.loop
+        settings = context.settings
+        log = context.log
+        metrics = GatewayMetrics(context.metrics)
+        maxConnections = settings.maxConnections ?? max(16, Int(descriptorLimit()) - 256)
+        keyspace = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
+        endpoint = try RedisEndpoint(settings.redis.url)
+        redis = RedisClient(
+            loop: loop, endpoint: endpoint, limits: RedisLimits(settings.redis), scripts: StoreScripts.all,
+            checks: [keyspace.shardsCheck])
+        inbox = Inbox(redis, keyspace)
+        routes = Routes(redis, keyspace)
+        gateways = Gateways(redis, keyspace)
+        tickets = Tickets(redis, keyspace)
+        verifier = TokenVerifier(
+            secret: settings.tokens.secret, issuer: settings.tokens.issuer, audience: settings.tokens.audience)
+        clientSource = context.dependencies.source(.redis)
+        subscriberSource = context.dependencies.source(.redis)
+        wheel = Wheel(second: loop.now / 1000)
+        walk = Walk(window: settings.reconcileWindow)
+        self.instance = instance
+    }
+
+    func start() {
+        startLease()
+        tick = loop.timer(after: .seconds(1), every: .seconds(1)) { [weak self] in self?.everySecond() }
+    }
+
+    func stop() {
+        tick?.cancel()
+        stopLease()
+        redis.close()
+    }
+
+    /// Whether newcomers can be registered: Redis answers, and what it publishes for us is heard.
+    var isReady: Bool { isEnrolled && redis.isUp && subscriber?.isUp == true }
+
+    // MARK: Clients come and go
+
+    /// Gives a newcomer its place and its first deadline.
+    func insert<Made: Client>(firstDue: Int, _ make: (LocalConnection) -> Made) -> Made {
+        var made: Made?
+        let name = slab.insert { name in
+            let client = make(name)
+            made = client
+            return client
+        }
+        wheel.add(name, delay: firstDue)
+        openStreams += 1
+        guard let made else { preconditionFailure("insert calls its body") }
+        metrics.connections[TransportLabel(made.transport)].add()
+        made.stream.limitSendBuffer(bytes: 32 * 1024)
+        return made
+    }
+
+    /// A newcomer's stream could not be had after all.
+    func abandon(_ client: Client) {
+        leave(client)
+        streamClosed()
+    }
+
+    /// Frees the client's place and removes its route. A second call does nothing.
+    func leave(_ client: Client) {
+        guard !client.hasLeft else { return }
+        client.hasLeft = true
+        slab.remove(client.name)
+        metrics.connections[TransportLabel(client.transport)].subtract()
+        if client.hasRoute, let person = client.identity?.person {
+            let its = client.routeEpoch == epochNumber ? instance : formerInstance ?? instance
+            let connection = ConnectionID(instance: its, index: client.name.index, generation: client.name.generation)
+            remove(Removal(connection: connection, person: person))
+        }
+    }
+
+    func streamClosed() {
+        openStreams -= 1
+        onStreamClosed?()
+    }
+
+    func count(_ disconnect: Disconnect) { metrics.disconnects[DisconnectLabel(disconnect)].increment() }
+
+    /// The client's name beyond this process.
+    func connection(of client: Client) -> ConnectionID {
+        ConnectionID(instance: instance, index: client.name.index, generation: client.name.generation)
+    }
+
+    // MARK: Time
+
+    private func everySecond() {
+        let now = loop.now / 1000
+        let wallClock = EventLoop.wallClock()
+        for name in wheel.turn(to: now) {
+            guard let client = slab[name], let delay = client.due(now: now, wallClock: wallClock) else { continue }
+            wheel.add(name, delay: delay)
+        }
+        retryStalled()
+        retryRemovals()
+    }
+
+    /// In ms, between one and two times RETRY_DELAY.
+    func jitteredRetry() -> UInt64 {
+        let base = settings.retryDelay.wholeMilliseconds
+        return base + UInt64.random(in: 0...base)
+    }
+
+    // MARK: Tokens
+
+    /// Who a token's bearer is, now.
+    func identify(_ token: String) -> Result<Client.Identity, TokenError> {
+        let now = EventLoop.wallClock() / 1000
+        return verifier.verify(token, now: now).flatMap { claims in
+            guard let person = PersonID(claims.subject) else { return .failure(.invalid(.badSubject)) }
+            return .success(Client.Identity(person: person, device: claims.device, expires: claims.expires))
+        }
+    }
+
+    /// The claims as a whole, for a ticket.
+    func claims(_ token: String) -> Result<TokenClaims, TokenError> {
+        verifier.verify(token, now: EventLoop.wallClock() / 1000)
+    }
+}

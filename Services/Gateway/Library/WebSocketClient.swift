@@ -1,0 +1,180 @@
+import EventLoop
+import Models
+import Network
+import Store
+import Tokens
+import WebSocket
+
+/// A client that speaks the Centrifuge protocol over a WebSocket.
+final class WebSocketClient: Client {
+    private enum Phase: UInt8 {
+        /// Open; its connect command has not come.
+        case opened
+        /// Its connect command is being answered.
+        case connecting
+        case connected
+    }
+
+    private var parser = WebSocketParser()
+    private var phase = Phase.opened
+    /// A ping is out and nothing has come since.
+    private var isSilent = false
+    private var isPinged = false
+    /// While connecting: the command's id, and whether it asked to recover. After that 0.
+    private var connectID: UInt64 = 0
+    private var wantsRecovery = false
+    /// The second of the loop's clock at which the connect command must have come.
+    private let connectDeadline: UInt64
+
+    init(hub: Hub, stream: ByteStream, name: LocalConnection, connectDeadline: UInt64) {
+        self.connectDeadline = connectDeadline
+        super.init(hub: hub, stream: stream, name: name)
+    }
+
+    // MARK: From the client
+
+    override func received(_ bytes: Span<UInt8>) {
+        isSilent = false
+        var offset = 0
+        while !hasLeft {
+            do {
+                guard let event = try parser.next(bytes, at: &offset, limit: hub.settings.messageBytes) else { return }
+                handle(event)
+            } catch {
+                return disconnect(.breach(error.code, error.reason))
+            }
+        }
+    }
+
+    private func handle(_ event: WebSocketEvent) {
+        switch event {
+        case .text(let text):
+            do {
+                for command in try Command.decode(text.span) where !hasLeft { handle(command) }
+            } catch {
+                disconnect(.badRequest)
+            }
+        case .binary: disconnect(.badRequest)
+        case .ping(let payload): if !stream.isBlocked { stream.write(WebSocketFrame.encode(.pong, payload)) }
+        case .pong: break
+        case .close(let code): farewell(WebSocketFrame.close(code))
+        }
+    }
+
+    private func handle(_ command: Command) {
+        if case .connect(let id, let request) = command {
+            guard phase == .opened else { return disconnect(.badRequest) }
+            return connect(id, request)
+        }
+        if command == .pong { return }
+        // Nothing but a connect is spoken before the connect (Centrifugo answers the same).
+        guard phase == .connected else { return disconnect(.badRequest) }
+        switch command {
+        case .refresh(let id, let token): refresh(id, token)
+        case .unserved(let id): stream.write(Replies.error(id, .notAvailable))
+        case .unknown(let id): stream.write(Replies.error(id, .methodNotFound))
+        case .connect, .pong, .ignored: break
+        }
+    }
+
+    private func connect(_ id: UInt64, _ request: ConnectRequest) {
+        if !request.token.isEmpty {
+            switch hub.identify(request.token) {
+            case .success(let claimed):
+                identity = Identity(
+                    person: claimed.person, device: claimed.device ?? identity?.device, expires: claimed.expires)
+            case .failure(TokenError.expired): return stream.write(Replies.error(id, .tokenExpired))
+            case .failure(TokenError.invalid(let fault)): return disconnect(.invalidToken(fault.rawValue))
+            }
+        }
+        guard let identity, identity.expires > 0 else { return disconnect(.invalidToken("no token and no ticket")) }
+        if identity.expires <= EventLoop.wallClock() / 1000 { return stream.write(Replies.error(id, .tokenExpired)) }
+        phase = .connecting
+        connectID = id
+        wantsRecovery = request.recovery != .none
+        switch request.recovery {
+        case .from(let position): hub.register(self, from: .after(position))
+        case .none, .unknown: hub.register(self, from: .present)
+        }
+    }
+
+    private func refresh(_ id: UInt64, _ token: String) {
+        switch hub.identify(token) {
+        case .success(let claimed):
+            guard let person = identity?.person, claimed.person == person else {
+                return disconnect(.invalidToken("the token is another person's"))
+            }
+            identity?.expires = claimed.expires
+            stream.write(Replies.refresh(id, client: hub.connection(of: self).description, ttl: ttl(claimed.expires)))
+        case .failure(TokenError.expired): stream.write(Replies.error(id, .tokenExpired))
+        case .failure(TokenError.invalid(let fault)): disconnect(.invalidToken(fault.rawValue))
+        }
+    }
+
+    /// Seconds until the client should bring a new token: early enough that its answer comes before `exp`.
+    private func ttl(_ expires: Int64) -> Int64 { max(1, expires - EventLoop.wallClock() / 1000 - 25) }
+
+    // MARK: To the client
+
+    override func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {
+        phase = .connected
+        let reply = Replies.Connected(
+            id: connectID, client: hub.connection(of: self).description, ttl: ttl(identity?.expires ?? 0),
+            pingSeconds: hub.settings.pingSeconds, position: start, wasRecovering: wantsRecovery, recovered: recovered)
+        connectID = 0
+        stream.write(Replies.connected(reply, page.entries.map { ($0.offset, $0.bytes) }))
+    }
+
+    override func notRegistered() { disconnect(.serverError) }
+
+    override func write(_ publication: inout Publication, at position: StreamPosition) {
+        let tail = publication.webSocketTail()
+        stream.write(Replies.pushHead(position, tailLength: tail.count), tail)
+    }
+
+    override func due(now: UInt64, wallClock: Int64) -> Int? {
+        guard phase == .connected else {
+            if now >= connectDeadline {
+                disconnect(phase == .opened ? .noConnect : .serverError)
+                return nil
+            }
+            return Int(connectDeadline - now)
+        }
+        let left = (identity?.expires ?? 0) - wallClock / 1000
+        if left <= 0 {
+            disconnect(.expired)
+            return nil
+        }
+        let delay = ping()
+        return delay.map { min($0, Int(clamping: left)) }
+    }
+
+    /// One half of the cycle: a ping, then a look whether anything came back. Seconds to the other half; nil: closed.
+    private func ping() -> Int? {
+        if isPinged {
+            if isSilent {
+                disconnect(.noPong)
+                return nil
+            }
+            isPinged = false
+            return hub.settings.pingSeconds - hub.settings.pongSeconds
+        }
+        isPinged = true
+        isSilent = true
+        // A socket that takes nothing gets no ping either: its silence is judged all the same.
+        if !stream.isBlocked { stream.write(Replies.ping) }
+        return hub.settings.pongSeconds
+    }
+
+    override func disconnect(_ disconnect: Disconnect) {
+        hub.count(disconnect)
+        farewell(WebSocketFrame.close(disconnect.code, reason: disconnect.reason))
+    }
+
+    private func farewell(_ frame: [UInt8]) {
+        guard !hasLeft else { return }
+        hub.leave(self)
+        stream.write(frame)
+        stream.closeAfterFlush()
+    }
+}

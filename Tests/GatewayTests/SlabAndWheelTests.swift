@@ -1,0 +1,67 @@
+import Models
+import Testing
+
+@testable import Gateway
+
+@Suite struct SlabAndWheelTests {
+    @Test func anOldNameFindsNobody() throws {
+        var slab = Slab<String>()
+        let first = slab.insert { _ in "a" }
+        let bob = try #require(PersonID("bob"))
+        slab.setPerson(bob, of: first)
+        #expect(slab[first] == "a" && slab.count == 1)
+        slab.remove(first)
+        slab.remove(first)
+        #expect(slab[first] == nil && slab.count == 0)
+        let left = [slab.forget(first), slab.forget(first)]
+        #expect(left == [bob, nil])
+        let second = slab.insert { _ in "b" }
+        #expect(second.index == first.index && second.generation != first.generation)
+        #expect(slab[first] == nil && slab[second] == "b")
+        #expect(slab[LocalConnection(index: 99, generation: 1)] == nil)
+        let nobody = slab.forget(LocalConnection(index: 99, generation: 1))
+        #expect(nobody == nil)
+    }
+
+    @Test func placesAreReusedTheLongestFreeFirst() {
+        var slab = Slab<Int>()
+        var names = (0..<3_000).map { number in slab.insert { _ in number } }
+        for name in names { slab.remove(name) }
+        names = (0..<3_000).map { number in slab.insert { _ in number } }
+        #expect(names.map(\.index) == Array(0..<3_000))
+        #expect(slab.extent == 3_000 && slab.count == 3_000)
+    }
+
+    @Test func theWheelNamesEachInItsSecond() {
+        var wheel = Wheel(second: 100)
+        let names = (1...5).map { LocalConnection(index: $0, generation: 1) }
+        wheel.add(names[0], delay: 0)
+        wheel.add(names[1], delay: 1)
+        wheel.add(names[2], delay: 3)
+        wheel.add(names[3], delay: 63)
+        wheel.add(names[4], delay: 500)
+        #expect(wheel.turn(to: 100).isEmpty)
+        #expect(wheel.turn(to: 101) == [names[0], names[1]])
+        #expect(wheel.turn(to: 103) == [names[2]])
+        #expect(wheel.turn(to: 162).isEmpty)
+        #expect(wheel.turn(to: 163) == [names[3], names[4]])
+        wheel.add(names[0], delay: 10)
+        #expect(wheel.turn(to: 9_999) == [names[0]])
+    }
+
+    @Test func missingAndLateBatchesShow() {
+        var tracker = SequenceTracker()
+        let inOrder = [tracker.batch(1), tracker.batch(2), tracker.batch(2)]
+        #expect(inOrder == [false, false, false])
+        let skipped = tracker.batch(4)
+        #expect(skipped)
+        let known = [tracker.renewed(latest: 4), tracker.check()]
+        #expect(known == [false, false])
+        let late = [tracker.renewed(latest: 6), tracker.batch(5), tracker.batch(6), tracker.check()]
+        #expect(late == [true, false, false, false])
+        let lost = [tracker.renewed(latest: 7), tracker.check(), tracker.check()]
+        #expect(lost == [true, true, false])
+        let next = tracker.batch(8)
+        #expect(!next)
+    }
+}
