@@ -44,6 +44,15 @@ public struct HTTPRequest: Sendable {
         fields.tokens(name)
     }
 
+    /// All fields whose name begins so, in any case of letters; names in lower case.
+    public func headers(prefixed prefix: StaticString) -> [(name: String, value: String)] {
+        let prefix = prefix.description
+        return (0..<fields.count).compactMap { index in
+            let name = String(decoding: fields.name(index).map(lowercase), as: UTF8.self)
+            return name.hasPrefix(prefix) ? (name, String(decoding: fields.value(index), as: UTF8.self)) : nil
+        }
+    }
+
     /// Whether the connection may carry another request after this one (RFC 9112 section 9.3).
     public var keepsAlive: Bool {
         let options = tokens("connection")
@@ -90,6 +99,8 @@ struct HTTPFields: Sendable {
         bytes.append(contentsOf: value)
         entries.append(Entry(name: start..<middle, value: middle..<bytes.count))
     }
+
+    func name(_ index: Int) -> ArraySlice<UInt8> { bytes[entries[index].name] }
 
     func value(_ index: Int) -> ArraySlice<UInt8> { bytes[entries[index].value] }
 

@@ -42,7 +42,10 @@ public final class RedisServer: @unchecked Sendable {
                 "--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory.path, "--appendonly", "yes",
                 "--appendfsync", "always", "--save", "", "--logfile", directory.appendingPathComponent("log").path,
             ] + options
+        process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
+        // Inherited, it would keep the test runner waiting for its end.
+        process.standardError = FileHandle.nullDevice
         try process.run()
         let deadline = Date() + 10
         while Date() < deadline, process.isRunning {

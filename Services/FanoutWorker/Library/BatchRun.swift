@@ -120,7 +120,10 @@ final class BatchRun {
     func deadLetter(_ source: Int, _ error: DeadLetter, attempts: Int) {
         tools.metrics.records[.deadLetter].increment()
         tools.metrics.deadLetters[error.reason].increment()
-        outputs.append(.deadLetter(batch.records[source], error, attempts: attempts, topic: tools.topics.notificationDeadLetters))
+        outputs.append(
+            .deadLetter(
+                batch.records[source], error, attempts: attempts, topic: tools.topics.notificationDeadLetters,
+                at: EventLoop.wallClock()))
     }
 
     // MARK: Turns

@@ -67,7 +67,7 @@ public actor FanoutWorker: Service {
         pipeline.onState = { kafka.report($0) }
         pipeline.onNote = { self.context.log.info("Kafka", ["note": .configured($0)]) }
         let deadLetters = topics.notificationDeadLetters
-        pipeline.onRefused = { record, _ in .refused(record, topic: deadLetters) }
+        pipeline.onRefused = { record, _ in OutgoingRecord.refused(record, topic: deadLetters, at: EventLoop.wallClock()) }
         pipeline.onBatch = { batch in
             self.run?.drop()
             let run = BatchRun(batch, self.tools)

@@ -1,1 +1,89 @@
-// NotificationService
+public import EventLoop
+import HTTP
+import Kafka
+import Models
+import Policies
+public import ServiceRuntime
+import Settings
+
+/// Reads events, decides by policy whom and how they notify, and writes notifications to the lanes of their priority.
+public actor NotificationService: Service {
+    public static let name = "notification-service"
+    public static let summary = """
+        Takes CloudEvents from Kafka and over POST /v1/events, decides by the policies whom they notify, and writes one record a \
+        person to the topics notifications.high, .normal and .low. What it cannot read goes to events.dlq with the reason.
+        """
+
+    public nonisolated let loop: EventLoop
+    private let context: ServiceContext<NotificationSettings>
+    private let translation: EventTranslation
+    private let metrics: NotificationMetrics
+    private let pipeline: RecordPipeline
+    private let producer: KafkaProducer
+    private let router: RESTRouter
+    private var server: HTTPServer?
+
+    public init(context: ServiceContext<NotificationSettings>) throws {
+        let (loop, settings) = (context.loop, context.settings)
+        self.loop = loop
+        self.context = context
+        let topics = Topics(namespace: context.process.namespace)
+        translation = EventTranslation(
+            policies: try Self.policies(settings.policiesFile), topics: topics, limits: settings.limits)
+        metrics = NotificationMetrics(context.metrics)
+        let kafka = KafkaSettings(settings.kafka, process: context.process)
+        pipeline = try RecordPipeline(
+            loop: loop, settings: kafka, service: Self.name, topics: [#"^events\..*"#], excluding: [#"\.dlq$"#],
+            limits: PipelineLimits(records: settings.limits.batchRecords))
+        producer = try KafkaProducer(loop: loop, settings: kafka)
+        router = RESTRouter(loop: loop, metrics: context.metrics, apiKey: settings.apiKey)
+        EventsRoute(translation: translation, producer: producer).add(to: router)
+        let (pipeline, producer) = (pipeline, producer)
+        context.metrics.gauge("carillon_events_held", "Events read from Kafka and not begun.") { Double(pipeline.heldRecords) }
+        context.metrics.gauge("carillon_events_awaiting_kafka", "Events of POST /v1/events that Kafka has not acknowledged.") {
+            Double(producer.inFlight)
+        }
+    }
+
+    private static func policies(_ path: String) throws -> PolicyTable {
+        do throws(PolicyFileError) {
+            return try PolicyFile.read(path: path)
+        } catch {
+            throw StartError("the policies in \(path) cannot be used:\n\(error)")
+        }
+    }
+
+    public func start() async throws {
+        let consuming = context.dependencies.source(.kafka)
+        let producing = context.dependencies.source(.kafka)
+        pipeline.onState = { consuming.report($0) }
+        producer.onState = { producing.report($0) }
+        pipeline.onNote = { self.context.log.info("Kafka", ["note": .configured($0)]) }
+        pipeline.onRefused = { [deadLetters = translation.topics.eventDeadLetters] record, _ in
+            OutgoingRecord.refused(record, topic: deadLetters, at: EventLoop.wallClock())
+        }
+        pipeline.onBatch = { self.translate($0) }
+        try pipeline.start()
+        let server = try context.serve()
+        let router = router
+        server.onRequest = { router.handle($0, $1) }
+        self.server = server
+    }
+
+    private func translate(_ batch: RecordBatch) {
+        let now = EventLoop.wallClock()
+        var outputs: [OutgoingRecord] = []
+        outputs.reserveCapacity(batch.records.count)
+        for record in batch.records {
+            metrics.count(translation.translate(record, now: now, into: &outputs))
+        }
+        metrics.countBatch(batch.records.count)
+        batch.finish(outputs)
+    }
+
+    public func drain() async {
+        await server?.finish()
+        await withCheckedContinuation { done in pipeline.stop { done.resume() } }
+        await withCheckedContinuation { done in producer.close { done.resume() } }
+    }
+}

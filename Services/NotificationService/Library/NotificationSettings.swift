@@ -1,0 +1,62 @@
+public import Settings
+
+/// What the notification-service reads from the environment.
+public struct NotificationSettings: SettingsGroup {
+    public let kafka: KafkaServerSettings
+    public let apiKey: APIKeySettings
+    public let limits: EventLimits
+    /// The file that `policies` was read from.
+    public let policiesFile: String
+
+    static let policiesFileSetting = Setting(
+        "POLICIES_FILE", .text(1...4_096), default: "deploy/policies.yaml",
+        help: "The policies of all types; checked whole at the start")
+
+    public static let declarations =
+        KafkaServerSettings.declarations + APIKeySettings.declarations + EventLimits.declarations
+        + [policiesFileSetting.description]
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        kafka = try KafkaServerSettings(environment)
+        apiKey = try APIKeySettings(environment)
+        limits = try EventLimits(environment)
+        policiesFile = try environment.value(Self.policiesFileSetting)
+    }
+}
+
+/// What an event may be.
+public struct EventLimits: SettingsGroup {
+    /// Bytes of one event's record.
+    public var eventBytes = 256 << 10
+    /// Bytes that one event may become, in copies for the people whom it names.
+    public var expandedBytes = 16 << 20
+    /// ms within which `source` and `id` are known to be one event.
+    public var dedupWindow: Int64 = 7 * 86_400_000
+    /// Records taken from Kafka together.
+    public var batchRecords = 4_000
+
+    static let eventBytesSetting = Setting(
+        "EVENT_MAX_BYTES", .size(1 << 10...900 << 10), default: "256KB", help: "Bytes of one event; a larger one is a dead letter")
+    static let expandedBytesSetting = Setting(
+        "EVENT_MAX_EXPANSION", .size(1 << 20...64 << 20), default: "16MB",
+        help: "Bytes of all copies of one event for the people it names; more is a dead letter")
+    static let dedupWindowSetting = Setting(
+        "DEDUP_WINDOW", .duration(.seconds(60) ... .seconds(365 * 86_400)), default: "7d",
+        help: "How long a repeated event is recognised; at least the retention of the topics")
+    static let batchRecordsSetting = Setting(
+        "EVENT_BATCH_RECORDS", .integer(1...100_000), default: "4000", help: "Events taken from Kafka together, in one transaction")
+
+    public static let declarations = [
+        eventBytesSetting.description, expandedBytesSetting.description, dedupWindowSetting.description,
+        batchRecordsSetting.description,
+    ]
+
+    public init() {}
+
+    public init(_ environment: Environment) throws(SettingsError) {
+        eventBytes = try environment.value(Self.eventBytesSetting)
+        expandedBytes = try environment.value(Self.expandedBytesSetting)
+        dedupWindow = Int64(try environment.value(Self.dedupWindowSetting) / .milliseconds(1))
+        batchRecords = try environment.value(Self.batchRecordsSetting)
+    }
+}

@@ -1,0 +1,166 @@
+import Foundation
+import Kafka
+import Models
+import Policies
+import Testing
+
+@testable import NotificationService
+
+private let now: Int64 = 1_790_000_000_000
+private let hour: Int64 = 3_600_000
+
+private func makeTranslation(_ change: (inout EventLimits) -> Void = { _ in }) throws -> EventTranslation {
+    var limits = EventLimits()
+    change(&limits)
+    let policies = """
+        types:
+          social.like: {category: social, priority: normal, channels: [in-app], ttlSeconds: 86400}
+          social.*: {category: social, priority: normal, channels: [in-app, push], ttlSeconds: 3600}
+          transaction.payment: {category: payment, priority: high, channels: [in-app, push], ttlSeconds: 86400}
+        """
+    return EventTranslation(policies: try PolicyFile.read(Array(policies.utf8)), topics: Topics(), limits: limits)
+}
+
+private func record(_ json: String, headers: [KafkaHeader] = [], key: String? = nil, timestamp: Int64 = now) -> KafkaRecord {
+    KafkaRecord(
+        topic: "events.social", partition: 3, offset: 41, key: key.map { Array($0.utf8) }, value: Array(json.utf8),
+        headers: headers, timestamp: timestamp)
+}
+
+private func event(_ data: String, type: String = "social.mention", more: String = "") -> String {
+    #"{"specversion":"1.0","id":"1","source":"/test","type":"\#(type)"\#(more),"data":\#(data)}"#
+}
+
+private func run(
+    _ record: KafkaRecord, _ translation: EventTranslation? = nil
+) throws -> (outcome: EventOutcome, outputs: [OutgoingRecord]) {
+    var outputs: [OutgoingRecord] = []
+    let outcome = try (translation ?? makeTranslation()).translate(record, now: now, into: &outputs)
+    return (outcome, outputs)
+}
+
+private func object(_ bytes: [UInt8]) throws -> [String: Any] {
+    try #require(try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
+}
+
+private func text(_ record: OutgoingRecord, _ header: String) -> String? {
+    record.headers.first { $0.name == header }.map { String(decoding: $0.value, as: UTF8.self) }
+}
+
+@Suite struct EventTranslationTests {
+    @Test func aStructuredEventBecomesOneRecordForItsPerson() throws {
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        let (outcome, outputs) = try run(record(event(
+            #"{"audience":{"user":"bob"},"actor":{"id":"alice","name":"Alice"},"title":"Hi","data":{"n":1}}"#,
+            more: #","traceparent":"\#(trace)""#)))
+        #expect(outcome == .notified(.normal, records: 1))
+        let output = try #require(outputs.first)
+        #expect(output.topic == "notifications.normal")
+        #expect(output.key == Array("bob".utf8))
+        #expect(text(output, "traceparent") == trace)
+        let fields = try object(output.value)
+        #expect(fields["accepted"] as? Int64 == now)
+        #expect(fields["push"] as? Bool == true)
+        #expect(fields["ttlSeconds"] as? Int == 3_600)
+        let notification = try #require(fields["notification"] as? [String: Any])
+        // SHA-256 of "/test", a zero byte and "1", as a UUID of version 8.
+        #expect((notification["id"] as? String)?.count == 36)
+        #expect(notification["title"] as? String == "Hi")
+        #expect((notification["actor"] as? [String: Any])?["name"] as? String == "Alice")
+    }
+
+    @Test func binaryModeSaysTheSame() throws {
+        let data = #"{"audience":{"user":"bob"},"title":"Hi"}"#
+        let headers = ["specversion": "1.0", "id": "1", "source": "/test", "type": "social.mention"].map {
+            KafkaHeader("ce_" + $0.key, $0.value)
+        }
+        let binary = try run(record(data, headers: headers + [KafkaHeader("content-type", "application/json")]))
+        let structured = try run(record(event(data)))
+        #expect(binary.outputs == structured.outputs)
+        #expect(binary.outputs.count == 1)
+    }
+
+    @Test func namedPeopleGetOneEachAndNeverTheActor() throws {
+        let (outcome, outputs) = try run(record(event(#"{"audience":{"users":["a","b","a","c"]},"actor":"b"}"#)))
+        #expect(outcome == .notified(.normal, records: 2))
+        #expect(outputs.map(\.key) == [Array("a".utf8), Array("c".utf8)])
+        #expect(try run(record(event(#"{"audience":{"user":"b"},"actor":"b"}"#))).outcome == .nobody)
+    }
+
+    @Test func aChannelStaysOneRecordUnderTheEventsKey() throws {
+        let data = #"{"audience":{"channel":"general"}}"#
+        #expect(try run(record(event(data), key: "thread-9")).outputs.map(\.key) == [Array("thread-9".utf8)])
+        #expect(try run(record(event(data))).outputs.map(\.key) == [Array("channel:general".utf8)])
+    }
+
+    @Test func thePolicyDecidesLaneAndPushAndTheEventMayOverrule() throws {
+        let data = #"{"audience":{"user":"bob"}}"#
+        #expect(try run(record(event(data, type: "transaction.payment"))).outputs.map(\.topic) == ["notifications.high"])
+        let liked = try object(try #require(run(record(event(data, type: "social.like"))).outputs.first).value)
+        #expect(liked["push"] as? Bool == false)
+        let low = try run(record(event(#"{"audience":{"user":"bob"},"priority":"low"}"#)))
+        #expect(low.outcome == .notified(.low, records: 1))
+    }
+
+    @Test func whatIsPastItsTimeDisturbsNobody() throws {
+        let data = #"{"audience":{"user":"bob"}}"#
+        #expect(try run(record(event(data), timestamp: now - 2 * hour)).outcome == .expired)
+        #expect(try run(record(event(data), timestamp: now - 2 * hour)).outputs.isEmpty)
+        #expect(try run(record(event(data), timestamp: now - 8 * 24 * hour)).outcome == .deadLetter(.tooOld))
+    }
+
+    @Test(arguments: [
+        ("not json", DeadLetterReason.notJSON),
+        (#"{"id":"1"}"#, .notCloudEvents),
+        (event(#"{"audience":{"user":"bob"}}"#, type: "nobody.knows"), .unknownType),
+        (event(#"{"title":"for whom?"}"#), .invalidData),
+        (event(#"{"audience":{"user":"b|b"}}"#), .invalidData),
+        (event(#"{"audience":{"followersOf":"alice"}}"#), .invalidData),
+        (event(#"{"audience":{"broadcast":true}}"#), .invalidData),
+    ])
+    func whatCannotBeReadIsOneDeadLetterThatSaysWhyAndWhereFrom(json: String, reason: DeadLetterReason) throws {
+        let (outcome, outputs) = try run(record(json, headers: [KafkaHeader("x", "kept")], key: "k"))
+        #expect(outcome == .deadLetter(reason))
+        #expect(outputs.count == 1)
+        let letter = try #require(outputs.first)
+        #expect(letter.topic == "events.dlq")
+        #expect(letter.value == Array(json.utf8))
+        #expect(letter.key == Array("k".utf8))
+        #expect(text(letter, "x") == "kept")
+        #expect(text(letter, "dlq-reason") == reason.rawValue)
+        #expect(text(letter, "dlq-topic") == "events.social")
+        #expect(text(letter, "dlq-partition") == "3")
+        #expect(text(letter, "dlq-offset") == "41")
+        #expect(text(letter, "dlq-at") == String(now))
+    }
+
+    @Test func anEventOverTheLimitLeavesItsBeginning() throws {
+        let json = event(#"{"audience":{"user":"bob"},"body":"\#(String(repeating: "x", count: 300_000))"}"#)
+        let (outcome, outputs) = try run(record(json))
+        #expect(outcome == .deadLetter(.tooLarge))
+        let letter = try #require(outputs.first)
+        #expect(letter.value == Array(json.utf8.prefix(65_536)))
+        #expect(text(letter, "dlq-length") == String(json.utf8.count))
+        #expect(text(letter, "dlq-sha256")?.count == 64)
+    }
+
+    @Test func oneEventCannotBecomeGigabytes() throws {
+        let translation = try makeTranslation { $0.expandedBytes = 1 << 20 }
+        let people = (0..<1_000).map { "\"p\($0)\"" }.joined(separator: ",")
+        let json = event(#"{"audience":{"users":[\#(people)]},"body":"\#(String(repeating: "x", count: 2_000))"}"#)
+        let (outcome, outputs) = try run(record(json), translation)
+        #expect(outcome == .deadLetter(.tooLarge))
+        #expect(outputs.count == 1)
+    }
+
+    @Test func aRequestIsCheckedAsTheReaderWould() throws {
+        let translation = try makeTranslation()
+        let place = try translation.check(
+            value: Array(event(#"{"audience":{"user":"bob"}}"#).utf8), headers: [], now: now)
+        #expect(place.topic == "events.social")
+        #expect(place.key == "bob")
+        #expect(throws: DeadLetter.self) {
+            try translation.check(value: Array(event(#"{"audience":{"user":"bob"}}"#, type: "dlq.x").utf8), headers: [], now: now)
+        }
+    }
+}
