@@ -85,6 +85,10 @@ final class RedisConnector {
     }
 
     private func shakeHands(_ stream: ByteStream) {
+        if let tls = endpoint.tls, !stream.startTLS(tls, host: endpoint.host) {
+            stream.close()
+            return lost(.down(reason: "no memory for TLS"))
+        }
         let connection = RedisConnection(loop: loop, stream: stream, limits: limits)
         self.connection = connection
         connection.onEnd = { self.lost(.down(reason: $0)) }

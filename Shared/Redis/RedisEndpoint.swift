@@ -1,3 +1,4 @@
+public import Network
 public import Settings
 
 /// Where a Redis is, and as whom to speak to it.
@@ -8,27 +9,43 @@ public struct RedisEndpoint: Sendable {
     public let password: String?
     /// The number for `SELECT`; 0 selects nothing.
     public let database: Int
+    /// Present where TLS is spoken; the certificate must then name `host`.
+    public let tls: TLSContext?
 
-    public init(host: String, port: Int, user: String? = nil, password: String? = nil, database: Int = 0) {
+    public init(
+        host: String, port: Int, user: String? = nil, password: String? = nil, database: Int = 0, tls: TLSContext? = nil
+    ) {
         self.host = host
         self.port = port
         self.user = user
         self.password = password
         self.database = database
+        self.tls = tls
     }
 
-    /// Reads `REDIS_URL`: `redis://[user:password@]host[:port][/database]`.
+    /// Reads `REDIS_URL` and `REDIS_CA_FILE`.
+    public init(_ settings: RedisSettings) throws(SettingsError) {
+        try self.init(settings.url, authorities: settings.authorities)
+    }
+
+    /// Reads `redis://[user:password@]host[:port][/database]`, or `rediss://…` for TLS.
     /// Throws one line that names the variable and holds no secret.
-    public init(_ url: ServiceURL) throws(SettingsError) {
-        guard url.scheme == "redis" else {
-            throw SettingsError(
-                name: "REDIS_URL", "REDIS_URL: \(url.scheme):// is not supported by this build; use redis://, or a TLS tunnel")
-        }
+    /// - Parameter authorities: a PEM file of those who may sign the server's certificate; nil: the system's.
+    public init(_ url: ServiceURL, authorities: String? = nil) throws(SettingsError) {
         let path = url.path.drop { $0 == "/" }
         guard let database = path.isEmpty ? 0 : Int(path), (0...65_535).contains(database) else {
             throw SettingsError(name: "REDIS_URL", "REDIS_URL: what stands after the host must be the number of a database")
         }
-        self.init(host: url.host, port: url.port, user: url.user, password: url.password, database: database)
+        var tls: TLSContext?
+        if url.scheme == "rediss" {
+            do {
+                tls = try TLSContext(clientTrusting: authorities)
+            } catch {
+                throw SettingsError(name: "REDIS_CA_FILE", "REDIS_CA_FILE: \(error)")
+            }
+        }
+        self.init(
+            host: url.host, port: url.port, user: url.user, password: url.password, database: database, tls: tls)
     }
 }
 

@@ -33,6 +33,9 @@ public enum Common {
     public static let redisURL = Setting(
         "REDIS_URL", .url(["redis": 6379, "rediss": 6379]), default: "redis://127.0.0.1:6379",
         help: "Redis, as redis://[user:password@]host:port[/database]; rediss:// for TLS", secret: true)
+    public static let redisAuthorities = Setting(
+        "REDIS_CA_FILE", .path,
+        help: "PEM file of the authorities that may sign Redis's certificate (rediss://); unset: the system's")
     public static let redisCommandTimeout = Setting(
         "REDIS_COMMAND_TIMEOUT", .duration(.milliseconds(10) ... .seconds(60)), default: "2s",
         help: "Without an answer for this long, the connection to Redis counts as lost")
@@ -128,17 +131,20 @@ public struct ProcessSettings: SettingsGroup {
 /// Where Redis is.
 public struct RedisSettings: SettingsGroup {
     public let url: ServiceURL
+    /// For `rediss://`: whose signatures are believed, if not the system's authorities'.
+    public let authorities: String?
     public let commandTimeout: Duration
     public let maxInFlight: Int
     public let shards: Int
 
     public static let declarations = [
-        Common.redisURL.description, Common.redisCommandTimeout.description, Common.redisMaxInFlight.description,
-        Common.shards.description,
+        Common.redisURL.description, Common.redisAuthorities.description, Common.redisCommandTimeout.description,
+        Common.redisMaxInFlight.description, Common.shards.description,
     ]
 
     public init(_ environment: Environment) throws(SettingsError) {
         url = try environment.value(Common.redisURL)
+        authorities = try environment.optional(Common.redisAuthorities)
         commandTimeout = try environment.value(Common.redisCommandTimeout)
         maxInFlight = try environment.value(Common.redisMaxInFlight)
         shards = try environment.value(Common.shards)

@@ -1,5 +1,6 @@
 import EventLoop
 import Foundation
+import Network
 import TestSupport
 import Testing
 
@@ -139,6 +140,33 @@ private actor Caller: LoopActor {
         await good.stop()
         await wrong.stop()
         await none.stop()
+    }
+
+    @Test func speaksTLS() async throws {
+        let certificate = try TestCertificate()
+        let server = try RedisServer()
+        let port = freePort()
+        try server.cli("CONFIG", "SET", "tls-auth-clients", "no")
+        try server.cli(
+            "CONFIG", "SET", "tls-cert-file", certificate.certificate, "tls-key-file", certificate.key, "tls-ca-cert-file",
+            certificate.certificate, "tls-port", "\(port)")
+        let trusting = try TLSContext(clientTrusting: certificate.certificate)
+        let caller = Caller(RedisEndpoint(host: "localhost", port: port, tls: trusting), limits: quick)
+        await caller.start()
+        #expect(await caller.comesUp())
+        let results = await caller.burst(3_000, "INCR", "n")
+        #expect(results == (1...3_000).map { .success(.integer($0)) })
+        let large = String(repeating: "x", count: 1_000_000)
+        #expect(await caller.send("SET", "large", large) == .success(.status("OK")))
+        #expect(await caller.send("GET", "large") == .success(.bytes(Array(large.utf8))))
+        let wary = Caller(RedisEndpoint(host: "localhost", port: port, tls: try TLSContext(clientTrusting: nil)), limits: quick)
+        await wary.start()
+        #expect(await wary.goesDown())
+        // TLS to a port that speaks none.
+        let lost = Caller(RedisEndpoint(host: "localhost", port: server.port, tls: trusting), limits: quick)
+        await lost.start()
+        #expect(await lost.goesDown())
+        for caller in [caller, wary, lost] { await caller.stop() }
     }
 
     @Test func refusesARedisThatEvicts() async throws {

@@ -153,6 +153,10 @@ import Testing
         #expect(full.host == "::1" && full.port == 7000 && full.database == 3)
         #expect(full.user == "me" && full.password == "p@ss")
         #expect(try endpoint("redis://:secret@h/").password == "secret")
+        #expect(full.tls == nil)
+        #expect(try endpoint("rediss://h").tls != nil)
+        let secure = try #require(ServiceURL("rediss://h", ports: ["rediss": 6379]))
+        #expect(throws: SettingsError.self) { try RedisEndpoint(secure, authorities: "/nowhere") }
         #expect(throws: SettingsError.self) { try endpoint("redis://h/x") }
         #expect(throws: SettingsError.self) { try endpoint("redis://h/-1") }
     }

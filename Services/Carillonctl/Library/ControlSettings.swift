@@ -41,7 +41,7 @@ struct ControlSettings: Sendable {
 
     func redis() throws(ControlError) -> (endpoint: RedisEndpoint, limits: RedisLimits, keys: Keyspace) {
         let settings = try reading { () throws(SettingsError) in try RedisSettings(environment) }
-        let endpoint = try reading { () throws(SettingsError) in try RedisEndpoint(settings.url) }
+        let endpoint = try reading { () throws(SettingsError) in try RedisEndpoint(settings) }
         return (endpoint, RedisLimits(settings), Keyspace(namespace: try namespace(), shards: settings.shards))
     }
 

@@ -33,7 +33,7 @@ public actor FanoutWorker: Service {
         topics = Topics(namespace: context.process.namespace)
         let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
         client = RedisClient(
-            loop: loop, endpoint: try RedisEndpoint(settings.redis.url), limits: RedisLimits(settings.redis),
+            loop: loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
             scripts: StoreScripts.all, checks: [keys.shardsCheck])
         pipeline = try RecordPipeline(
             loop: loop, settings: KafkaSettings(settings.kafka, process: context.process), service: Self.name,

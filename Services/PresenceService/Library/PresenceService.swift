@@ -25,7 +25,7 @@ public actor PresenceService: Service {
         settings = context.settings
         let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
         client = RedisClient(
-            loop: context.loop, endpoint: try RedisEndpoint(settings.redis.url), limits: RedisLimits(settings.redis),
+            loop: context.loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
             scripts: StoreScripts.all, checks: [keys.shardsCheck])
         routes = Routes(client, keys)
         sweeper = Sweeper(

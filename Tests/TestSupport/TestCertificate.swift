@@ -1,0 +1,24 @@
+internal import Foundation
+
+/// A certificate of its own authority for `localhost` and 127.0.0.1, made by the openssl command.
+public final class TestCertificate: Sendable {
+    private let folder: URL
+    public var certificate: String { folder.appendingPathComponent("certificate.pem").path }
+    public var key: String { folder.appendingPathComponent("key.pem").path }
+
+    public init() throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("tls-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+        process.arguments = [
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+            "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate,
+        ]
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+    }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+}
