@@ -55,91 +55,77 @@ public final class ChildProcess: LoopHandle {
 
     private init(loop: EventLoop, onExit: @escaping (Exit) -> Void) {
         self.onExit = onExit
-        super.init(loop: loop, type: UV_PROCESS)
+        super.init(loop: loop, type: UV_SIGNAL)
+        // Watched before the start: a child that ends at once is not missed. Every child's end wakes every watch.
+        let signal = memory.assumingMemoryBound(to: uv_signal_t.self)
+        uv_signal_init(loop.raw, signal)
+        attach()
+        uv_signal_start(signal, { signal, _ in LoopHandle.of(signal!.pointee.data, as: ChildProcess.self).look() }, SIGCHLD)
     }
 
-    /// Starts a program. `onExit` is called once, when it has ended. Its standard input is empty.
+    /// Starts a program. `onExit` is called once, when it has ended. Its standard input is empty, and of this process's other
+    /// descriptors it inherits none.
     public static func start(
         loop: EventLoop, _ command: Command, standardOutput: Output = .inherited, standardError: Output = .inherited,
         onExit: @escaping (Exit) -> Void = { _ in }
     ) throws(SpawnError) -> ChildProcess {
         loop.assertCurrent()
-        var stdio = [uv_stdio_container_t](repeating: uv_stdio_container_t(), count: 3)
-        var readers: [LineReader] = []
-        var descriptors: [Int32] = []
-        // The child has its own copies by the time `uv_spawn` has returned.
-        defer { for descriptor in descriptors { close(descriptor) } }
-        for (index, output) in [(1, standardOutput), (2, standardError)] {
-            switch output {
-            case .discarded: break
-            case .inherited:
-                stdio[index].flags = UV_INHERIT_FD
-                stdio[index].data.fd = Int32(index)
-            case .file(let path):
-                let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-                guard descriptor >= 0 else {
-                    for reader in readers { reader.close() }
-                    throw SpawnError(description: "\(path): \(String(cString: strerror(errno)))")
-                }
-                descriptors.append(descriptor)
-                stdio[index].flags = UV_INHERIT_FD
-                stdio[index].data.fd = descriptor
-            case .lines(let body):
-                let reader = LineReader(loop: loop, body: body)
-                readers.append(reader)
-                stdio[index].flags = uv_stdio_flags(UV_CREATE_PIPE.rawValue | UV_WRITABLE_PIPE.rawValue)
-                stdio[index].data.stream = reader.stream
-            }
-        }
+        var streams = StandardStreams()
+        // The child has its own copies by the time it runs.
+        defer { streams.close() }
+        try streams.open(loop, standardOutput, as: 1)
+        try streams.open(loop, standardError, as: 2)
         let process = ChildProcess(loop: loop, onExit: onExit)
-        let status = process.spawn(command, &stdio)
-        // Even after a failed spawn the handle must be closed.
-        process.attach()
+        let status = process.spawn(command, streams)
         guard status == 0 else {
             process.onExit = nil
             process.beginClose()
-            for reader in readers { reader.close() }
-            throw SpawnError(description: "\(command.executable): \(String(cString: uv_strerror(status)))")
+            throw SpawnError(description: "\(command.executable): \(String(cString: strerror(status)))")
         }
-        for reader in readers { reader.start() }
+        streams.startReading()
         return process
     }
 
-    private func spawn(_ command: Command, _ stdio: inout [uv_stdio_container_t]) -> Int32 {
+    private func spawn(_ command: Command, _ streams: StandardStreams) -> Int32 {
         var words = [command.executable] + command.arguments
-        // uv_spawn has no word for it; util-linux's setpriv sets the signal and becomes the program.
+        // posix_spawn has no word for it; util-linux's setpriv sets the signal and becomes the program.
         if command.endsWithParent { words = ["setpriv", "--pdeathsig", "TERM", "--"] + words }
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        var environment = command.environment.map { variables in
-            variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        }
+        var variables: [UnsafeMutablePointer<CChar>?] = (command.environment ?? [:]).map { strdup("\($0.key)=\($0.value)") } + [nil]
+        var actions = posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        posix_spawn_file_actions_init(&actions)
+        posix_spawnattr_init(&attributes)
         defer {
-            for word in arguments { free(word) }
-            for variable in environment ?? [] { free(variable) }
+            for word in arguments + variables { free(word) }
+            posix_spawn_file_actions_destroy(&actions)
+            posix_spawnattr_destroy(&attributes)
         }
-        var options = uv_process_options_t()
-        options.flags = UV_PROCESS_DETACHED.rawValue
-        options.exit_cb = { process, status, signal in
-            LoopHandle.of(process!.pointee.data, as: ChildProcess.self)
-                .ended(signal != 0 ? .signal(signal) : .status(Int32(truncatingIfNeeded: status)))
-        }
-        return arguments.withUnsafeMutableBufferPointer { arguments in
-            stdio.withUnsafeMutableBufferPointer { stdio in
-                options.file = UnsafePointer(arguments[0])
-                options.args = arguments.baseAddress
-                options.stdio_count = Int32(stdio.count)
-                options.stdio = stdio.baseAddress
-                let handle = memory.assumingMemoryBound(to: uv_process_t.self)
-                let spawn = { (environment: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) -> Int32 in
-                    options.env = environment
-                    let status = uv_spawn(self.loop.raw, handle, &options)
-                    if status == 0 { self.pid = handle.pointee.pid }
-                    return status
-                }
-                guard environment != nil else { return spawn(nil) }
-                return environment!.withUnsafeMutableBufferPointer { spawn($0.baseAddress) }
-            }
-        }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        for (target, descriptor) in streams.descriptors { posix_spawn_file_actions_adddup2(&actions, descriptor, target) }
+        // Not close-on-exec: Foundation lets its own children inherit, and watches for what they hold to be closed.
+        carillon_spawn_close_from(&actions, 3)
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigfillset(&signals)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Self.spawnFlags)
+        return command.environment == nil
+            ? posix_spawnp(&pid, words[0], &actions, &attributes, &arguments, environ)
+            : posix_spawnp(&pid, words[0], &actions, &attributes, &arguments, &variables)
+    }
+
+    /// POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK and POSIX_SPAWN_SETSID, whose macros are not all visible.
+    private static let spawnFlags: Int16 = 0x04 | 0x08 | 0x80
+
+    /// A child of this process has ended: this one?
+    private func look() {
+        guard pid > 0, exit == nil else { return }
+        var status: Int32 = 0
+        guard waitpid(pid, &status, WNOHANG) == pid else { return }
+        let signal = status & 0x7F
+        ended(signal == 0 ? .status((status >> 8) & 0xFF) : .signal(signal))
     }
 
     private func ended(_ exit: Exit) {
@@ -153,13 +139,55 @@ public final class ChildProcess: LoopHandle {
     /// Sends a signal; does nothing once the process has ended.
     public func kill(_ signal: Int32) {
         loop.assertCurrent()
+        // Until `look` has taken its status the id is still its own.
         guard exit == nil, !isClosing else { return }
-        uv_process_kill(memory.assumingMemoryBound(to: uv_process_t.self), signal)
+        Glibc.kill(pid, signal)
     }
 
     public override func loopStopped() {
         onExit = nil
         super.loopStopped()
+    }
+}
+
+/// Where a child's standard output and error go, while it is being started.
+private struct StandardStreams {
+    /// The child's descriptor and ours that becomes it.
+    private(set) var descriptors: [(target: Int32, source: Int32)] = []
+    private var readers: [(reader: LineReader, descriptor: Int32)] = []
+
+    mutating func open(_ loop: EventLoop, _ output: ChildProcess.Output, as target: Int32) throws(ChildProcess.SpawnError) {
+        switch output {
+        case .inherited: break
+        case .discarded: try open("/dev/null", as: target)
+        case .file(let path): try open(path, as: target)
+        case .lines(let body):
+            var ends: [uv_file] = [0, 0]
+            let status = uv_pipe(&ends, Int32(UV_NONBLOCK_PIPE.rawValue), 0)
+            guard status == 0 else { throw ChildProcess.SpawnError(description: String(cString: uv_strerror(status))) }
+            descriptors.append((target, ends[1]))
+            readers.append((LineReader(loop: loop, body: body), ends[0]))
+        }
+    }
+
+    private mutating func open(_ path: String, as target: Int32) throws(ChildProcess.SpawnError) {
+        let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw ChildProcess.SpawnError(description: "\(path): \(String(cString: strerror(errno)))") }
+        descriptors.append((target, descriptor))
+    }
+
+    mutating func startReading() {
+        for (reader, descriptor) in readers { reader.start(descriptor) }
+        readers = []
+    }
+
+    /// Closes our copies; and the readers of a child that was not started.
+    mutating func close() {
+        for (_, source) in descriptors { Glibc.close(source) }
+        for (reader, descriptor) in readers {
+            Glibc.close(descriptor)
+            reader.close()
+        }
     }
 }
 
@@ -176,11 +204,16 @@ private final class LineReader: LoopHandle {
         attach()
     }
 
-    var stream: UnsafeMutablePointer<uv_stream_t> { memory.assumingMemoryBound(to: uv_stream_t.self) }
+    private var stream: UnsafeMutablePointer<uv_stream_t> { memory.assumingMemoryBound(to: uv_stream_t.self) }
 
     func close() { beginClose() }
 
-    func start() {
+    /// Takes the descriptor over.
+    func start(_ descriptor: Int32) {
+        guard uv_pipe_open(memory.assumingMemoryBound(to: uv_pipe_t.self), descriptor) == 0 else {
+            Glibc.close(descriptor)
+            return beginClose()
+        }
         uv_read_start(
             stream,
             { handle, _, buffer in

@@ -63,6 +63,13 @@ import Testing
         #expect(lines.count == 2 && lines[0].trimmingCharacters(in: .whitespaces) == lines[1])
     }
 
+    @Test func inheritsNoDescriptorOfItsParent() async throws {
+        let pipe = Pipe()  // Foundation's are not closed on exec.
+        let (_, lines) = try await outcome(.init("sh", ["-c", "ls /proc/$$/fd; true"]))
+        #expect(lines == ["0", "1", "2"])
+        withExtendedLifetime(pipe) {}
+    }
+
     @Test func endsWithTheThreadThatStartedIt() async throws {
         let loop = EventLoop(name: "parent")
         loop.start()
