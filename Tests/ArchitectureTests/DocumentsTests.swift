@@ -8,14 +8,28 @@ import Testing
             for (number, target) in Self.links(file) {
                 let parts = target.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
                 let path = parts[0].isEmpty ? file.path : Self.resolve(parts[0], from: file.path)
-                // Written from the services' declarations once all of them stand.
-                if path == "deploy/env.md" { continue }
                 guard Repository.exists(path) else {
                     Issue.record("\(file.path):\(number): no file \(path)")
                     continue
                 }
                 guard parts.count == 2, let linked = Repository.markdown.first(where: { $0.path == path }) else { continue }
                 #expect(Self.anchors(linked).contains(parts[1]), "\(file.path):\(number): no anchor #\(parts[1]) in \(path)")
+            }
+        }
+    }
+
+    /// The `type` of every problem that the code answers is an anchor of the protocol's page (RFC 9457 section 3.1.1).
+    @Test func problemsAreExplained() throws {
+        let protocolPage = try #require(Repository.markdown.first { $0.path == "docs/protocol.md" })
+        let explained = Self.anchors(protocolPage)
+        for file in Repository.shipped {
+            for (number, line) in file.lines.enumerated() where line.contains("roblem(") || line.contains("HTTPError(") {
+                let call = file.lines[number...min(number + 3, file.lines.count - 1)].joined()
+                guard let found = call.range(of: "name: \"") else { continue }
+                let name = String(call[found.upperBound...].prefix { $0 != "\"" })
+                // Not a header's name, where the problem's own is made elsewhere.
+                guard name.allSatisfy({ $0.isLowercase || $0 == "_" }) else { continue }
+                #expect(explained.contains(name), "\(file.path):\(number + 1): docs/protocol.md does not explain \(name)")
             }
         }
     }

@@ -1,4 +1,5 @@
 internal import Carillonctl
 internal import Foundation
 
-exit(await Carillonctl.run(Array(CommandLine.arguments.dropFirst())))
+// Not `exit`: a loop may still turn, and its end must not run under it.
+_exit(await Carillonctl.run(Array(CommandLine.arguments.dropFirst())))

@@ -29,6 +29,9 @@ public enum LocalCommand {
         case "run" where arguments.count > 1: return await start(then: Array(arguments.dropFirst()))
         case "broker" where arguments.count == 2: return await broker(file: arguments[1])
         case "topics" where arguments.count == 1: return topics()
+        case "--settings":
+            FileHandle.standardOutput.write(Data(SettingsText.lines(ClusterSettings.declarations).utf8))
+            return 0
         case "--version":
             say("carillon-local \(Version.text)")
             return 0
