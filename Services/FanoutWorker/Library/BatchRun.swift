@@ -53,6 +53,7 @@ final class BatchRun {
     private var pause: LoopTimer?
     private var pauseLength: Int64 = 0
     private var isTurnScheduled = false
+    private var lane = (topic: "", priority: Priority.normal)
     private(set) var isOver = false
 
     init(_ batch: RecordBatch, _ tools: FanoutTools) {
@@ -97,9 +98,10 @@ final class BatchRun {
         }
     }
 
+    /// Records of one topic stand together, so its lane is looked up once for all of them.
     private func priority(_ topic: String) -> Priority {
-        if topic == tools.topics.notifications(.normal) { return .normal }
-        return tools.topics.priority(ofTopic: topic) ?? .normal
+        if lane.topic != topic { lane = (topic, tools.topics.priority(ofTopic: topic) ?? .normal) }
+        return lane.priority
     }
 
     /// Puts a record for named people into their queues.
@@ -225,17 +227,22 @@ final class BatchRun {
         for entry in delivered.entries {
             if entry.isFresh { tools.metrics.fresh.increment() } else { tools.metrics.repeated.increment() }
         }
-        var routes: [(gateway: Int, text: [UInt8], local: Int)] = []
+        var routes: [(gateway: Int, connection: GatewayTable.Route)] = []
+        routes.reserveCapacity(delivered.routes.count)
         for text in delivered.routes {
-            guard let (gateway, local) = table.find(text) else { continue }
-            routes.append((gateway, text, local))
+            if let found = table.find(text) { routes.append(found) }
         }
-        var gateways: [Int] = []
-        for route in routes where !gateways.contains(route.gateway) { gateways.append(route.gateway) }
+        let first = routes.first?.gateway
+        if let first, routes.allSatisfy({ $0.gateway == first }) {
+            let step = calls[slot].delivered(epoch: delivered.epoch, entries: delivered.entries, gateways: 1)
+            table.outboxes[first].add(calls[slot], slot, routes: routes.map(\.connection))
+            return follow(slot, step)
+        }
+        let gateways = Set(routes.map(\.gateway)).sorted()
         let step = calls[slot].delivered(epoch: delivered.epoch, entries: delivered.entries, gateways: gateways.count)
         for gateway in gateways {
-            let here = gateways.count == 1 ? routes : routes.filter { $0.gateway == gateway }
-            table.outboxes[gateway].add(calls[slot], slot, routes: here.map { ($0.text, $0.local) })
+            let here = routes.filter { $0.gateway == gateway }
+            table.outboxes[gateway].add(calls[slot], slot, routes: here.map(\.connection))
         }
         follow(slot, step)
     }

@@ -27,8 +27,7 @@ struct GatewayOutbox {
     }
 
     /// Adds the notifications of one call for one person's connections at this gateway. They stay together in one batch.
-    /// - Parameter routes: texts of connections, `<instance>.<index>.<generation>`, with the place behind the instance's dot.
-    mutating func add(_ call: borrowing DeliveryCall, _ slot: PersonQueues.Slot, routes: [(text: [UInt8], local: Int)]) {
+    mutating func add(_ call: borrowing DeliveryCall, _ slot: PersonQueues.Slot, routes: [GatewayTable.Route]) {
         for (index, delivery) in call.deliveries.enumerated() {
             let position = StreamPosition(epoch: call.epoch, offset: call.entries[index].offset)
             for route in routes {
@@ -65,6 +64,14 @@ struct GatewayOutbox {
 
 /// The gateways of one batch, found by the instance that a connection's text begins with.
 struct GatewayTable {
+    /// One of a person's connections.
+    struct Route {
+        /// `<instance>.<index>.<generation>`.
+        var text: [UInt8]
+        /// Where the gateway's own part of it begins.
+        var local: Int
+    }
+
     private struct Entry {
         /// The last eight bytes of the instance: random digits of its epoch.
         var mark: UInt64
@@ -77,21 +84,21 @@ struct GatewayTable {
 
     init(limit: Int) { self.limit = limit }
 
-    /// Where the outbox of a connection's gateway stands, and where in the text the gateway's own part begins.
+    /// Where the outbox of a connection's gateway stands, and the connection as the outbox takes it.
     /// Nil for a text that is no connection.
-    mutating func find(_ connection: [UInt8]) -> (gateway: Int, local: Int)? {
+    mutating func find(_ connection: [UInt8]) -> (gateway: Int, connection: Route)? {
         guard let dot = ConnectionID.split(connection.span), dot >= 8 else { return nil }
         var mark: UInt64 = 0
         for index in dot - 8..<dot { mark = mark << 8 | UInt64(connection[index]) }
         for index in entries.indices
         where entries[index].mark == mark && connection[..<dot].elementsEqual(entries[index].text) {
-            return (index, dot + 1)
+            return (index, Route(text: connection, local: dot + 1))
         }
         guard ConnectionID(String(decoding: connection, as: UTF8.self)) != nil,
             let instance = InstanceID(String(decoding: connection[..<dot], as: UTF8.self))
         else { return nil }
         entries.append(Entry(mark: mark, text: Array(connection[..<dot])))
         outboxes.append(GatewayOutbox(instance: instance, limit: limit))
-        return (entries.count - 1, dot + 1)
+        return (entries.count - 1, Route(text: connection, local: dot + 1))
     }
 }

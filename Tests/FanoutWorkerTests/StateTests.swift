@@ -1,0 +1,294 @@
+@testable import FanoutWorker
+import Foundation
+import Models
+import Redis
+import Store
+import Testing
+
+private func person(_ name: String) -> PersonID { PersonID(name)! }
+
+private func delivery(_ text: String, accepted: Int64 = 5) -> Delivery {
+    Delivery(id: NotificationID(digest: Array(repeating: 1, count: 32)), accepted: accepted, bytes: Array(text.utf8))
+}
+
+@Suite struct PersonQueuesTests {
+    @Test func whatComesDuringACallGoesTogetherInTheNext() {
+        var queues = PersonQueues()
+        let slot = queues.add(1, for: person("bob"))
+        #expect(slot == 0)
+        #expect(queues.take(0) == 1)
+        #expect(queues.add(2, for: person("bob")) == nil)
+        #expect(queues.add(3, for: person("bob")) == nil)
+        #expect(queues.settle(0) == true)
+        #expect(queues.next(0) == 2)
+        #expect(queues.take(0) == 2)
+        #expect(queues.take(0) == 3)
+        #expect(queues.take(0) == nil)
+        #expect(queues.settle(0) == false)
+        #expect(queues.busy == 0)
+        #expect(queues.add(4, for: person("bob")) == 0)
+    }
+
+    @Test func neverTwoCallsForOnePersonAndNothingOutOfOrder() {
+        let seed = UInt64.random(in: 0 ... .max)
+        print("seed \(seed)")
+        var random = SeededRandom(seed: seed)
+        var queues = PersonQueues()
+        var inCall: [Int: [Int]] = [:]
+        var (given, taken): ([PersonID: [Int]], [PersonID: [Int]]) = ([:], [:])
+        for step in 0..<20_000 {
+            if Int.random(in: 0..<2, using: &random) == 0 {
+                let someone = person("p\(Int.random(in: 0..<40, using: &random))")
+                given[someone, default: []].append(step)
+                if let slot = queues.add(step, for: someone) {
+                    #expect(inCall[slot] == nil && queues.person(slot) == someone)
+                    inCall[slot] = []
+                }
+            } else if let slot = inCall.keys.sorted().randomElement(using: &random) {
+                for _ in 0..<Int.random(in: 0...2, using: &random) {
+                    if let record = queues.take(slot) { taken[queues.person(slot), default: []].append(record) }
+                }
+                if !queues.settle(slot) { inCall[slot] = nil }
+            }
+        }
+        for slot in inCall.keys.sorted() {
+            while let record = queues.take(slot) { taken[queues.person(slot), default: []].append(record) }
+            #expect(queues.settle(slot) == false)
+        }
+        #expect(given == taken)
+        #expect(queues.busy == 0)
+    }
+}
+
+struct SeededRandom: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
+        return value ^ value >> 31
+    }
+}
+
+@Suite struct DeliveryCallTests {
+    private func delivered(_ call: inout DeliveryCall, gateways: Int) -> DeliveryCall.Step {
+        call.delivered(epoch: 7, entries: [], gateways: gateways)
+    }
+
+    @Test func whoHasNoRouteIsPushedTo() {
+        var call = DeliveryCall()
+        #expect(delivered(&call, gateways: 0) == .push)
+    }
+
+    @Test func oneGatewayThatHearsIsEnough() {
+        var call = DeliveryCall()
+        #expect(delivered(&call, gateways: 2) == .publish)
+        #expect(call.published(receivers: 1) == .wait)
+        #expect(call.published(receivers: 0) == .settled)
+    }
+
+    @Test func routesAreReadOnceMoreAndThenThePersonCountsAsWithoutOne() {
+        var call = DeliveryCall()
+        _ = delivered(&call, gateways: 1)
+        #expect(call.published(receivers: 0) == .deliver)
+        #expect(delivered(&call, gateways: 1) == .publish)
+        #expect(call.published(receivers: 0) == .push)
+        call.clear()
+        _ = delivered(&call, gateways: 1)
+        #expect(call.published(receivers: 0) == .deliver)
+        #expect(delivered(&call, gateways: 1) == .publish)
+        #expect(call.published(receivers: 1) == .settled)
+        call.clear()
+        _ = delivered(&call, gateways: 1)
+        #expect(call.published(receivers: 0) == .deliver)
+        #expect(delivered(&call, gateways: 0) == .push)
+    }
+
+    @Test func anOutageIsRepeatedForEverAndAFaultIsNot() {
+        var call = DeliveryCall()
+        for _ in 0..<1000 { #expect(call.failed(isOutage: true, attempts: 3) == .deliver) }
+        #expect(call.failed(isOutage: false, attempts: 3) == .deliver)
+        #expect(call.failed(isOutage: false, attempts: 3) == .deliver)
+        #expect(call.failed(isOutage: false, attempts: 3) == .giveUp)
+    }
+}
+
+@Suite struct GatewayOutboxTests {
+    private let connection = Array("host.a#00000000000000ab.7.2".utf8)
+
+    private func call(_ notifications: String...) -> DeliveryCall {
+        var call = DeliveryCall()
+        call.deliveries = notifications.map { delivery($0) }
+        call.epoch = 9
+        call.entries = notifications.indices.map { Delivered.Entry(isFresh: true, offset: UInt64($0 + 1)) }
+        return call
+    }
+
+    @Test func whatIsAddedDuringAPublishLeavesTogetherInTheNext() {
+        var table = GatewayTable(limit: 1 << 20)
+        guard let (gateway, route) = table.find(connection) else { return #expect(Bool(false)) }
+        #expect(table.find(connection)?.gateway == gateway)
+        #expect(table.outboxes[gateway].begin() == nil)
+        table.outboxes[gateway].add(call("{}"), 1, routes: [route])
+        let first = table.outboxes[gateway].begin()
+        #expect(String(decoding: first?.lines ?? [], as: UTF8.self) == "[[\"7.2\",\"9-1\",5]]\n{}\n")
+        table.outboxes[gateway].add(call("{\"a\":1}", "{\"b\":1}"), 2, routes: [route, route])
+        table.outboxes[gateway].add(call("{\"c\":1}"), 3, routes: [route])
+        #expect(table.outboxes[gateway].begin() == nil)
+        #expect(table.outboxes[gateway].answered() == [1])
+        let second = table.outboxes[gateway].begin()
+        #expect(second?.count == 3 && second?.slots == [2, 3])
+        #expect(
+            String(decoding: second?.lines ?? [], as: UTF8.self)
+                == "[[\"7.2\",\"9-1\",5],[\"7.2\",\"9-1\",5]]\n{\"a\":1}\n[[\"7.2\",\"9-2\",5],[\"7.2\",\"9-2\",5]]\n{\"b\":1}\n[[\"7.2\",\"9-1\",5]]\n{\"c\":1}\n")
+    }
+
+    @Test func aBatchIsBounded() {
+        var outbox = GatewayOutbox(instance: InstanceID("a#00000000000000ab")!, limit: 100)
+        let route = Array("a#00000000000000ab.1.1".utf8)
+        let text = "{\"a\":\"\(String(repeating: "x", count: 60))\"}"
+        for slot in 0..<4 { outbox.add(call(text), slot, routes: [GatewayTable.Route(text: route, local: 19)]) }
+        var parcels: [[Int]] = []
+        while let parcel = outbox.begin() {
+            #expect(parcel.lines.count < 300)
+            parcels.append(parcel.slots)
+            #expect(outbox.answered() == parcel.slots)
+        }
+        #expect(parcels.flatMap { $0 } == [0, 1, 2, 3])
+        #expect(parcels.count >= 2)
+    }
+
+    @Test func whatIsNoConnectionIsNoRoute() {
+        var table = GatewayTable(limit: 100)
+        for text in ["", "x", "a.1.2", "a#00000000000000ab", "a#00000000000000ab.1", "a b#00000000000000ab.1.1"] {
+            #expect(table.find(Array(text.utf8)) == nil)
+        }
+        #expect(table.outboxes.isEmpty)
+        #expect(table.find(Array("a#00000000000000ab.1.1".utf8))?.gateway == 0)
+        #expect(table.find(Array("b#00000000000000ab.1.1".utf8))?.gateway == 1)
+        #expect(table.find(Array("a#00000000000000ac.1.1".utf8))?.gateway == 2)
+        #expect(table.find(Array("b#00000000000000ab.9.9".utf8))?.gateway == 1)
+    }
+}
+
+@Suite struct RecordOrderTests {
+    private let key: [UInt8] = [1]
+
+    @Test func namedPeopleGoAtOnceWhereNothingIsWalked() {
+        var order = RecordOrder()
+        #expect(order.admit(direct: 0, key: key) == true)
+        order.admit(1, audience: "channel:c", key: key)
+        #expect(order.admit(direct: 2, key: [2]) == true)
+        #expect(order.admit(direct: 3, key: key) == false)
+    }
+
+    @Test func postsOfOneAudienceAreWalkedTogether() {
+        var order = RecordOrder()
+        order.admit(0, audience: "channel:c", key: key)
+        order.admit(1, audience: "channel:c", key: key)
+        #expect(order.admit(direct: 2, key: key) == false)
+        order.admit(3, audience: "channel:c", key: key)
+        order.admit(4, audience: "channel:c", key: key)
+        order.admit(5, audience: "channel:d", key: key)
+        let first = order.begin()
+        #expect(first?.records == [0, 1])
+        #expect(order.begin() == nil)
+        // What comes while it is under way is not in it.
+        order.admit(6, audience: "channel:d", key: key)
+        #expect(order.finished(first!) == [2])
+        let second = order.begin()
+        #expect(second?.records == [3, 4])
+        #expect(order.finished(second!) == [])
+        let third = order.begin()
+        #expect(third?.records == [5, 6] && third?.audience == "channel:d")
+        #expect(order.finished(third!) == [])
+        #expect(order.isEmpty)
+        #expect(order.admit(direct: 7, key: key) == true)
+    }
+
+    @Test func differentKeysAreWalkedAtOnce() {
+        var order = RecordOrder()
+        order.admit(0, audience: "channel:c", key: [1])
+        order.admit(1, audience: "channel:c", key: [2])
+        #expect(order.begin()?.records == [0])
+        #expect(order.begin()?.records == [1])
+    }
+
+    @Test func theOrderOfAKeyIsKept() {
+        let seed = UInt64.random(in: 0 ... .max)
+        print("seed \(seed)")
+        var random = SeededRandom(seed: seed)
+        var order = RecordOrder()
+        var (given, went): ([[UInt8]: [Int]], [[UInt8]: [Int]]) = ([:], [:])
+        var keys: [Int: [UInt8]] = [:]
+        var underWay: [RecordOrder.Walk] = []
+        func go(_ record: Int) { went[keys[record]!, default: []].append(record) }
+        func advance() {
+            while let walk = order.begin() { underWay.append(walk) }
+            guard !underWay.isEmpty else { return }
+            let walk = underWay.remove(at: Int.random(in: underWay.indices, using: &random))
+            walk.records.forEach(go)
+            order.finished(walk).forEach(go)
+        }
+        for record in 0..<5000 {
+            let key = [UInt8.random(in: 0..<5, using: &random)]
+            keys[record] = key
+            given[key, default: []].append(record)
+            if Int.random(in: 0..<3, using: &random) == 0 {
+                order.admit(record, audience: "channel:\(Int.random(in: 0..<3, using: &random))", key: key)
+            } else if order.admit(direct: record, key: key) {
+                go(record)
+            }
+            if Int.random(in: 0..<4, using: &random) == 0 { advance() }
+        }
+        while !order.isEmpty { advance() }
+        #expect(given == went)
+    }
+}
+
+@Suite struct AudienceWalkTests {
+    private let walk = RecordOrder.Walk(key: [], audience: "channel:c", records: [0])
+
+    @Test func goesOnFromTheLastMember() {
+        var reading = AudienceWalk(walk)
+        let page = MemberPage(members: [person("a"), person("b")], isLast: false)
+        #expect(reading.read(.success(page), attempts: 2) == .members(page.members, isLast: false))
+        #expect(reading.last == person("b"))
+        #expect(reading.read(.failure(.timedOut), attempts: 1) == .again(.timedOut))
+        #expect(reading.read(.success(MemberPage(members: [], isLast: false)), attempts: 2) == .members([], isLast: true))
+    }
+
+    @Test func givesUpOnAFaultOfItsOwn() {
+        var reading = AudienceWalk(walk)
+        let fault = RedisError.server("WRONGTYPE")
+        #expect(reading.read(.failure(fault), attempts: 2) == .again(fault))
+        #expect(reading.read(.failure(fault), attempts: 2) == .giveUp)
+    }
+}
+
+@Suite struct SlotQueueTests {
+    @Test func isAQueue() {
+        var queue = SlotQueue()
+        for slot in 0..<10_000 { queue.append(slot) }
+        for slot in 0..<9_000 { #expect(queue.next() == slot) }
+        queue.append(7)
+        for slot in 9_000..<10_000 { #expect(queue.next() == slot) }
+        #expect(queue.next() == 7)
+        #expect(queue.next() == nil)
+    }
+}
+
+@Suite struct MembersBodyTests {
+    @Test func reads() {
+        func members(_ text: String) -> [String]? { AudienceRoutes.members(Array(text.utf8))?.map(\.text) }
+        #expect(members(#"{"members":["a","b\u00e9"]}"#) == ["a", "bé"])
+        #expect(members(#"{"members":[],"other":1}"#) == [])
+        for text in ["", "{}", "[]", #"{"members":"a"}"#, #"{"members":[1]}"#, #"{"members":[""]}"#, #"{"members":["a{"]}"#, #"{"members":["a"]}x"#] {
+            #expect(members(text) == nil)
+        }
+        func many(_ count: Int) -> String { "{\"members\":[" + (0..<count).map { "\"\($0)\"" }.joined(separator: ",") + "]}" }
+        #expect(members(many(1000))?.count == 1000)
+        #expect(members(many(1001)) == nil)
+    }
+}
