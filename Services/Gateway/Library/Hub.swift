@@ -67,7 +67,7 @@ final class Hub {
         metrics = GatewayMetrics(context.metrics)
         maxConnections = settings.maxConnections ?? max(16, Int(descriptorLimit()) - 256)
         keyspace = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
-        endpoint = try RedisEndpoint(settings.redis.url)
+        endpoint = try RedisEndpoint(settings.redis)
         redis = RedisClient(
             loop: loop, endpoint: endpoint, limits: RedisLimits(settings.redis), scripts: StoreScripts.all,
             checks: [keyspace.shardsCheck])
