@@ -107,7 +107,7 @@ final class HTTPConnection: ByteStreamHandler {
 
     func respond(_ response: HTTPResponse, to exchange: HTTPExchange) {
         guard current === exchange else { return }
-        let keepsAlive = exchange.keepsAlive && !server.isDraining
+        let keepsAlive = exchange.keepsAlive && !response.closes && !server.isDraining
         stream.write(
             response.encodedHead(
                 date: server.dateText(), keepsAlive: keepsAlive, minorVersion: exchange.minorVersion))

@@ -62,7 +62,6 @@ struct Deployment {
     }
 
     func stop() async {
-        await host.drain()
         await feeder.stop()
         host.loop.stop()
         redis.stop()

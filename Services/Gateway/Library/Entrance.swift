@@ -48,25 +48,27 @@ final class Entrance {
     private func comeBackLater(_ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel) {
         hub.metrics.refusals[why].increment()
         let delay = hub.jitteredRetry()
+        var response: HTTPResponse
         if request.path == "/connection/sse" {
-            return exchange.respond(
-                HTTPResponse(
-                    status: 200,
-                    headers: [
-                        ("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"),
-                        ("X-Accel-Buffering", "no"), ("Connection", "close"),
-                    ], body: EventStream.retry(delay)))
-        }
-        let detail =
-            switch why {
-            case .overload: "This gateway holds as many connections as it may."
-            case .draining: "This gateway is shutting down."
-            case .redis, .token: "This gateway cannot reach its Redis."
-            }
-        exchange.respond(
-            .problem(
+            response = HTTPResponse(
+                status: 200,
+                headers: [
+                    ("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"),
+                ], body: EventStream.retry(delay))
+        } else {
+            let detail =
+                switch why {
+                case .overload: "This gateway holds as many connections as it may."
+                case .draining: "This gateway is shutting down."
+                case .redis, .token: "This gateway cannot reach its Redis."
+                }
+            response = .problem(
                 status: 503, name: why == .overload ? "overloaded" : "unavailable", detail: detail,
-                headers: [("Retry-After", String((delay + 999) / 1000))]))
+                headers: [("Retry-After", String((delay + 999) / 1000))])
+        }
+        // Its descriptor is wanted.
+        response.closes = true
+        exchange.respond(response)
     }
 
     // MARK: Who it is

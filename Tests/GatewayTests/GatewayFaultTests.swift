@@ -1,0 +1,164 @@
+import EventLoop
+import Foundation
+import Models
+import ServiceRuntime
+import Store
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+/// What goes wrong between the gateway, its Redis and its clients: lost batches, lost leases, outages, slow readers.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct GatewayFaultTests {
+    private func instance(_ site: Deployment) throws -> String { try site.redis.cli("HKEYS", "gateways") }
+
+    private func routes(_ site: Deployment, _ person: String) throws -> [String] {
+        try site.redis.cli("HKEYS", "routes:{\(shard(person))}:\(person)").split(separator: "\n").map(String.init)
+    }
+
+    private func connected(_ site: Deployment, _ person: String) throws -> WebSocketPeer {
+        let peer = try #require(WebSocketPeer(site.port))
+        peer.connect(token(person))
+        #expect(peer.read { !$0.replies.isEmpty })
+        return peer
+    }
+
+    @Test func aLostBatchIsNoticedWithoutAnotherAndByTheNext() async throws {
+        let site = try await Deployment()
+        let bob = try connected(site, "bob")
+        // Numbered, and never heard: as if the message had been dropped on its way.
+        try await site.feeder.deliver(["lost"], to: "bob", publishes: false)
+        try site.redis.cli("INCR", "gateway:{\(instance(site))}:sequence")
+        #expect(bob.readTitles(1, 2) == ["lost"])
+        #expect(await site.metric("carillon_gateway_gaps_total") == 1)
+        try await site.feeder.deliver(["lost too"], to: "bob", publishes: false)
+        try site.redis.cli("INCR", "gateway:{\(instance(site))}:sequence")
+        try await site.feeder.deliver(["next"], to: "bob")
+        #expect(bob.readTitles(3, 2) == ["lost", "lost too", "next"])
+        #expect(await site.metric("carillon_gateway_gaps_total") == 2)
+        // A batch that cannot be read may have said anything.
+        try await site.feeder.deliver(["unread"], to: "bob", publishes: false)
+        try await site.feeder.publish("[nonsense\n{}\n", to: instance(site))
+        #expect(bob.readTitles(4, 2).last == "unread")
+        await site.stop()
+    }
+
+    @Test func aLostLeaseRegistersEverybodyAnew() async throws {
+        let site = try await Deployment()
+        let bob = try connected(site, "bob")
+        try await site.feeder.deliver(["before"], to: "bob")
+        let former = try instance(site)
+        try site.redis.cli("HDEL", "gateways", former)
+        try await until {
+            let now = try instance(site)
+            let held = try routes(site, "bob")
+            return !now.isEmpty && now != former && held == ["\(now).0.1"]
+        }
+        try await site.feeder.deliver(["after"], to: "bob")
+        #expect(bob.readTitles(2) == ["before", "after"] && bob.closeCode == nil)
+        #expect(site.log.count("the lease is gone") == 1)
+        // An empty Redis: the history is gone, and the client is told so.
+        try site.redis.cli("FLUSHALL")
+        #expect(bob.read { $0.closeCode == 3010 })
+        let again = try connected(site, "bob")
+        try await site.feeder.deliver(["new"], to: "bob")
+        #expect(again.readTitles(1) == ["new"])
+        await site.stop()
+    }
+
+    @Test(arguments: [true, false]) func anOutageOfRedisKeepsConnections(_ kills: Bool) async throws {
+        let site = try await Deployment()
+        let bob = try connected(site, "bob")
+        let bearer = "Authorization: Bearer \(token("ann"))\r\n"
+        let ann = try #require(EventPeer(site.port, headers: bearer))
+        #expect(ann.next()?.contains("connected") == true)
+        let leaver = try connected(site, "leaver")
+        try await site.feeder.deliver(["before"], to: "bob")
+        #expect(bob.readTitles(1) == ["before"])
+        if kills { site.redis.stop() } else { site.redis.suspend() }
+        try await until { site.log.count("dependency is down") == 1 }
+        leaver.socket.close()
+        let refused = try #require(WebSocketPeer(site.port))
+        #expect(refused.status == 503 && refused.head.contains("Retry-After: "))
+        let stream = try #require(EventPeer(site.port, headers: bearer))
+        #expect(stream.status == 200 && stream.next()?.hasPrefix("retry: ") == true && stream.next() == nil)
+        let rest = await site.http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("bob"))"])
+        #expect(rest.status == 503 && rest.head.contains("Retry-After: ") && rest.body.contains("#unavailable"))
+        if kills { try site.redis.start() } else { site.redis.resume() }
+        try await until { site.log.count("dependency is up again") == 1 }
+        try await until { (try? await site.feeder.deliver(["missed"], to: "bob", publishes: false)) != nil }
+        try await until { (try? await site.feeder.deliver(["after"], to: "bob")) != nil }
+        #expect(bob.readTitles(3) == ["before", "missed", "after"])
+        try await site.feeder.deliver(["hers"], to: "ann")
+        #expect(ann.next()?.contains("hers") == true)
+        try await until { try routes(site, "leaver").isEmpty }
+        #expect(site.log.count("dependency is down") == 1 && site.log.count("dependency is up again") == 1)
+        await site.stop()
+    }
+
+    @Test func aConnectionTooManyIsAskedToComeBack() async throws {
+        let site = try await Deployment(["MAX_CONNECTIONS": "3"])
+        let held = try (0..<3).map { _ in try #require(WebSocketPeer(site.port)) }
+        #expect(held.allSatisfy { $0.status == 101 })
+        let refused = try #require(WebSocketPeer(site.port))
+        #expect(refused.status == 503 && refused.head.contains("Retry-After: "))
+        let bearer = "Authorization: Bearer \(token("ann"))\r\n"
+        let stream = try #require(EventPeer(site.port, headers: bearer))
+        #expect(stream.status == 200 && stream.next()?.hasPrefix("retry: ") == true && stream.next() == nil)
+        let rest = await site.http("POST", "/v1/connect", ["Authorization": "Bearer \(token("bob"))"])
+        #expect(rest.status == 503 && rest.body.contains("#overloaded"))
+        held[0].socket.close()
+        try await until { WebSocketPeer(site.port)?.status == 101 }
+        await site.stop()
+    }
+
+    @Test func aSlowReaderGetsAllOfItFromItsInbox() async throws {
+        let site = try await Deployment(["SEND_BUFFER_BYTES": "16KB", "PAGE_ENTRIES": "20"])
+        let slow = try #require(WebSocketPeer(site.port, receiveBuffer: 4_096))
+        slow.connect(token("bob"))
+        #expect(slow.read { !$0.replies.isEmpty })
+        let filling = String(repeating: "x", count: 2_000)
+        for start in stride(from: 0, to: 900, by: 50) {
+            try await site.feeder.deliver((start..<start + 50).map { "\($0) \(filling)" }, to: "bob")
+        }
+        #expect(await site.metric("carillon_gateway_catch_ups_total") >= 1)
+        let titles = slow.readTitles(900, 20)
+        #expect(titles == (0..<900).map { "\($0) \(filling)" })
+        try await site.feeder.deliver(["live"], to: "bob")
+        #expect(slow.readTitles(901).last == "live")
+        await site.stop()
+    }
+
+    @Test func aRouteOfAConnectionThatIsNotHeldGoes() async throws {
+        let site = try await Deployment()
+        let bob = try connected(site, "bob")
+        let route = try #require(try routes(site, "bob").first)
+        bob.socket.close()
+        try await until { try routes(site, "bob").isEmpty }
+        try site.redis.cli("HSET", "routes:{\(shard("bob"))}:bob", route, "x|websocket")
+        try await site.feeder.deliver(["nobody hears"], to: "bob")
+        try await until { try routes(site, "bob").isEmpty }
+        #expect(await site.metric("carillon_gateway_ghost_messages_total") >= 1)
+        await site.stop()
+    }
+
+    @Test func aDrainTellsEverybodyAndLeavesNothing() async throws {
+        let site = try await Deployment()
+        let bob = try connected(site, "bob")
+        let mute = try #require(WebSocketPeer(site.port))
+        let ann = try #require(EventPeer(site.port, headers: "Authorization: Bearer \(token("ann"))\r\n"))
+        #expect(ann.next()?.contains("connected") == true)
+        try await site.feeder.deliver(["last"], to: "bob")
+        async let drained = site.host.drain()
+        #expect(bob.read { $0.closeCode == 3001 } && bob.titles == ["last"])
+        #expect(mute.read { $0.closeCode == 3001 })
+        #expect(ann.next()?.hasPrefix("retry: ") == true && ann.next() == nil)
+        for peer in [bob.socket, mute.socket, ann.socket] { peer.close() }
+        #expect(await drained)
+        #expect(RawSocket(port: site.port) == nil)
+        #expect(try site.redis.cli("KEYS", "routes:*") == "" && site.redis.cli("KEYS", "connections:*") == "")
+        #expect(try site.redis.cli("KEYS", "gateway*") == "")
+        await site.feeder.stop()
+        site.host.loop.stop()
+    }
+}
