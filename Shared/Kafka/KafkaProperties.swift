@@ -41,6 +41,8 @@ struct ClientProperties {
         properties.set("session.timeout.ms", 6_000)
         properties.set("heartbeat.interval.ms", 2_000)
         properties.set("queued.max.messages.kbytes", 32_768)
+        // The mock does not end a waiting fetch when a record comes: each hop would take this long, 500 ms by default.
+        if settings.isMock { properties.set("fetch.wait.max.ms", 10) }
         // A topic that is named and not there yet is made, as the Java client does; a pattern cannot make one.
         properties.set("allow.auto.create.topics", creates ? "true" : "false")
         if !excluding.isEmpty { properties.set("topic.blacklist", excluding.joined(separator: ",")) }

@@ -9,7 +9,7 @@ public struct NotificationSettings: SettingsGroup {
     public let policiesFile: String
 
     static let policiesFileSetting = Setting(
-        "POLICIES_FILE", .text(1...4_096), default: "deploy/policies.yaml",
+        "POLICIES", .text(1...4_096), default: "deploy/policies.yaml",
         help: "The policies of all types; checked whole at the start")
 
     public static let declarations =
