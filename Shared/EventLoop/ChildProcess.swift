@@ -136,12 +136,13 @@ public final class ChildProcess: LoopHandle {
         body?(exit)
     }
 
-    /// Sends a signal; does nothing once the process has ended.
-    public func kill(_ signal: Int32) {
+    /// Sends a signal to the process, or to it and all that it started; does nothing once it has ended.
+    public func kill(_ signal: Int32, descendants: Bool = false) {
         loop.assertCurrent()
         // Until `look` has taken its status the id is still its own.
         guard exit == nil, !isClosing else { return }
-        Glibc.kill(pid, signal)
+        // It leads a session, so a process group, of its own.
+        Glibc.kill(descendants ? -pid : pid, signal)
     }
 
     public override func loopStopped() {

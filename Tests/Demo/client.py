@@ -47,6 +47,13 @@ def request(method, path, body=None, person=None, content="application/json"):
         return error.code, error.read().decode(errors="replace")
 
 
+def metric(operations, name):
+    """The value of one series of a service."""
+    with urllib.request.urlopen(operations + "/metrics", timeout=5) as answer:
+        values = (line.rpartition(" ") for line in answer.read().decode().splitlines() if line.startswith(name))
+        return sum(float(value) for _, _, value in values)
+
+
 def event(type, audience, actor, title, body):
     COUNT[0] += 1
     return {"specversion": "1.0", "id": f"{RUN}-{COUNT[0]}", "source": "/demo", "type": type,

@@ -261,7 +261,7 @@ public actor Cluster: LoopActor {
         }
         isStopping = true
         settle(ClusterError("stopped"))
-        command?.kill(Signal.terminate)
+        command?.kill(Signal.terminate, descendants: true)
         for stage in Stage.allCases.reversed() {
             let leaving = members.filter { $0.plan.stage == stage && $0.pid != nil }
             guard !leaving.isEmpty else { continue }
