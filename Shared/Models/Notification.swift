@@ -56,6 +56,11 @@ public struct NotificationTexts: Equatable, Sendable {
     /// ms since 1970.
     public var expiresAt: Int64?
 
+    public init(id: NotificationID, type: String) {
+        self.id = id
+        self.type = type
+    }
+
     /// Reads a notification's bytes; throws `invalid_data`.
     public static func read(_ bytes: Span<UInt8>) throws(DeadLetter) -> NotificationTexts {
         do {

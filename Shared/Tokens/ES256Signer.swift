@@ -1,7 +1,9 @@
 internal import COpenSSL
+internal import Glibc
 
 /// Why a private key cannot be used, in words; nothing of the key is in them.
 public enum KeyError: String, Error, Sendable, CustomStringConvertible {
+    case unreadable = "the file cannot be read"
     case notPEM = "the file holds no unencrypted private key in PEM (PKCS#8, as in Apple's .p8 files)"
     case notP256 = "the key is not an elliptic-curve key on P-256"
     case signing = "libcrypto could not sign"
@@ -28,6 +30,12 @@ public struct ES256Signer: ~Copyable {
             throw .notP256
         }
         self.key = key
+    }
+
+    /// From a file, which is read once; blocks for that long.
+    public init(file path: String) throws(KeyError) {
+        guard let pem = Self.contents(path) else { throw .unreadable }
+        try self.init(pem: pem)
     }
 
     deinit {
@@ -58,6 +66,22 @@ public struct ES256Signer: ~Copyable {
     /// Apple's provider token: who sends (`iss`, the team), signed with which key, and when.
     public borrowing func providerToken(keyID: String, teamID: String, issuedAt: Int64) throws(KeyError) -> String {
         try token(keyID: keyID, claims: "{\"iss\":\(quoted(teamID)),\"iat\":\(issuedAt)}")
+    }
+
+    /// At most 64 KB of a file: no key is longer.
+    private static func contents(_ path: String) -> [UInt8]? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        var length = 0
+        while length < bytes.count {
+            let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + length, $0.count - length) }
+            guard count >= 0 else { return nil }
+            if count == 0 { break }
+            length += count
+        }
+        return Array(bytes.prefix(length))
     }
 
     private static func isP256(_ key: OpaquePointer) -> Bool {

@@ -25,6 +25,8 @@ public final class APNsStandIn {
         ]
         let output = Pipe()
         process.standardOutput = output
+        // One that outlives a test that crashed must not keep the runner's pipe open.
+        process.standardError = FileHandle.nullDevice
         try process.run()
         var text = ""
         while !text.contains("APNS_RECEIVED_URL=") || !text.hasSuffix("\n") {

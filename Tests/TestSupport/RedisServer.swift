@@ -9,12 +9,10 @@ public final class RedisServer: @unchecked Sendable {
     public private(set) var port = 0
     private let directory: URL
     private let options: [String]
-    /// A shell that ends the server when its input ends: so the server never outlives the tests, however they end.
     private var process = Process()
-    private var leash = Pipe()
-    public private(set) var processIdentifier: Int32 = 0
 
     public var url: String { "redis://127.0.0.1:\(port)" }
+    public var processIdentifier: Int32 { process.processIdentifier }
 
     /// Starts it and waits until it answers.
     /// - Parameter options: further arguments of `redis-server`, `--requirepass` and its value, say.
@@ -38,23 +36,19 @@ public final class RedisServer: @unchecked Sendable {
     /// Starts it (again, on the same port and data) and waits until it answers.
     public func start() throws {
         process = Process()
-        leash = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
         process.arguments =
             [
-                "-c", #""$@" > /dev/null & echo $!; cat > /dev/null; kill -9 $!; wait"#, "sh", "/usr/bin/redis-server",
                 "--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory.path, "--appendonly", "yes",
                 "--appendfsync", "always", "--save", "", "--logfile", directory.appendingPathComponent("log").path,
             ] + options
-        let output = Pipe()
-        process.standardInput = leash
-        process.standardOutput = output
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        // Inherited, it would keep the test runner waiting for its end.
         process.standardError = FileHandle.nullDevice
         try process.run()
-        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-        processIdentifier = Int32(line.trimmingCharacters(in: .newlines)) ?? 0
         let deadline = Date() + 10
-        while processIdentifier > 0, Date() < deadline, !hasEnded {
+        while Date() < deadline, process.isRunning {
             if answers() { return }
             usleep(5_000)
         }
@@ -62,22 +56,16 @@ public final class RedisServer: @unchecked Sendable {
         throw NotStarted()
     }
 
-    /// Ended, and not yet waited for by its shell.
-    private var hasEnded: Bool {
-        let text = try? String(contentsOfFile: "/proc/\(processIdentifier)/stat", encoding: .utf8)
-        return text?.contains(") Z ") ?? true
-    }
-
     /// Ends it with SIGKILL.
     public func stop() {
         guard process.isRunning else { return }
-        try? leash.fileHandleForWriting.close()
+        kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
     }
 
     /// SIGSTOP: it keeps its sockets and answers nothing.
-    public func suspend() { kill(processIdentifier, SIGSTOP) }
-    public func resume() { kill(processIdentifier, SIGCONT) }
+    public func suspend() { kill(process.processIdentifier, SIGSTOP) }
+    public func resume() { kill(process.processIdentifier, SIGCONT) }
 
     /// Runs one command with `redis-cli`; answers what it printed, without the last line break.
     @discardableResult

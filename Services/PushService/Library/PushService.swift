@@ -1,1 +1,118 @@
-// PushService
+public import EventLoop
+internal import HTTP
+internal import Kafka
+internal import Models
+internal import Redis
+public import ServiceRuntime
+internal import Settings
+internal import Store
+internal import Tokens
+
+/// Owns people's device tokens and sends what stands in `push.*` to APNs.
+public actor PushService: Service {
+    public typealias Settings = PushSettings
+
+    public static let name = "push-service"
+    public static let summary = "Registers people's devices and sends notifications to them through Apple's push service."
+
+    public nonisolated let loop: EventLoop
+    private let context: ServiceContext<PushSettings>
+    private let credentials: ProviderCredentials?
+    private var redis: RedisClient?
+    private var server: HTTPServer?
+    private var courier: Courier?
+    private var lanes: [Lane] = []
+
+    public init(context: ServiceContext<PushSettings>) throws {
+        loop = context.loop
+        self.context = context
+        credentials = try PushService.credentials(context.settings.apns)
+    }
+
+    private static func credentials(_ apns: APNsSettings) throws(SettingsError) -> ProviderCredentials? {
+        guard let credentials = apns.credentials else { return nil }
+        do {
+            return try ProviderCredentials(credentials)
+        } catch {
+            throw SettingsError(
+                name: PushSettings.keyFile.name, "\(PushSettings.keyFile.name): \(credentials.keyFile): \(error.description)")
+        }
+    }
+
+    public func start() async throws {
+        let settings = context.settings
+        let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
+        let redis = RedisClient(
+            loop: loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
+            scripts: StoreScripts.all, checks: [keys.shardsCheck])
+        self.redis = redis
+        let source = context.dependencies.source(.redis)
+        let context = context
+        redis.onState = { state in
+            source.report(state)
+            if case .refused(let reason) = state { context.fail("Redis cannot be used", ["reason": .configured(reason)]) }
+        }
+        redis.start()
+        let devices = Devices(redis, keys)
+        let instruments = Instruments(context.metrics)
+        if let credentials {
+            let courier = Courier(context: context, instruments: instruments, credentials: credentials)
+            self.courier = courier
+            courier.greet()
+        } else {
+            context.log.warning("there are no credentials for APNs: each push becomes a dead letter", ["setting": .text("APNS_KEY_FILE")])
+        }
+        try startLanes(redis, devices, instruments)
+        try serve(devices)
+    }
+
+    /// Each priority has a pipeline of its own, so that no flood of one stands before the other.
+    private func startLanes(_ redis: RedisClient, _ devices: Devices, _ instruments: Instruments) throws {
+        let topics = Topics(namespace: context.process.namespace)
+        let post = Lane.Post(
+            deadLetterTopic: topics.pushDeadLetters, instruments: instruments, log: context.log,
+            isRedisUp: { redis.isUp }, quarantine: SharedQuarantine())
+        for priority in Priority.allCases {
+            var kafka = KafkaSettings(context.settings.kafka, process: context.process)
+            // Three members of the group in one process: a transactional id is one producer's alone.
+            kafka.instanceID += "-\(priority.rawValue)"
+            let pipeline = try RecordPipeline(
+                loop: loop, settings: kafka, service: Self.name, topics: ["push.\(priority.rawValue)"],
+                limits: PipelineLimits(records: context.settings.batchRecords))
+            let source = context.dependencies.source(.kafka)
+            pipeline.onState = { source.report($0) }
+            let log = context.log
+            pipeline.onNote = { log.info("kafka", ["note": .configured($0)]) }
+            let lane = Lane(loop: loop, pipeline: pipeline, devices: devices, courier: courier, post: post)
+            try lane.start()
+            lanes.append(lane)
+        }
+    }
+
+    private func serve(_ devices: Devices) throws {
+        let tokens = context.settings.tokens
+        let router = RESTRouter(
+            loop: loop, metrics: context.metrics,
+            tokens: TokenVerifier(secret: tokens.secret, issuer: tokens.issuer, audience: tokens.audience))
+        DeviceRoutes(devices, limit: context.settings.devicesPerPerson, log: context.log).add(to: router)
+        let server = try context.serve()
+        server.onRequest = { router.handle($0, $1) }
+        self.server = server
+    }
+
+    public func drain() async {
+        let lanes = lanes
+        let server = server
+        await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+            var left = lanes.count + 1
+            let ended = {
+                left -= 1
+                if left == 0 { done.resume() }
+            }
+            for lane in lanes { lane.stop(ended) }
+            if let server { server.drain(ended) } else { ended() }
+        }
+        courier?.close()
+        redis?.close()
+    }
+}

@@ -1,1 +1,4 @@
-print("not built yet")
+import PushService
+import ServiceRuntime
+
+ServiceRuntime.run(PushService.self)

@@ -1,0 +1,83 @@
+internal import Models
+
+/// Bounds of retrying.
+public struct RetryLimits: Sendable {
+    /// Failures that count against a record, for one device.
+    public var attempts = 8
+    /// The first pause; each further one is twice as long.
+    public var base: Duration = .milliseconds(500)
+    /// The longest pause, a `Retry-After` included.
+    public var longest: Duration = .seconds(30)
+
+    public init() {}
+
+    /// The pause after so many failures in a row, with half of it left to chance (`random` from 0 to 1).
+    func pause(after failures: Int, random: Double) -> Duration {
+        let doubled = base * (1 << min(max(0, failures - 1), 20))
+        let whole = min(doubled, longest)
+        return whole * (0.5 + 0.5 * min(max(random, 0), 1))
+    }
+}
+
+/// One notification for one device: what becomes of it, answer by answer. Pure; time and chance come in.
+struct Delivery {
+    enum Step: Equatable {
+        case accepted
+        /// The device's registration goes unless it is newer than this (ms since 1970); `nil`: it stays.
+        case unregistered(since: Int64?)
+        case quarantine
+        case again(after: Duration)
+        /// With a new provider token, at once.
+        case againWithNewToken
+        /// The credentials are refused: again when the gate opens.
+        case stop
+        case giveUp(DeadLetterReason)
+    }
+
+    /// Failures that count.
+    private(set) var attempts = 0
+    /// Requests sent.
+    private(set) var tries = 0
+    private var failuresInRow = 0
+    private var internalErrors = 0
+    private var hasRenewed = false
+    /// How many good answers the provider had given when this was sent last.
+    private var goodAnswersAtSend: UInt64 = 0
+
+    mutating func sent(goodAnswers: UInt64) {
+        tries += 1
+        goodAnswersAtSend = goodAnswers
+    }
+
+    /// Internal errors while nobody has a good answer may be an outage, or this record's doing with nobody else about: after
+    /// so many times `attempts` of them (a quarter of an hour by default) it is given up, or it would block its lane for ever.
+    static let unclearFactor = 4
+
+    /// - Parameter goodAnswers: how many the provider has given by now, to anyone.
+    mutating func answered(
+        _ treatment: Treatment, goodAnswers: UInt64, retryAfter: Int? = nil, limits: RetryLimits, random: Double
+    ) -> Step {
+        switch treatment {
+        case .accepted: return .accepted
+        case .unregistered(let since): return .unregistered(since: since)
+        case .quarantine: return .quarantine
+        case .deadLetter(let reason): return .giveUp(reason)
+        case .stopSending: return .stop
+        case .renewProviderToken:
+            guard !hasRenewed else { return .stop }
+            hasRenewed = true
+            return .againWithNewToken
+        case .slowDown: attempts += 1
+        case .retry(let kind):
+            // A provider that is well for others fails over this one; one that fails for all says nothing about it.
+            if goodAnswers > goodAnswersAtSend { attempts += 1 }
+            if kind == .internalError { internalErrors += 1 }
+        }
+        failuresInRow += 1
+        let isUnclear = internalErrors >= limits.attempts * Self.unclearFactor
+        guard attempts < limits.attempts, !isUnclear else { return .giveUp(.attemptsExhausted) }
+        let pause = limits.pause(after: failuresInRow, random: random)
+        let asked = Duration.seconds(min(retryAfter ?? 0, 86_400))
+        return .again(after: min(max(pause, asked), limits.longest))
+    }
+}

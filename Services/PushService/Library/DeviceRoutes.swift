@@ -1,0 +1,98 @@
+internal import HTTP
+internal import Models
+internal import Redis
+internal import ServiceRuntime
+internal import Store
+internal import Tokens
+
+/// `/v1/devices`: people register the devices that their pushes go to, each with a token of her own. Loop thread only.
+///
+/// `PUT` takes one device, `GET` lists them, `DELETE /v1/devices/{token}` removes one. A token that another person had
+/// leaves that person.
+struct DeviceRoutes {
+    private let devices: Devices
+    private let limit: Int
+    private let log: Log
+
+    init(_ devices: Devices, limit: Int, log: Log) {
+        self.devices = devices
+        self.limit = limit
+        self.log = log
+    }
+
+    func add(to router: RESTRouter) {
+        router.on("PUT", "/v1/devices", .person) { call in
+            guard let person = person(call) else { return }
+            switch DeviceForm.read(call.request.body) {
+            case .failure(let complaint): call.refuse(complaint.text)
+            case .success(let device): put(device, person, call)
+            }
+        }
+        router.on("GET", "/v1/devices", .person) { call in
+            guard let person = person(call) else { return }
+            list(person, call) { call.respond(.json(DeviceForm.encode($0))) }
+        }
+        router.on("GET", "/v1/devices/{token}", .person) { call in
+            guard let person = person(call) else { return }
+            list(person, call) { known in
+                guard let device = known.first(where: { $0.token == call.parameters[0] }) else {
+                    return call.respond(.problem(status: 404, name: "not_found", detail: "There is no such device of yours."))
+                }
+                call.respond(.json(DeviceForm.encode(device)))
+            }
+        }
+        router.on("DELETE", "/v1/devices/{token}", .person) { call in
+            guard let person = person(call) else { return }
+            devices.delete(call.parameters[0], of: person) { answer($0, call, HTTPResponse(status: 204)) }
+        }
+    }
+
+    /// The router has verified the token, whose `sub` is an id; answers the call if it is none after all.
+    private func person(_ call: RESTCall) -> PersonID? {
+        if let person = PersonID(call.person) { return person }
+        call.respond(tokenProblem(.invalid(.badSubject)))
+        return nil
+    }
+
+    /// Registers. Whoever has as many devices as may be loses the one that was registered longest ago: it is the one that is
+    /// least likely to be in use.
+    private func put(_ device: Device, _ person: PersonID, _ call: RESTCall) {
+        list(person, call) { known in
+            let others = known.filter { $0.token != device.token }
+            guard others.count >= limit, let oldest = others.min(by: { $0.registeredAt < $1.registeredAt }) else {
+                return store(device, person, call)
+            }
+            devices.delete(oldest.token, of: person) { result in
+                if case .failure(let error) = result { return failed(error, call) }
+                log.info("a person has too many devices: the oldest was removed", ["limit": .count(limit)])
+                store(device, person, call)
+            }
+        }
+    }
+
+    private func store(_ device: Device, _ person: PersonID, _ call: RESTCall) {
+        devices.put(device, of: person) { answer($0, call, .json(DeviceForm.encode(device))) }
+    }
+
+    private func list(_ person: PersonID, _ call: RESTCall, _ body: @escaping ([Device]) -> Void) {
+        devices.list(of: person) { result in
+            switch result {
+            case .success(let known): body(known)
+            case .failure(let error): failed(error, call)
+            }
+        }
+    }
+
+    private func answer(_ result: Result<Void, RedisError>, _ call: RESTCall, _ response: HTTPResponse) {
+        switch result {
+        case .success: call.respond(response)
+        case .failure(let error): failed(error, call)
+        }
+    }
+
+    private func failed(_ error: RedisError, _ call: RESTCall) {
+        if error.isOutage { return call.unavailable("The store is away; try again soon.", retryAfter: 2) }
+        log.error("devices cannot be read or written", ["reason": .error(error)])
+        call.respond(.problem(status: 500, name: "internal_error", detail: "The devices cannot be read or written."))
+    }
+}

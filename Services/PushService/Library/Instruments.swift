@@ -1,0 +1,29 @@
+internal import ServiceRuntime
+
+/// What became of a push for one device, or of a record as a whole.
+enum PushOutcome: String, MetricLabel {
+    case accepted, unregistered, quarantined
+    case deadLettered = "dead_lettered"
+    case noDevice = "no_device"
+    case expired
+}
+
+/// What the service counts.
+final class Instruments {
+    let outcomes: Labeled<PushOutcome, Counter>
+    let answers: Labeled<APNsReason, Counter>
+    let retries: Counter
+    let roundTrip: Histogram
+    let delivery: Histogram
+
+    init(_ metrics: Metrics) {
+        outcomes = metrics.counter(
+            "carillon_push_total", "Pushes and records of push.* by what became of them.", by: "outcome", PushOutcome.self)
+        answers = metrics.counter(
+            "carillon_push_refusals_total", "Answers of APNs other than 200, by its reason.", by: "reason", APNsReason.self)
+        retries = metrics.counter("carillon_push_retries_total", "Pushes that were sent again.")
+        roundTrip = metrics.histogram("carillon_push_request_seconds", "From sending a push to the provider's answer.")
+        delivery = metrics.histogram(
+            "carillon_push_delivery_seconds", "From reading the event to the provider's acceptance of the push.")
+    }
+}

@@ -1,0 +1,236 @@
+import EventLoop
+import Foundation
+import HTTPClient
+import Kafka
+import Models
+import PushService
+import ServiceRuntime
+import Settings
+import Synchronization
+import TestSupport
+import Testing
+import Tokens
+
+/// The push-service in this process, with a real Redis, an embedded broker and the stand-in for APNs.
+final class ServiceBench: @unchecked Sendable {
+    // @unchecked: one test uses it from one task at a time; what belongs to a loop is touched there.
+    static let secret = "01234567890123456789012345678901"
+
+    let redis: RedisServer
+    let broker: EmbeddedBroker
+    var standIn: APNsStandIn?
+    private let values: [String: String]
+    private(set) var host: ServiceHost<PushService>?
+    private let lines = Lines()
+    private let loop = EventLoop(name: "push-bench")
+    private var producer: KafkaProducer?
+    private var client: HTTPClient?
+
+    /// Runs a test on a bench of its own, which ends whatever the test does.
+    static func with(
+        apns: Bool = true, _ more: [String: String] = [:], _ body: (ServiceBench) async throws -> Void
+    ) async throws {
+        let bench = try await ServiceBench(withAPNs: apns, more)
+        do {
+            try await bench.start()
+            try await body(bench)
+        } catch {
+            await bench.end()
+            throw error
+        }
+        await bench.end()
+    }
+
+    private init(withAPNs: Bool, _ more: [String: String] = [:]) async throws {
+        redis = try RedisServer()
+        broker = try EmbeddedBroker()
+        var values = [
+            "LISTEN_ADDRESS": "127.0.0.1", "PORT": "0", "OPERATIONS_PORT": "0", "INSTANCE_ID": "push-1",
+            "TOKEN_SECRET": Self.secret, "REDIS_URL": redis.url, "KAFKA_BROKERS": broker.brokers, "KAFKA_MOCK": "true",
+            "PUSH_RETRY_BASE": "20ms", "PUSH_RETRY_LONGEST": "200ms", "APNS_TIMEOUT": "1s", "REDIS_COMMAND_TIMEOUT": "500ms",
+        ]
+        if withAPNs {
+            let standIn = try APNsStandIn()
+            self.standIn = standIn
+            values.merge(standIn.environment.filter { $0.key != "APNS_RECEIVED_URL" }) { $1 }
+        }
+        self.values = values.merging(more) { $1 }
+        loop.start()
+        let settings = KafkaSettings(brokers: broker.brokers, isMock: true, instanceID: "bench")
+        try await onLoop {
+            self.producer = try KafkaProducer(loop: self.loop, settings: settings)
+            self.client = HTTPClient(loop: self.loop)
+        }
+        for topic in ["push.high", "push.normal", "push.low", "push.dlq"] { try broker.createTopic(topic, partitions: 2) }
+    }
+
+    func start() async throws {
+        let host = try ServiceHost(
+            PushService.self, loop: EventLoop(name: "push"), environment: Environment(values),
+            log: { [lines] in lines.take($0) })
+        host.loop.start()
+        self.host = host
+        let before = assignments
+        try await host.start()
+        // The group may settle in two rounds; a commit between them is lost, and what it passed is pushed twice.
+        await until("the lanes have their partitions") { assignments - before >= 3 }
+        try await until("Redis is up") { try await request("GET", "/v1/devices", as: "nobody").status == 200 }
+    }
+
+    private var assignments: Int { log.count { $0.contains("the group gave this member") } }
+
+    func stop() async {
+        await host?.drain()
+        host?.loop.stop()
+    }
+
+    func end() async {
+        await stop()
+        try? await onLoop {
+            self.client?.close()
+            self.producer?.close {}
+        }
+        loop.stop()
+        standIn?.stop()
+        redis.stop()
+    }
+
+    var log: [String] { lines.lines.withLock { $0 } }
+
+    private func onLoop<Answer: Sendable>(_ body: @escaping @Sendable () throws -> Answer) async throws -> Answer {
+        try await withCheckedThrowingContinuation { continuation in
+            loop.post { continuation.resume(with: Result { try body() }) }
+        }
+    }
+
+    // MARK: REST
+
+    func request(
+        _ method: String, _ path: String, body: String = "", as person: String? = nil, token: String? = nil
+    ) async throws -> HTTPClientResponse {
+        let port = try #require(await port())
+        var headers: [(name: String, value: String)] = []
+        if let person { headers.append(("authorization", "Bearer \(Self.token(for: person))")) }
+        if let token { headers.append(("authorization", "Bearer \(token)")) }
+        return try await send(
+            HTTPClientRequest(
+                method: method, url: "http://127.0.0.1:\(port)\(path)", headers: headers, body: Array(body.utf8)))
+    }
+
+    private func port() async -> Int? {
+        guard let host else { return nil }
+        let context = host.context
+        return await withCheckedContinuation { continuation in
+            host.loop.post { continuation.resume(returning: context.port) }
+        }
+    }
+
+    static func token(for person: String, expires: Int64 = EventLoop.wallClock() / 1000 + 600) -> String {
+        mintHS256(TokenClaims(subject: person, expires: expires), secret: secret)
+    }
+
+    func register(_ device: String, _ person: String) async throws {
+        let body = #"{"token":"\#(device)","platform":"apns","app":"app.carillon.demo","environment":"sandbox"}"#
+        #expect(try await request("PUT", "/v1/devices", body: body, as: person).status == 200)
+    }
+
+    func devices(_ person: String) async throws -> [String] {
+        let answer = try await request("GET", "/v1/devices", as: person)
+        let object = try JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: [[String: String]]]
+        return (object?["devices"] ?? []).compactMap { $0["token"] }.sorted()
+    }
+
+    func send(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
+        try await withCheckedThrowingContinuation { continuation in
+            loop.post { self.client?.send(request) { continuation.resume(with: $0) } }
+        }
+    }
+
+    // MARK: Kafka
+
+    static func notificationID(_ number: Int) -> String {
+        NotificationID(digest: sha256(Array("test\0\(number)".utf8))).description
+    }
+
+    static func record(_ person: String, _ number: Int, lane: String = "normal", expiresIn: Int64 = 600_000) -> OutgoingRecord {
+        let now = EventLoop.wallClock()
+        let notification =
+            #"{"id":"\#(notificationID(number))","type":"message.direct","priority":"\#(lane)","title":"Title \#(number)","#
+            + #""body":"Body","createdAt":"\#(Timestamp.text(now))","expiresAt":"\#(Timestamp.text(now + expiresIn))"}"#
+        let value =
+            #"{"v":1,"person":"\#(person)","offset":\#(number),"epoch":1,"reason":"offline","accepted":\#(now),"notification":\#(notification)}"#
+        return OutgoingRecord(
+            topic: "push.\(lane)", key: Array(person.utf8), value: Array(value.utf8), headers: [KafkaHeader("traceparent", "00-a")])
+    }
+
+    func produce(_ records: [OutgoingRecord]) async throws {
+        for record in records {
+            let error: KafkaError? = try await withCheckedThrowingContinuation { continuation in
+                loop.post { self.producer?.produce(record) { continuation.resume(returning: $0) } }
+            }
+            #expect(error == nil)
+        }
+    }
+
+    func deadLetters() throws -> [KafkaRecord] {
+        let inspector = try KafkaInspector(KafkaSettings(brokers: broker.brokers, isMock: true, instanceID: "inspector"))
+        var records: [KafkaRecord] = []
+        try inspector.read(topic: "push.dlq", partitions: [0, 1]) {
+            records.append($0)
+            return true
+        }
+        return records
+    }
+
+    // MARK: The stand-in
+
+    struct Received: Decodable {
+        let token: String
+        let apnsId: String
+        let collapseId: String?
+        let topic: String
+        let pushType: String
+        let priority: Int
+        let status: Int
+        let payload: [String: Anything]
+
+        enum Anything: Decodable {
+            case anything
+            init(from decoder: any Decoder) throws { self = .anything }
+        }
+    }
+
+    func received(_ token: String) async throws -> [Received] {
+        let url = "\(try #require(standIn).plainURL)/received?token=\(token)"
+        let answer = try await send(HTTPClientRequest(url: url))
+        return try JSONDecoder().decode([Received].self, from: Data(answer.body))
+    }
+
+    func fault(_ text: String) async throws {
+        let url = "\(try #require(standIn).plainURL)/fault"
+        let answer = try await send(HTTPClientRequest(method: "POST", url: url, body: Array(text.utf8)))
+        #expect(answer.status == 200)
+    }
+}
+
+/// Lines of a log that lives on another thread.
+private final class Lines: Sendable {
+    let lines = Mutex<[String]>([])
+
+    func take(_ line: [UInt8]) -> Bool {
+        lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) }
+        return true
+    }
+}
+
+/// Asks until the answer is yes, for 15 s at most.
+func until(
+    _ what: Comment, sourceLocation: SourceLocation = #_sourceLocation, _ question: () async throws -> Bool
+) async rethrows {
+    let deadline = ContinuousClock.now + .seconds(15)
+    while ContinuousClock.now < deadline {
+        if try await question() { return }
+        try? await Task.sleep(for: .milliseconds(20))
+    }
+    Issue.record(what, sourceLocation: sourceLocation)
+}
