@@ -146,10 +146,11 @@ private struct PolicyReader {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         let named = parts.last == "*" && parts.count > 1 ? parts.dropLast() : parts[...]
         return named.allSatisfy { part in
-            !part.isEmpty && part.utf8.allSatisfy { byte in
-                UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
-                    || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
-            }
+            !part.isEmpty
+                && part.utf8.allSatisfy { byte in
+                    UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
+                        || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
+                }
         }
     }
 

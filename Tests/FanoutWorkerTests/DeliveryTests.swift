@@ -30,7 +30,9 @@ private func header(_ record: KafkaRecord, _ name: String) -> String {
 
     /// In order, once, on every device, together where they wait for one person.
     private func namedPeople(_ rig: Rig) async throws {
-        let records = (0..<200).map { record($0, for: $0 % 2 == 0 ? #"{"user":"alice"}"# : #"{"users":["carol","alice"]}"#, actor: "carol") }
+        let records = (0..<200).map {
+            record($0, for: $0 % 2 == 0 ? #"{"user":"alice"}"# : #"{"users":["carol","alice"]}"#, actor: "carol")
+        }
         await rig.produce("notifications.normal", records.map { ("alice", $0.value) })
         #expect(try await rig.until { $0.heardCount("one") >= 200 && $0.heardCount("two") >= 200 })
         #expect(try await rig.inbox("alice") == records.map(\.id))
@@ -93,10 +95,12 @@ private func header(_ record: KafkaRecord, _ name: String) -> String {
     private func unreadable(_ rig: Rig) async throws {
         let old = record(3000, for: #"{"user":"fred"}"#, accepted: 1, ttlSeconds: 5)
         let good = record(3001, for: #"{"user":"fred"}"#)
-        await rig.produce("notifications.normal", [
-            ("fred", "nonsense"), ("fred", "{}"), ("fred", record(3002, for: #"{"followersOf":"fred"}"#).value),
-            ("fred", record(3003, for: #"{"broadcast":true}"#).value), ("fred", old.value), ("fred", good.value),
-        ])
+        await rig.produce(
+            "notifications.normal",
+            [
+                ("fred", "nonsense"), ("fred", "{}"), ("fred", record(3002, for: #"{"followersOf":"fred"}"#).value),
+                ("fred", record(3003, for: #"{"broadcast":true}"#).value), ("fred", old.value), ("fred", good.value),
+            ])
         let letters = try await rig.read("notifications.dlq", count: 4)
         #expect(letters.map { header($0, "dlq-reason") } == ["not_json", "invalid_data", "invalid_data", "invalid_data"])
         #expect(letters.first.map { String(decoding: $0.value, as: UTF8.self) } == "nonsense")
@@ -112,7 +116,9 @@ private func header(_ record: KafkaRecord, _ name: String) -> String {
         try rig.redis.cli("SET", "t:inbox:{\(shard)}:gina", "no stream")
         await rig.produce("notifications.normal", [("gina", record(4000, for: #"{"users":["gina","hans"]}"#).value)])
         let letters = try await rig.read("notifications.dlq", count: 5)
-        #expect(letters.count == 5 && letters.contains { header($0, "dlq-reason") == "attempts_exhausted" && header($0, "dlq-attempts") == "5" })
+        #expect(
+            letters.count == 5 && letters.contains { header($0, "dlq-reason") == "attempts_exhausted" && header($0, "dlq-attempts") == "5" }
+        )
         #expect(try await rig.read("push.normal", count: 2).count == 2)
     }
 

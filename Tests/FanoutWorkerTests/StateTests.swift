@@ -1,9 +1,10 @@
-@testable import FanoutWorker
 import Foundation
 import Models
 import Redis
 import Store
 import Testing
+
+@testable import FanoutWorker
 
 private func person(_ name: String) -> PersonID { PersonID(name)! }
 
@@ -141,7 +142,8 @@ struct SeededRandom: RandomNumberGenerator {
         #expect(second?.count == 3 && second?.slots == [2, 3])
         #expect(
             String(decoding: second?.lines ?? [], as: UTF8.self)
-                == "[[\"7.2\",\"9-1\",5],[\"7.2\",\"9-1\",5]]\n{\"a\":1}\n[[\"7.2\",\"9-2\",5],[\"7.2\",\"9-2\",5]]\n{\"b\":1}\n[[\"7.2\",\"9-1\",5]]\n{\"c\":1}\n")
+                == "[[\"7.2\",\"9-1\",5],[\"7.2\",\"9-1\",5]]\n{\"a\":1}\n[[\"7.2\",\"9-2\",5],[\"7.2\",\"9-2\",5]]\n{\"b\":1}\n[[\"7.2\",\"9-1\",5]]\n{\"c\":1}\n"
+        )
     }
 
     @Test func aBatchIsBounded() {
@@ -284,7 +286,9 @@ struct SeededRandom: RandomNumberGenerator {
         func members(_ text: String) -> [String]? { AudienceRoutes.members(Array(text.utf8))?.map(\.text) }
         #expect(members(#"{"members":["a","b\u00e9"]}"#) == ["a", "bé"])
         #expect(members(#"{"members":[],"other":1}"#) == [])
-        for text in ["", "{}", "[]", #"{"members":"a"}"#, #"{"members":[1]}"#, #"{"members":[""]}"#, #"{"members":["a{"]}"#, #"{"members":["a"]}x"#] {
+        for text in [
+            "", "{}", "[]", #"{"members":"a"}"#, #"{"members":[1]}"#, #"{"members":[""]}"#, #"{"members":["a{"]}"#, #"{"members":["a"]}x"#,
+        ] {
             #expect(members(text) == nil)
         }
         func many(_ count: Int) -> String { "{\"members\":[" + (0..<count).map { "\"\($0)\"" }.joined(separator: ",") + "]}" }

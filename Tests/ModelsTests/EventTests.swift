@@ -23,7 +23,9 @@ private func reason(data: String) -> DeadLetterReason? {
 }
 
 @Suite struct EventTests {
-    @Test(arguments: [[:], ["content-type": "application/cloudevents+json; charset=UTF-8"], ["Content-Type": "application/cloudevents+json"]])
+    @Test(arguments: [
+        [:], ["content-type": "application/cloudevents+json; charset=UTF-8"], ["Content-Type": "application/cloudevents+json"],
+    ])
     func readsStructuredMode(_ pairs: [String: String]) throws {
         let event = try CloudEvent.read(value: Array(structured.utf8), headers: headers(pairs))
         #expect(event.id == "7" && event.source == "/posts" && event.type == "social.like")
@@ -87,12 +89,15 @@ private func reason(data: String) -> DeadLetterReason? {
         let headers = DeadLetter(.notJSON, "the value is not JSON").headers(
             original: [("ce_id", [1]), ("dlq-reason", [2])], origin: RecordOrigin(topic: "events.a", partition: 3, offset: 9),
             attempts: 1, at: 1000, cut: (length: 300_000, sha256: "ab"))
-        #expect(headers.map(\.name) == [
-            "ce_id", "dlq-reason", "dlq-detail", "dlq-topic", "dlq-partition", "dlq-offset", "dlq-attempts", "dlq-at", "dlq-length", "dlq-sha256",
-        ])
-        #expect(headers.map { String(decoding: $0.value, as: UTF8.self) }.dropFirst() == [
-            "not_json", "the value is not JSON", "events.a", "3", "9", "1", "1000", "300000", "ab",
-        ])
+        #expect(
+            headers.map(\.name) == [
+                "ce_id", "dlq-reason", "dlq-detail", "dlq-topic", "dlq-partition", "dlq-offset", "dlq-attempts", "dlq-at", "dlq-length",
+                "dlq-sha256",
+            ])
+        #expect(
+            headers.map { String(decoding: $0.value, as: UTF8.self) }.dropFirst() == [
+                "not_json", "the value is not JSON", "events.a", "3", "9", "1", "1000", "300000", "ab",
+            ])
     }
 
     @Test func policiesMatchTheExactNameFirstThenTheLongestPattern() {

@@ -71,7 +71,9 @@ import Testing
             #expect(Array(id.description)[14] == "8")
             #expect("89ab".contains(Array(id.description)[19]))
         }
-        for text in ["", "0F0F1F1F-2f2f-8f3f-8f4f-5f5f6f6f7f7f", "0f0f1f1f-2f2f-8f3f-8f4f-5f5f6f6f7f7", "0f0f1f1f+2f2f-8f3f-8f4f-5f5f6f6f7f7f"] {
+        for text in [
+            "", "0F0F1F1F-2f2f-8f3f-8f4f-5f5f6f6f7f7f", "0f0f1f1f-2f2f-8f3f-8f4f-5f5f6f6f7f7", "0f0f1f1f+2f2f-8f3f-8f4f-5f5f6f6f7f7f",
+        ] {
             #expect(NotificationID(text) == nil)
         }
     }
@@ -83,7 +85,10 @@ import Testing
         let connection = ConnectionID(instance: instance, index: 4, generation: 4_294_967_295)
         #expect(connection.description == "host.example#00000000000000ab.4.4294967295")
         #expect(ConnectionID(connection.description) == connection)
-        for text in ["", "a#00000000000000ab", "a#00000000000000ab.1", "a#00000000000000ab.1.4294967296", "a.1.2", "#00000000000000ab.1.2", "a b#00000000000000ab.1.2"] {
+        for text in [
+            "", "a#00000000000000ab", "a#00000000000000ab.1", "a#00000000000000ab.1.4294967296", "a.1.2", "#00000000000000ab.1.2",
+            "a b#00000000000000ab.1.2",
+        ] {
             #expect(ConnectionID(text) == nil)
         }
     }

@@ -58,8 +58,21 @@ private func isJSON(_ bytes: [UInt8]) -> Bool { (try? JSON.document(bytes.span))
             _ = try? PushRecord.read(bytes)
             _ = try? NotificationTexts.read(bytes.span)
             _ = try? CloudEvent.read(value: bytes, headers: [])
+            _ = try? CloudEvent.read(value: bytes, headers: [("ce_id", bytes), ("content-type", bytes), ("ce_time", bytes)])
+            _ = StreamPosition(bytes.span)
+            _ = Cursor(bytes.span)
+            _ = Timestamp.read(bytes.span)
+            _ = ConnectionID(String(decoding: bytes, as: UTF8.self))
+            _ = ConnectionID.split(bytes.span)
             var at = 0
             _ = try? JSON.integer(bytes.span, &at)
+            at = 0
+            while (try? GatewayMessage.pair(bytes.span, &at)) ?? nil != nil {}
+            at = 0
+            _ = try? GatewayMessage.head(bytes.span, &at)
+            at = 0
+            guard var recipients = try? GatewayRecipients(bytes.span, &at) else { return }
+            while (try? recipients.next(bytes.span, &at)) ?? nil != nil {}
         }
     }
 

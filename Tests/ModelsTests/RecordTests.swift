@@ -25,7 +25,8 @@ private func object(_ bytes: [UInt8]) throws -> [String: Any] {
 }
 
 private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
-    let data = #"{"audience":{"user":"bob"},"actor":{"id":"alice","name":\#(quoted(random.text(5)))},"title":\#(quoted(random.text(9))),"#
+    let data =
+        #"{"audience":{"user":"bob"},"actor":{"id":"alice","name":\#(quoted(random.text(5)))},"title":\#(quoted(random.text(9))),"#
         + #""body":\#(quoted(random.text(20))),"url":"/p","target":"t","collapseKey":"c:1","data":\#(random.json(3))}"#
     let text = #"{"specversion":"1.0","id":\#(quoted(random.text(6) + "i")),"source":"/s","type":"social.like","data":\#(data)}"#
     let event = try CloudEvent.read(value: Array(text.utf8), headers: [])
@@ -40,12 +41,14 @@ private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
         Notification.encode(
             &writer, id: random.notificationID(), type: "social.like", priority: .high, event: data, createdAt: 1000, expiresAt: 2000)
         let fields = try object(writer.take())
-        #expect(Set(fields.keys) == ["id", "type", "priority", "title", "body", "url", "actor", "target", "data", "createdAt", "expiresAt"])
+        #expect(
+            Set(fields.keys) == ["id", "type", "priority", "title", "body", "url", "actor", "target", "data", "createdAt", "expiresAt"])
         #expect(fields["createdAt"] as? String == "1970-01-01T00:00:01.000Z")
     }
 
     @Test func absentFieldsAreLeftOut() throws {
-        let bytes = Array(#"{"specversion":"1.0","id":"1","source":"s","type":"t","data":{"audience":{"user":"b"},"actor":"al\"ice"}}"#.utf8)
+        let bytes = Array(
+            #"{"specversion":"1.0","id":"1","source":"s","type":"t","data":{"audience":{"user":"b"},"actor":"al\"ice"}}"#.utf8)
         let data = try EventData.read(try CloudEvent.structured(bytes))
         var writer = JSONWriter()
         let id = NotificationID(digest: Array(repeating: 0, count: 32))
@@ -74,13 +77,15 @@ private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
             #expect(record.ttlSeconds == 9 && record.expiresAt == 9077 && record.actor == PersonID("alice"))
             #expect(Array(value[record.notification]) == notification)
             let fields = try object(value)
-            #expect(Set(fields.keys) == ["v", "source", "eventId", "accepted", "audience", "push", "ttlSeconds", "collapseKey", "notification"])
+            #expect(
+                Set(fields.keys) == ["v", "source", "eventId", "accepted", "audience", "push", "ttlSeconds", "collapseKey", "notification"])
             #expect(fields["collapseKey"] as? String == "c:1" && fields["eventId"] as? String == event.id)
 
             let person = random.person()
             let position = StreamPosition(epoch: 1_700_000_000_000, offset: random.next() >> 12)
             PushRecord.encode(
-                &writer, person: person, position: position, reason: .offline, accepted: 77, source: value, notification: record.notification)
+                &writer, person: person, position: position, reason: .offline, accepted: 77, source: value,
+                notification: record.notification)
             let pushed = writer.take()
             let push = try PushRecord.read(pushed)
             #expect(push.person == person && push.position == position && push.reason == .offline && push.accepted == 77 && push.id == id)
@@ -110,7 +115,8 @@ private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
     }
 
     @Test func fieldsOfLaterVersionsAreIgnored() throws {
-        let text = #"{"new":[1],"v":1,"accepted":1,"audience":{"user":"b"},"push":true,"notification":{"id":"00000000-0000-8000-8000-000000000000","new":1}}"#
+        let text =
+            #"{"new":[1],"v":1,"accepted":1,"audience":{"user":"b"},"push":true,"notification":{"id":"00000000-0000-8000-8000-000000000000","new":1}}"#
         let record = try NotificationRecord.read(Array(text.utf8))
         #expect(record.expiresAt == .max)
         #expect(throws: DeadLetter(.invalidData, "v is not 1")) {
@@ -125,7 +131,8 @@ private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
             for _ in 0..<Int.random(in: 1...4, using: &random) {
                 let recipients = (0..<Int.random(in: 1...3, using: &random)).map { _ in
                     GatewayRecipient(
-                        connection: LocalConnection(index: UInt32.random(in: 0...9999, using: &random), generation: UInt32(truncatingIfNeeded: random.next())),
+                        connection: LocalConnection(
+                            index: UInt32.random(in: 0...9999, using: &random), generation: UInt32(truncatingIfNeeded: random.next())),
                         position: random.chance(5) ? nil : StreamPosition(epoch: random.next(), offset: random.next()),
                         accepted: Int64(random.next() >> 20))
                 }
@@ -169,7 +176,9 @@ private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
         }
     }
 
-    @Test(arguments: [#"[["1",null,1]]"#, #"[["1.2","x",1]]"#, #"[["1.2"]]"#, #"[[]]"#, #"[["1.2",null]]"#, #"{"#, #"[["4294967296.0",null,1]]"#])
+    @Test(arguments: [
+        #"[["1",null,1]]"#, #"[["1.2","x",1]]"#, #"[["1.2"]]"#, #"[[]]"#, #"[["1.2",null]]"#, #"{"#, #"[["4294967296.0",null,1]]"#,
+    ])
     func refusesRecipients(_ text: String) {
         let bytes = Array(text.utf8)
         #expect(throws: JSONError.self) {

@@ -22,7 +22,9 @@ import Testing
             let moment = Int64.random(in: -62_167_219_200_000...253_402_300_799_999, using: &random)
             #expect(Timestamp.read(Timestamp.text(moment)) == moment)
             let recent = Int64.random(in: 0...4_000_000_000, using: &random)
-            #expect(Timestamp.text(recent * 1000).replacing(".000", with: "") == formatter.string(from: Date(timeIntervalSince1970: Double(recent))))
+            #expect(
+                Timestamp.text(recent * 1000).replacing(".000", with: "")
+                    == formatter.string(from: Date(timeIntervalSince1970: Double(recent))))
         }
         #expect(Timestamp.text(.max) == "9999-12-31T23:59:59.999Z")
         #expect(Timestamp.text(.min) == "0000-01-01T00:00:00.000Z")

@@ -14,9 +14,10 @@ private func complaints(_ text: String) -> [String] {
     @Test func theShippedFileIsAsTheContractSays() throws {
         let path = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../deploy/policies.yaml").path
         let table = try PolicyFile.read(path: path)
-        #expect(Set(table.types) == [
-            "social.like", "social.mention", "message.direct", "channel.post", "transaction.payment", "system.alert", "marketing.offer",
-        ])
+        #expect(
+            Set(table.types) == [
+                "social.like", "social.mention", "message.direct", "channel.post", "transaction.payment", "system.alert", "marketing.offer",
+            ])
         for type in table.types {
             let policy = try #require(table.policy(for: type))
             #expect(policy.channels == (type == "social.like" ? .inApp : [.inApp, .push]))
@@ -51,24 +52,26 @@ private func complaints(_ text: String) -> [String] {
               a.b: 7
             types2: 1
             """
-        #expect(complaints(text) == [
-            "line 3: category must be a word",
-            "line 4: priority must be high, normal or low",
-            "line 5: channels holds in-app and push, nothing else",
-            "line 6: ttlSeconds must be a whole number from 1 to 315360000",
-            "line 7: colour is none of category, priority, channels, ttlSeconds",
-            "line 8: *.a is neither a type (a.b) nor a pattern (a.*)",
-            "line 9: channels must hold in-app",
-            "line 9: ttlSeconds must be a whole number from 1 to 315360000",
-            "line 9: priority is missing",
-            "line 10: a.b stands in line 2 already",
-            "line 10: a policy must be a map",
-            "line 11: types2 is none of types, default",
-        ])
+        #expect(
+            complaints(text) == [
+                "line 3: category must be a word",
+                "line 4: priority must be high, normal or low",
+                "line 5: channels holds in-app and push, nothing else",
+                "line 6: ttlSeconds must be a whole number from 1 to 315360000",
+                "line 7: colour is none of category, priority, channels, ttlSeconds",
+                "line 8: *.a is neither a type (a.b) nor a pattern (a.*)",
+                "line 9: channels must hold in-app",
+                "line 9: ttlSeconds must be a whole number from 1 to 315360000",
+                "line 9: priority is missing",
+                "line 10: a.b stands in line 2 already",
+                "line 10: a policy must be a map",
+                "line 11: types2 is none of types, default",
+            ])
     }
 
     @Test(arguments: [
-        ("", "line 1: the file is empty; it needs types:"), ("[]", "line 1: the file must be a map"), ("a: 1", "line 1: a is none of types, default"),
+        ("", "line 1: the file is empty; it needs types:"), ("[]", "line 1: the file must be a map"),
+        ("a: 1", "line 1: a is none of types, default"),
         ("types: 5", "line 1: types must be a map"), ("types:\n  a: [", "line 3:"), ("types: {a: *b}", "line 1: found undefined alias"),
         ("types: {a: \u{1}}", "line 1:"), ("types: &a {a.b: *a}", "line 1:"),
         ("types: {a.b: {category: a, category: b, priority: low, channels: [in-app, in-app], ttlSeconds: 1}}", "line 1:"),

@@ -50,7 +50,9 @@ private func user(_ id: String) -> Audience { .user(PersonID(id)!) }
         #expect(try decision(#"{"audience":{"user":"bob"},"actor":{"id":"bob"}}"#) == .nobody)
         #expect(try decision(#"{"audience":{"users":["bob"]},"actor":"bob"}"#) == .nobody)
         #expect(
-            try treatment(decision(#"{"audience":{"users":["eve","bob","al","eve"]},"actor":"bob"}"#)).audiences == [user("eve"), user("al")])
+            try treatment(decision(#"{"audience":{"users":["eve","bob","al","eve"]},"actor":"bob"}"#)).audiences == [
+                user("eve"), user("al"),
+            ])
     }
 
     @Test func leavesAChannelWhole() throws {

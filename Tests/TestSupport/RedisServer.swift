@@ -9,10 +9,12 @@ public final class RedisServer: @unchecked Sendable {
     public private(set) var port = 0
     private let directory: URL
     private let options: [String]
+    /// A shell that ends the server when its input ends: so the server never outlives the tests, however they end.
     private var process = Process()
+    private var leash = Pipe()
+    public private(set) var processIdentifier: Int32 = 0
 
     public var url: String { "redis://127.0.0.1:\(port)" }
-    public var processIdentifier: Int32 { process.processIdentifier }
 
     /// Starts it and waits until it answers.
     /// - Parameter options: further arguments of `redis-server`, `--requirepass` and its value, say.
@@ -36,19 +38,23 @@ public final class RedisServer: @unchecked Sendable {
     /// Starts it (again, on the same port and data) and waits until it answers.
     public func start() throws {
         process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
+        leash = Pipe()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
         process.arguments =
             [
+                "-c", #""$@" > /dev/null & echo $!; cat > /dev/null; kill -9 $!; wait"#, "sh", "/usr/bin/redis-server",
                 "--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory.path, "--appendonly", "yes",
                 "--appendfsync", "always", "--save", "", "--logfile", directory.appendingPathComponent("log").path,
             ] + options
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
-        // Inherited, it would keep the test runner waiting for its end.
+        let output = Pipe()
+        process.standardInput = leash
+        process.standardOutput = output
         process.standardError = FileHandle.nullDevice
         try process.run()
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        processIdentifier = Int32(line.trimmingCharacters(in: .newlines)) ?? 0
         let deadline = Date() + 10
-        while Date() < deadline, process.isRunning {
+        while processIdentifier > 0, Date() < deadline, !hasEnded {
             if answers() { return }
             usleep(5_000)
         }
@@ -56,16 +62,22 @@ public final class RedisServer: @unchecked Sendable {
         throw NotStarted()
     }
 
+    /// Ended, and not yet waited for by its shell.
+    private var hasEnded: Bool {
+        let text = try? String(contentsOfFile: "/proc/\(processIdentifier)/stat", encoding: .utf8)
+        return text?.contains(") Z ") ?? true
+    }
+
     /// Ends it with SIGKILL.
     public func stop() {
         guard process.isRunning else { return }
-        kill(process.processIdentifier, SIGKILL)
+        try? leash.fileHandleForWriting.close()
         process.waitUntilExit()
     }
 
     /// SIGSTOP: it keeps its sockets and answers nothing.
-    public func suspend() { kill(process.processIdentifier, SIGSTOP) }
-    public func resume() { kill(process.processIdentifier, SIGCONT) }
+    public func suspend() { kill(processIdentifier, SIGSTOP) }
+    public func resume() { kill(processIdentifier, SIGCONT) }
 
     /// Runs one command with `redis-cli`; answers what it printed, without the last line break.
     @discardableResult
