@@ -17,6 +17,8 @@ actor Load: LoopActor {
 
     /// So many connections are opened at once: a listener's backlog and a handshake's cost bound it.
     private static let connectsInFlight = 200
+    /// In every event's id: a repeated run must not be taken for a repetition of its events.
+    private let started = EventLoop.wallClock()
 
     init(loop: EventLoop, options: Options) {
         self.loop = loop
@@ -80,7 +82,7 @@ actor Load: LoopActor {
         let person = name(of: number % options.people)
         let now = EventLoop.monotonicNanoseconds()
         let event = """
-            {"specversion":"1.0","id":"\(options.prefix)-\(number)","source":"/bench","type":"\(options.type)",\
+            {"specversion":"1.0","id":"\(options.prefix)-\(started)-\(number)","source":"/bench","type":"\(options.type)",\
             "data":{"audience":{"user":"\(person)"},"title":"Benchmark","body":"\(options.body)","data":{"ts":\(now)}}}
             """
         produced += 1
