@@ -17,6 +17,8 @@ actor Load: LoopActor {
 
     /// So many connections are opened at once: a listener's backlog and a handshake's cost bound it.
     private static let connectsInFlight = 200
+    /// Below what the producer takes, so that it refuses none.
+    private static let producesInFlight = 8_000
     /// In every event's id: a repeated run must not be taken for a repetition of its events.
     private let started = EventLoop.wallClock()
 
@@ -91,7 +93,10 @@ actor Load: LoopActor {
             OutgoingRecord(
                 topic: "events.bench", key: Array(person.utf8), value: Array(event.utf8),
                 headers: [KafkaHeader("content-type", "application/cloudevents+json")])
-        ) { _ in self.undelivered -= 1 }
+        ) { error in
+            self.undelivered -= 1
+            if error != nil { self.tally.failed += 1 }
+        }
     }
 
     // MARK: Runs
@@ -137,7 +142,7 @@ actor Load: LoopActor {
             var pacer: LoopTimer?
             // Bounded by what the broker has not acknowledged, so that the producer's queue is not what is measured.
             pacer = loop.timer(after: .milliseconds(1), every: .milliseconds(1)) {
-                while self.produced < self.options.events, self.undelivered < 20_000 { self.produce(number: self.produced) }
+                while self.produced < self.options.events, self.undelivered < Self.producesInFlight { self.produce(number: self.produced) }
                 if self.produced == self.options.events {
                     pacer?.cancel()
                     done.resume()
