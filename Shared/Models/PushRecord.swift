@@ -55,7 +55,7 @@ public struct PushRecord: Sendable {
     private static func read(_ bytes: Span<UInt8>, _ at: inout Int, _ value: [UInt8]) throws -> PushRecord {
         var version: Int64 = 0
         var person: PersonID?
-        var (epoch, offset, accepted): (Int64?, Int64?, Int64?)
+        var (epoch, offset, accepted): (UInt64?, UInt64?, Int64?)
         var reason: PushReason?
         var notification: NotificationOutline?
         var members = try JSONMembers(bytes, &at)
@@ -63,8 +63,8 @@ public struct PushRecord: Sendable {
             switch JSONKey(bytes, name) {
             case .version: version = try JSON.integer(bytes, &at)
             case .person: person = try identifier(bytes, &at)
-            case .epoch: epoch = try JSON.integer(bytes, &at)
-            case .offset: offset = try JSON.integer(bytes, &at)
+            case .epoch: epoch = try number(bytes, &at)
+            case .offset: offset = try number(bytes, &at)
             case .accepted: accepted = try JSON.integer(bytes, &at)
             case .reason: reason = PushReason(rawValue: JSON.text(bytes, try JSON.string(bytes, &at)))
             case .notification: notification = try NotificationOutline.read(bytes, &at)
@@ -73,11 +73,20 @@ public struct PushRecord: Sendable {
         }
         guard version == 1 else { throw DeadLetter(.invalidData, "v is not 1") }
         guard let person, let reason, let accepted, let notification,
-            let epoch = epoch.flatMap(UInt64.init(exactly:)), let offset = offset.flatMap(UInt64.init(exactly:))
+            let epoch, let offset
         else { throw DeadLetter(.invalidData, "a field is missing or not what it must be") }
         return PushRecord(
             bytes: value, id: notification.id, person: person, position: StreamPosition(epoch: epoch, offset: offset),
             reason: reason, accepted: accepted, notification: notification.range)
+    }
+
+    /// A number, or a string of its digits: what has more than 53 bits does not pass through every tool as a number.
+    private static func number(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> UInt64? {
+        guard try JSON.kind(bytes, &at) == .string else { return UInt64(exactly: try JSON.integer(bytes, &at)) }
+        let string = try JSON.string(bytes, &at)
+        var inside = string.contents.lowerBound
+        guard let number = readDigits(bytes, &inside), inside == string.contents.upperBound else { return nil }
+        return number
     }
 }
 

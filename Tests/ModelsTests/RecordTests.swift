@@ -124,6 +124,19 @@ private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
         }
     }
 
+    @Test func positionsOfPushesMayBeText() throws {
+        let text =
+            #"{"v":1,"person":"b","offset":"7","epoch":"18446744073709551615","reason":"departed","accepted":1,"#
+            + #""notification":{"id":"00000000-0000-8000-8000-000000000000"}}"#
+        let push = try PushRecord.read(Array(text.utf8))
+        #expect(push.position == StreamPosition(epoch: .max, offset: 7) && push.reason == .departed)
+        for wrong in ["-1", "\"x\"", "\"\"", "\"7 \"", "1.5", "null"] {
+            #expect(throws: DeadLetter.self) {
+                _ = try PushRecord.read(Array(text.replacing("\"7\"", with: wrong).utf8))
+            }
+        }
+    }
+
     @Test func gatewayMessagesRoundTrip() throws {
         try property(300) { random in
             var batch = GatewayBatch()
