@@ -1,3 +1,5 @@
+internal import Models
+
 /// What a person's token says, once it has been verified.
 public struct TokenClaims: Equatable, Sendable {
     /// `sub`: the person.
@@ -70,13 +72,5 @@ public enum TokenFault: String, Error, Sendable, CustomStringConvertible {
     public var description: String { rawValue }
 }
 
-/// The rule for person, channel and device ids: 1 to 128 bytes of UTF-8, no control character, no `{`, `}` or `|`.
-func isIdentifier(_ text: String) -> Bool {
-    guard (1...128).contains(text.utf8.count) else { return false }
-    return text.unicodeScalars.allSatisfy { scalar in
-        switch scalar {
-        case "{", "}", "|": false
-        default: scalar.value >= 0x20 && !(0x7F...0x9F).contains(scalar.value)
-        }
-    }
-}
+/// The rule for person, channel and device ids is one, and stands in `Models`.
+func isIdentifier(_ text: String) -> Bool { PersonID(text) != nil }
