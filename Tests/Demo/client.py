@@ -95,7 +95,9 @@ class Browser:
                 time.sleep(self.retry)
 
     def listen(self):
-        connection = self.connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=30)
+        connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=30)
+        connection.connect()
+        self.socket = connection.sock  # the connection forgets it once an answer without a length has begun
         connection.request("GET", f"{self.url.path}?{self.url.query}",
                            headers={"Accept": "text/event-stream"} | ({"Last-Event-ID": self.last} if self.last else {}))
         answer = connection.getresponse()
@@ -125,8 +127,8 @@ class Browser:
     def leave(self):
         self.over = True
         try:
-            self.connection.sock.shutdown(socket.SHUT_RDWR)
-        except (OSError, AttributeError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
             pass
 
 

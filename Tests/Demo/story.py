@@ -102,25 +102,27 @@ def offline(dave):
 
 
 def gateway_of_whoever_is_left():
-    """(number, pid) of the one gateway that holds an event stream."""
+    """(number, pid) of the gateway that holds the one event stream there is; None while there are others."""
     running = environment()
-    for number, (url, pid) in enumerate(zip(running["OPERATIONS_GATEWAY"].split(), running["GATEWAY_PIDS"].split()), 1):
-        if metric(url, 'carillon_gateway_connections{transport="sse"}') > 0:
-            return number, int(pid)
-    return None
+    streams = [metric(url, 'carillon_gateway_connections{transport="sse"}') for url in running["OPERATIONS_GATEWAY"].split()]
+    pids = running["GATEWAY_PIDS"].split()
+    if sum(streams) != 1 or len(pids) != len(streams):
+        return None
+    place = streams.index(1)
+    return place + 1, int(pids[place])
 
 
 def killed_gateway(bob, others, count=40):
     chapter(5, "A gateway dies in the middle")
     for browser in others:
         browser.leave()
+    which, pid = until(gateway_of_whoever_is_left, 10, "the gateway that holds Bob's stream")
     before, connections = len(bob.arrived), bob.connections
     titles = [f"Message {number}" for number in range(1, count + 1)]
     tell(f"Only Bob is left. He gets {count} messages, one every 50 ms. After a third of them his gateway gets SIGKILL.")
     for number, title in enumerate(titles):
         post(event("message.direct", {"user": bob.person}, "Alice", title, ""))
         if number == count // 3:
-            which, pid = until(gateway_of_whoever_is_left, 10, "the gateway that holds Bob's stream")
             os.kill(pid, signal.SIGKILL)
             tell(f"Killed: gateway-{which}, pid {pid}. {len(bob.arrived) - before} had arrived. The messages go on.")
         time.sleep(0.05)
