@@ -2,11 +2,14 @@
 
 import os
 import subprocess
+import threading
 
 import pytest
 
-from carillon import http
+from carillon import http, kafka
+from carillon.processes import ROOT
 from carillon.servers import SERVICES, binaries
+from carillon.waiting import until
 
 
 def program(name, *arguments, **environment):
@@ -52,13 +55,57 @@ def test_operations(cluster):
             assert http.request("GET", service.url + path).status == 404, "operations have a port of their own"
 
 
-def test_carillonctl_mints_a_token_and_produces(cluster, person):
-    bob = person("bob")
+@pytest.fixture
+def carillonctl(cluster):
     settings = {"TOKEN_SECRET": cluster.token_secret, "DEMO": "true", "API_KEY": cluster.api_key, "EDGE_URL": cluster.edge_url,
-                "KAFKA_BROKERS": cluster.broker.address, "REDIS_URL": cluster.redis.url}
-    token = program("carillonctl", "token", "--user", bob, **settings).stdout.strip()
+                "KAFKA_BROKERS": cluster.broker.address, "REDIS_URL": cluster.redis.url, "POLICIES": str(ROOT / "deploy/policies.yaml")}
+    return lambda *arguments, **changed: program("carillonctl", *arguments, **(settings | changed))
+
+
+def test_carillonctl_mints_a_token_and_produces(cluster, carillonctl, person):
+    bob = person("bob")
+    token = carillonctl("token", "--user", bob).stdout.strip()
     assert http.request("GET", cluster.edge_url + "/v1/inbox", headers={"Authorization": "Bearer " + token}).status == 200
     with cluster.websocket(bob) as client:
-        answer = program("carillonctl", "produce", "--user", bob, "--type", "message.direct", "--title", "by carillonctl", **settings)
+        answer = carillonctl("produce", "--user", bob, "--type", "message.direct", "--title", "by carillonctl")
         assert answer.returncode == 0, answer.stderr
         client.wait_title("by carillonctl")
+
+
+def test_carillonctl_tails_what_arrives(cluster, carillonctl, person):
+    bob = person("bob")
+    answers = []
+    tail = threading.Thread(target=lambda: answers.append(carillonctl("tail", "--user", bob, "--count", "2")))
+    tail.start()
+    until(lambda: cluster.online(bob)[0]["online"], 10, "the tail is connected")
+    for title in ("the first", "the second"):
+        cluster.produce(kafka.event("message.direct", {"user": bob}, title=title))
+    tail.join(15)
+    lines = answers[0].stdout.splitlines()
+    assert answers[0].returncode == 0 and "the first" in lines[-2] and "the second" in lines[-1]
+
+
+def test_carillonctl_shows_dead_letters_and_their_bodies_only_when_asked(cluster, carillonctl):
+    mark = kafka.identity()
+    kafka.produce_raw(cluster.broker.address, "events.social", f"secret words {mark}".encode())
+    found = until(lambda: [record for record in cluster.dead_letters() if mark in (record["value"] or "")], 10, "the dead letter")[0]
+    place = f"events.dlq/{found['partition']}/{found['offset']}"
+    listed = carillonctl("dlq", "list", "--topic", "events.dlq")
+    line = next(line for line in listed.stdout.splitlines() if place in line)
+    assert "not_json" in line and "events.social" in line and "secret words" not in listed.stdout
+    shown = carillonctl("dlq", "show", place)
+    assert shown.returncode == 0 and "not_json" in shown.stdout and "secret words" not in shown.stdout
+    assert f"secret words {mark}" in carillonctl("dlq", "show", place, "--body").stdout
+
+
+def test_carillonctl_doctor(cluster, carillonctl, tmp_path):
+    well = carillonctl("doctor")
+    assert well.returncode == 0, well.stdout
+    ill = carillonctl("doctor", REDIS_URL="redis://127.0.0.1:1")
+    assert ill.returncode == 1 and [line for line in ill.stdout.splitlines() if line.startswith("fail") and "redis" in line]
+    cluster.redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        evicting = carillonctl("doctor")
+    finally:
+        cluster.redis.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert evicting.returncode == 1 and "noeviction" in evicting.stdout
