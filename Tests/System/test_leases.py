@@ -1,14 +1,18 @@
 """A gateway that dies for good is swept; one that drains says good-bye."""
 
+import itertools
+
 import pytest
 
 from carillon import kafka
 from carillon.waiting import until
 
+NUMBERS = itertools.count(1)
+
 
 @pytest.fixture
-def gateway(cluster, request):
-    running = cluster.extra("gateway", "gateway-" + request.node.name.replace("_", "-"))
+def gateway(cluster):
+    running = cluster.extra("gateway", f"gateway-leased-{next(NUMBERS)}")
     yield running
     running.end()
 

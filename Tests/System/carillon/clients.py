@@ -177,12 +177,13 @@ class EventStream(Receiver):
         if cursor:
             headers["Last-Event-ID"] = cursor
         self.connection.request("GET", parts.path + ("?" + parts.query if parts.query else ""), headers=headers)
+        self.sock = self.connection.sock  # http.client lets go of it when the answer ends with the connection
         self.answer = self.connection.getresponse()
         if self.answer.status != 200:
             raise Refused(self.answer.status, self.answer.reason, self.answer.headers, self.answer.read())
         assert self.answer.headers["Content-Type"].startswith("text/event-stream"), self.answer.headers
         self.greeted = threading.Event()
-        self.connection.sock.settimeout(60)
+        self.sock.settimeout(60)
         threading.Thread(target=self.listen, daemon=True).start()
         self.greeted.wait(timeout)
 
@@ -229,8 +230,8 @@ class EventStream(Receiver):
     def close(self):
         import socket
         try:
-            self.connection.sock.shutdown(socket.SHUT_RDWR)
-        except (OSError, AttributeError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
             pass
         self.closed.set()
 

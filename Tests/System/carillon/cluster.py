@@ -1,8 +1,10 @@
 """The whole suite, each instance under a name of its own, so that a test can stop or kill exactly one."""
 
 import json
+import os
 import pathlib
 import resource
+import subprocess
 
 from . import http, kafka, tokens
 from .clients import EventStream, WebSocket
@@ -18,7 +20,7 @@ class Service(Process):
         self.service, self.port, self.operations_port = service, free_port(), free_port()
         self.url, self.operations = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.operations_port}"
         settings = {
-            "INSTANCE_ID": f"{service}-{number}", "LISTEN_ADDRESS": "127.0.0.1", "PORT": self.port,
+            "INSTANCE_ID": self.instance(service, number), "LISTEN_ADDRESS": "127.0.0.1", "PORT": self.port,
             "OPERATIONS_PORT": self.operations_port, "REDIS_URL": cluster.redis.url, "KAFKA_BROKERS": cluster.broker.address,
             "KAFKA_MOCK": "true" if cluster.broker.mock else "false", "DEMO": "true", "TOKEN_SECRET": TOKEN_SECRET,
             "API_KEY": API_KEY,
@@ -28,9 +30,22 @@ class Service(Process):
         if service in ("notification-service", "fanout-worker"):
             settings["POLICIES"] = ROOT / "deploy/policies.yaml"
         if service == "push-service":
-            settings |= cluster.apns.environment()
-        super().__init__(f"{service}-{number}", [binaries() / service], cluster.directory, settings | (environment or {}),
-                         ready=lambda: http.answers(self.operations + "/health/ready"), limits=limits)
+            settings |= cluster.apns.settings()
+        super().__init__(self.instance(service, number), [binaries() / service], cluster.directory, settings | (environment or {}),
+                         ready=self.works, limits=limits)
+
+    def works(self):
+        """Ready, and what it depends on has answered: until then newcomers are asked to come back."""
+        try:
+            answer = http.request("GET", self.operations + "/health/ready", timeout=2)
+        except OSError:
+            return False
+        return answer.status == 200 and all(dependency["up"] for dependency in answer.json()["dependencies"].values())
+
+    @staticmethod
+    def instance(service, number):
+        """`gateway-2`; one for a single test has a name of its own."""
+        return f"{service}-{number}" if isinstance(number, int) else number
 
     def metrics(self):
         return http.metrics(self.operations)
@@ -49,6 +64,9 @@ class Cluster:
         try:
             self.redis, self.broker, self.apns = (self.run(part) for part in (
                 Redis(self.directory), broker(self.directory), Apns(self.directory)))
+            if not self.broker.mock:
+                subprocess.run([binaries() / "carillon-local", "topics"], check=True, capture_output=True,
+                               env=os.environ | {"KAFKA_BROKERS": self.broker.address})
             self.edge_url = ""
             self.services = {service: [] for service in SERVICES}
             self.edge = None
@@ -127,7 +145,7 @@ class Cluster:
 
     def device(self, person, token, method="PUT"):
         if method == "PUT":
-            body = {"token": token, "platform": "apns", "app": self.apns.environment()["APNS_TOPIC"], "environment": "sandbox"}
+            body = {"token": token, "platform": "apns", "app": self.apns.settings()["APNS_TOPIC"], "environment": "sandbox"}
             return http.request("PUT", self.edge_url + "/v1/devices", body, self.bearer(person))
         return http.request(method, self.edge_url + "/v1/devices" + ("" if method == "GET" else "/" + http.quote(token)),
                             headers=self.bearer(person))

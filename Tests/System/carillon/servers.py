@@ -159,7 +159,7 @@ class Apns(Process):
                          ready=lambda: http.answers(self.url + "/health"))
         self.url = f"http://127.0.0.1:{self.http_port}"
 
-    def environment(self):
+    def settings(self):
         lines = (line.partition("=") for line in (self.state / "apns.env").read_text().splitlines())
         return {name: shlex.split(value)[0] for name, _, value in lines}
 
