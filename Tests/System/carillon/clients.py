@@ -186,6 +186,9 @@ class EventStream(Receiver):
         self.sock.settimeout(60)
         threading.Thread(target=self.listen, daemon=True).start()
         self.greeted.wait(timeout)
+        if self.greeting is None:
+            self.close()
+            raise Refused(503, f"asked to come back after {self.retry} ms")
 
     @property
     def recovered(self):
