@@ -70,15 +70,15 @@ def test_a_provider_token_that_is_refused_as_stale_is_made_anew(cluster, person)
     until(lambda: accepted(cluster, token) == ["after the refresh"], 15, "the push")
 
 
-@pytest.mark.parametrize("status, reason", [(413, "PayloadTooLarge"), (400, "BadTopic")])
-def test_a_push_that_is_refused_for_good_is_a_dead_letter(cluster, person, status, reason):
+@pytest.mark.parametrize("status, reason, letter", [(413, "PayloadTooLarge", "too_large"), (400, "BadTopic", "rejected_by_provider")])
+def test_a_push_that_is_refused_for_good_is_a_dead_letter(cluster, person, status, reason, letter):
     bob, token = person("bob"), f"{status}" * 12
     cluster.device(bob, token)
     cluster.apns.fault(count=1, prefix=token, kind="status", status=status, reason=reason)
     mark = kafka.identity()
     send(cluster, bob, mark)
     found = until(lambda: [record for record in cluster.dead_letters("push.dlq") if mark in record["value"]], 15, "the dead letter")
-    assert found[0]["headers"]["dlq-reason"] == "rejected_by_provider" and found[0]["key"] == bob
+    assert found[0]["headers"]["dlq-reason"] == letter and found[0]["key"] == bob
 
 
 def test_a_long_body_is_cut_to_fit(cluster, person):
