@@ -14,6 +14,7 @@ public final class RedisClient {
     public private(set) var state: RedisState?
 
     private let connector: RedisConnector
+    private let ping: IdlePing
     private let scripts: [RedisScript]
     private var connection: RedisConnection?
 
@@ -27,6 +28,7 @@ public final class RedisClient {
         loop.assertCurrent()
         self.loop = loop
         self.scripts = scripts
+        ping = IdlePing(loop: loop, period: limits.idlePing)
         connector = RedisConnector(
             loop: loop, endpoint: endpoint, limits: limits, scripts: scripts, checks: [.evictionPolicy] + checks,
             last: ["PING"])
@@ -38,6 +40,7 @@ public final class RedisClient {
         connector.onState = { state, connection in
             self.state = state
             self.connection = connection
+            if let connection { self.ping.start(connection) } else { self.ping.stop() }
             self.onState?(state)
         }
         connector.start()
@@ -47,6 +50,7 @@ public final class RedisClient {
     public func close() {
         loop.assertCurrent()
         onState = nil
+        ping.stop()
         connection = nil
         state = .down(reason: "closed")
         connector.close()

@@ -11,15 +11,14 @@ public final class RedisSubscriber {
     public private(set) var isUp = false
 
     private let loop: EventLoop
-    private let limits: RedisLimits
     private let connector: RedisConnector
     private var connection: RedisConnection?
-    private var ping: LoopTimer?
+    private let ping: IdlePing
 
     public init(loop: EventLoop, endpoint: RedisEndpoint, limits: RedisLimits = RedisLimits(), channel: String) {
         loop.assertCurrent()
         self.loop = loop
-        self.limits = limits
+        ping = IdlePing(loop: loop, period: limits.idlePing)
         connector = RedisConnector(
             loop: loop, endpoint: endpoint, limits: limits, scripts: [], checks: [], last: ["SSUBSCRIBE", channel])
     }
@@ -32,7 +31,7 @@ public final class RedisSubscriber {
         connector.onState = { state, connection in
             self.connection = connection
             self.isUp = connection != nil
-            if connection != nil { self.startPing() } else { self.stopPing() }
+            if let connection { self.ping.start(connection) } else { self.ping.stop() }
             self.onState?(state)
         }
         connector.start()
@@ -44,7 +43,7 @@ public final class RedisSubscriber {
         onMessage = nil
         onState = nil
         isUp = false
-        stopPing()
+        ping.stop()
         connection = nil
         connector.close()
     }
@@ -56,21 +55,5 @@ public final class RedisSubscriber {
             return true
         }
         return false
-    }
-
-    /// A dead link is silent: without a PING now and then nothing would tell it from a quiet channel.
-    private func startPing() {
-        stopPing()
-        let period = limits.subscriberPing
-        ping = loop.timer(after: period, every: period) {
-            guard let connection = self.connection, connection.commandsInFlight == 0 else { return }
-            guard self.loop.now >= connection.lastHeard + UInt64(period / .milliseconds(1)) / 2 else { return }
-            connection.send(["PING"]) { _ in }
-        }
-    }
-
-    private func stopPing() {
-        ping?.cancel()
-        ping = nil
     }
 }

@@ -219,6 +219,20 @@ private actor Caller: LoopActor {
         await caller.stop()
     }
 
+    @Test func noticesAServerThatStandsStillWhileNothingIsAsked() async throws {
+        let server = try RedisServer()
+        var limits = quick
+        limits.idlePing = .milliseconds(100)
+        let caller = Caller(server, limits: limits)
+        await caller.start()
+        #expect(await caller.comesUp())
+        server.suspend()
+        #expect(await caller.goesDown())
+        server.resume()
+        #expect(await caller.comesUp())
+        await caller.stop()
+    }
+
     @Test func boundsWhatIsInFlight() async throws {
         let server = try RedisServer()
         var limits = quick
@@ -284,7 +298,7 @@ private actor Listener: LoopActor {
     func start(_ channel: String) {
         var limits = RedisLimits()
         limits.commandTimeout = .milliseconds(200)
-        limits.subscriberPing = .milliseconds(100)
+        limits.idlePing = .milliseconds(100)
         limits.reconnectLimit = .milliseconds(100)
         let subscriber = RedisSubscriber(
             loop: loop, endpoint: RedisEndpoint(host: "127.0.0.1", port: port), limits: limits, channel: channel)
