@@ -20,7 +20,7 @@ public enum ServiceRuntime {
     ) -> Never {
         answer(arguments, type)
         raiseDescriptorLimit()
-        signal(SIGPIPE, SIG_IGN)
+        prepareSignals()
         let loop = EventLoop(name: Hosted.name)
         let host: ServiceHost<Hosted>
         do {
@@ -51,6 +51,16 @@ public enum ServiceRuntime {
             case .failure: _exit(Exit.failed)
             }
         }
+    }
+
+    /// A write to a closed socket is an error and no signal; and the signals that end a service reach it even if whoever
+    /// started it had them blocked, for a mask is inherited.
+    private static func prepareSignals() {
+        signal(SIGPIPE, SIG_IGN)
+        var ending = sigset_t()
+        sigemptyset(&ending)
+        for number in [SIGTERM, SIGINT] { sigaddset(&ending, number) }
+        pthread_sigmask(SIG_UNBLOCK, &ending, nil)
     }
 
     private static func answer<Hosted: Service>(_ arguments: [String], _ type: Hosted.Type) {

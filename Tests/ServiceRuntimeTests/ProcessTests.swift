@@ -1,0 +1,121 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// One of this build's binaries, started with these variables and no others. It writes to files: a pipe's end would leak
+/// into whatever another test starts meanwhile.
+private final class Binary {
+    let process = Process()
+    private let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+
+    var out: String { text("out") }
+    var errors: String { text("errors") }
+
+    init(_ name: String, _ arguments: [String] = [], environment: [String: String] = [:]) throws {
+        let products = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        process.executableURL = products.appending(path: name)
+        process.arguments = arguments
+        process.environment = environment
+        process.standardOutput = try file("out")
+        process.standardError = try file("errors")
+        try process.run()
+    }
+
+    deinit {
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    /// Polls until it holds; false after 20 s.
+    func waits(for condition: (Binary) -> Bool) async throws -> Bool {
+        let deadline = ContinuousClock.now + .seconds(20)
+        while ContinuousClock.now < deadline {
+            if condition(self) { return true }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        return condition(self)
+    }
+
+    /// Waits for its end and answers its status; nil if it does not end.
+    func end() async throws -> Int32? {
+        try await waits { !$0.process.isRunning } ? process.terminationStatus : nil
+    }
+
+    /// The port of the line that says it is ready.
+    func port() async throws -> Int {
+        guard try await waits(for: { $0.errors.contains("message=ready") }) else { return 0 }
+        return errors.split(separator: " port=").last.flatMap { Int($0.prefix { $0.isNumber }) } ?? 0
+    }
+
+    private func file(_ name: String) throws -> FileHandle {
+        let place = folder.appending(path: name)
+        try Data().write(to: place)
+        return try FileHandle(forWritingTo: place)
+    }
+
+    private func text(_ name: String) -> String {
+        (try? String(contentsOf: folder.appending(path: name), encoding: .utf8)) ?? ""
+    }
+}
+
+/// The binaries as an operator meets them. The presence-service stands for all: they share the runtime.
+@Suite struct ProcessTests {
+    /// A Redis that does not answer, which hinders no start.
+    private static let environment = [
+        "LISTEN_ADDRESS": "127.0.0.1", "PORT": "0", "OPERATIONS_PORT": "0", "API_KEY": "0123456789abcdef",
+        "REDIS_URL": "redis://127.0.0.1:1", "INSTANCE_ID": "p-1",
+    ]
+
+    @Test(arguments: [
+        "gateway", "notification-service", "fanout-worker", "presence-service", "push-service", "carillonctl", "carillon-local",
+    ])
+    func everyBinarySaysWhatItIs(_ name: String) async throws {
+        let version = try Binary(name, ["--version"])
+        #expect(try await version.end() == 0)
+        #expect(version.out.hasPrefix("\(name) ") && version.errors.isEmpty)
+        let help = try Binary(name, ["--help"])
+        #expect(try await help.end() == 0)
+        #expect(help.out.contains("Environment (variable, default, meaning):\n  "))
+    }
+
+    @Test func invalidSettingIsOneLine() async throws {
+        let binary = try Binary("presence-service", environment: Self.environment.merging(["PORT": "many"]) { $1 })
+        #expect(try await binary.end() == 78)
+        #expect(binary.errors.hasPrefix("presence-service: PORT: \"many\" is not a valid value, expected a port"))
+        #expect(binary.errors.split(separator: "\n").count == 1)
+    }
+
+    @Test func wellKnownCredentialsStopTheStart() async throws {
+        let binary = try Binary(
+            "presence-service", environment: Self.environment.merging(["API_KEY": "carillon-demo-key"]) { $1 })
+        #expect(try await binary.end() == 78)
+        #expect(binary.errors.contains("API_KEY") && binary.errors.contains("DEMO=true"))
+    }
+
+    @Test func takenPortIsOneLineAndSIGTERMDrains() async throws {
+        let first = try Binary("presence-service", environment: Self.environment)
+        let port = try await first.port()
+        let second = try Binary("presence-service", environment: Self.environment.merging(["PORT": "\(port)"]) { $1 })
+        #expect(try await second.end() == 1)
+        #expect(second.errors.contains("listen on 127.0.0.1:\(port): address already in use"))
+        kill(first.process.processIdentifier, SIGTERM)
+        #expect(try await first.end() == 0)
+        #expect(first.errors.contains(" info presence-service#p-1 message=draining "))
+        #expect(first.errors.contains(" message=drained "))
+    }
+
+    @Test func secondSignalEndsItAtOnce() async throws {
+        let binary = try Binary("presence-service", environment: Self.environment)
+        let port = try await binary.port()
+        // A request that is never finished keeps the drain waiting.
+        let socket = try #require(RawSocket(port: port))
+        socket.send("GET /v1/presence HTTP/1.1\r\n")
+        // Answered, so the server has read the other one as well.
+        #expect(ask(port, "GET", "/nothing").hasPrefix("HTTP/1.1 404 "))
+        kill(binary.process.processIdentifier, SIGINT)
+        #expect(try await binary.waits { $0.errors.contains("message=draining") })
+        kill(binary.process.processIdentifier, SIGINT)
+        #expect(try await binary.end() == 1)
+    }
+}
