@@ -55,13 +55,20 @@ import Testing
         #expect(inOrder == [false, false, false])
         let skipped = tracker.batch(4)
         #expect(skipped)
-        let known = [tracker.renewed(latest: 4), tracker.check()]
-        #expect(known == [false, false])
-        let late = [tracker.renewed(latest: 6), tracker.batch(5), tracker.batch(6), tracker.check()]
-        #expect(late == [true, false, false, false])
-        let lost = [tracker.renewed(latest: 7), tracker.check(), tracker.check()]
-        #expect(lost == [true, true, false])
-        let next = tracker.batch(8)
+        let known = tracker.renewed(latest: 4)
+        #expect(!known)
+        let late = [tracker.renewed(latest: 7), tracker.renewed(latest: 7), tracker.batch(5)]
+        #expect(late == [true, false, false])
+        // Batches come in order, so while they come none is lost.
+        let coming = tracker.check()
+        #expect(coming == .coming)
+        let rest = [tracker.batch(6), tracker.batch(7)]
+        let complete = tracker.check()
+        #expect(rest == [false, false] && complete == .complete)
+        let again = tracker.renewed(latest: 8)
+        let (lost, settled) = (tracker.check(), tracker.check())
+        #expect(again && lost == .lost && settled == .complete)
+        let next = tracker.batch(9)
         #expect(!next)
     }
 }

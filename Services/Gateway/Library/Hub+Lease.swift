@@ -72,11 +72,19 @@ extension Hub {
             tracker.settle(latest: latest)
             return startWalk()
         }
-        guard tracker.renewed(latest: latest) else { return }
+        if tracker.renewed(latest: latest) { lookForBatches() }
+    }
+
+    /// A batch that the renewal named has not been heard: it is late, or lost.
+    private func lookForBatches() {
         let number = epochNumber
         loop.timer(after: Self.batchGrace) { [weak self] in
-            guard let self, number == self.epochNumber, self.tracker.check() else { return }
-            self.lossNoticed()
+            guard let self, number == self.epochNumber else { return }
+            switch self.tracker.check() {
+            case .complete: break
+            case .coming: self.lookForBatches()
+            case .lost: self.lossNoticed()
+            }
         }
     }
 

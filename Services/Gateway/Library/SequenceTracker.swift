@@ -4,8 +4,19 @@
 /// lease's renewal, which answers the latest number: if it has not been heard a moment later, it is lost.
 struct SequenceTracker: Equatable {
     private(set) var heard: UInt64 = 0
-    /// A number that must have been heard by the next check.
+    /// A number that must be heard some time; 0: none is missing.
     private var awaited: UInt64 = 0
+    /// What had been heard when it was last looked at.
+    private var heardBefore: UInt64 = 0
+
+    enum Finding: Equatable {
+        /// Nothing is missing.
+        case complete
+        /// Batches are coming, in order: those that are missing are behind them. Look again in a moment.
+        case coming
+        /// What was named never came.
+        case lost
+    }
 
     /// A batch arrived. True if one before it is missing.
     mutating func batch(_ number: UInt64) -> Bool {
@@ -14,17 +25,24 @@ struct SequenceTracker: Equatable {
         return number != heard &+ 1
     }
 
-    /// The lease's renewal answered this number. True if it should be checked for in a moment.
+    /// The lease's renewal answered this number. True if it should be looked for in a moment.
     mutating func renewed(latest: UInt64) -> Bool {
-        awaited = latest
-        return latest > heard
+        let looksAlready = awaited > heard
+        awaited = max(awaited, latest)
+        guard latest > heard, !looksAlready else { return false }
+        heardBefore = heard
+        return true
     }
 
-    /// The moment has passed. True if what the renewal named never came.
-    mutating func check() -> Bool {
-        guard awaited > heard else { return false }
+    /// The moment has passed.
+    mutating func check() -> Finding {
+        if awaited <= heard { return .complete }
+        if heard > heardBefore {
+            heardBefore = heard
+            return .coming
+        }
         heard = awaited
-        return true
+        return .lost
     }
 
     /// All sessions are compared anyway: what came before is settled.
