@@ -73,7 +73,7 @@ public enum LocalCommand {
                 guard let command else {
                     let took = (ContinuousClock.now - begun) / .seconds(1)
                     let screen = Screen(
-                        environment: await cluster.environment, binaries: short(binaries, from: here),
+                        environment: await cluster.environment, binaries: asCalled() ?? short(binaries, from: here),
                         folder: short(settings.folder, from: here), broker: await cluster.brokerWords, seconds: took)
                     say(screen.text)
                     return
@@ -177,6 +177,12 @@ public enum LocalCommand {
             folder.deleteLastPathComponent()
         }
         return nil
+    }
+
+    /// The folder of this program as it was called, which is shorter than where it lies; `nil` if it was found on the PATH.
+    private static func asCalled() -> String? {
+        guard let called = CommandLine.arguments.first, let slash = called.lastIndex(of: "/") else { return nil }
+        return String(called[..<slash])
     }
 
     private static func absolute(_ path: String, from folder: String) -> String {

@@ -8,7 +8,7 @@ struct Screen {
     var seconds: Double
 
     var text: String {
-        let counts = environment.services.map { "\($0.operations.count) \($0.name.rawValue)" }.joined(separator: ", ")
+        let counts = environment.services.map { "\($0.operations.count) \($0.name.rawValue)\($0.operations.count == 1 ? "" : "s")" }.joined(separator: ", ")
         let data = #""audience":{"user":"bob"},"actor":{"id":"alice","name":"Alice"},"title":"Alice mentioned you","body":"Lunch?""#
         // The shell's clock makes each paste another event: the same id twice would be one.
         let event = #"{"specversion":"1.0","id":"'$(date +%s%N)'","source":"/shell","type":"social.mention","data":{\#(data)}}"#
@@ -24,7 +24,7 @@ struct Screen {
                 \(tail)
 
               Send him an event over HTTP:
-                curl -s \(environment.edgeURL)/v1/events -H 'X-API-Key: \(environment.apiKey)' -H 'Content-Type: application/cloudevents+json' -d '\(event)'
+                curl -s -w '%{http_code}\\n' \(environment.edgeURL)/v1/events -H 'X-API-Key: \(environment.apiKey)' -H 'Content-Type: application/cloudevents+json' -d '\(event)'
 
               or straight to Kafka:
                 echo '\(event)' | kcat -P -b \(kcatBroker) -t events.social -k bob -H content-type=application/cloudevents+json
@@ -34,7 +34,10 @@ struct Screen {
             """
     }
 
-    private var tail: String { "EDGE_URL=\(environment.edgeURL) \(binaries)/carillonctl tail --user bob" }
+    /// carillonctl finds a cluster in `.local` by itself.
+    private var tail: String {
+        (folder == ".local" ? "" : "EDGE_URL=\(environment.edgeURL) ") + "\(binaries)/carillonctl tail --user bob"
+    }
 
     /// `8.3`; no locale, no Foundation.
     static func tenths(_ seconds: Double) -> String {
