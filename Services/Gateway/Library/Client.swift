@@ -59,7 +59,7 @@ class Client: ByteStreamHandler {
     /// The registration failed for now: ask the client to come back.
     func notRegistered() {}
     /// Its place in the wheel is due. Seconds until it is due again; nil if it is closed now.
-    func due(now: UInt64, wallClock: Int64) -> Int? { nil }
+    func due(now: UInt64) -> Int? { nil }
     /// Says farewell and closes.
     func disconnect(_ disconnect: Disconnect) {}
 

@@ -40,14 +40,9 @@ final class EventStreamClient: Client {
         stream.write(EventStream.eventHead(position), publication.eventStreamTail())
     }
 
-    override func due(now: UInt64, wallClock: Int64) -> Int? {
-        let left = (identity?.expires ?? 0) - wallClock / 1000
-        if left <= 0 {
-            disconnect(.expired)
-            return nil
-        }
+    override func due(now: UInt64) -> Int? {
         if isConnected, !stream.isBlocked { stream.write(EventStream.comment) }
-        return min(hub.settings.commentSeconds, Int(clamping: left))
+        return hub.settings.commentSeconds
     }
 
     /// An EventSource reads no reason: the end of the stream is the whole message, and how long to wait before it returns.

@@ -18,6 +18,7 @@ extension Hub {
     func register(_ client: Client, from start: InboxStart) {
         guard isReady, let identity = client.identity else { return client.notRegistered() }
         slab.setPerson(identity.person, of: client.name)
+        watchExpiry(of: client)
         askForRoute(client, identity, from: start) { self.registered(client, start, $0) }
     }
 

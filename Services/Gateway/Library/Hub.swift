@@ -38,6 +38,8 @@ final class Hub {
     var server: HTTPServer?
     var isDraining = false
     private var wheel: Wheel
+    /// Ends of tokens, looked at on the way where they lie further off than the wheel reaches.
+    private var expiries: Wheel
     private var tick: LoopTimer?
     /// Streams of clients that are not closed yet, those who say farewell among them.
     private(set) var openStreams = 0
@@ -80,6 +82,7 @@ final class Hub {
         clientSource = context.dependencies.source(.redis)
         subscriberSource = context.dependencies.source(.redis)
         wheel = Wheel(second: loop.now / 1000)
+        expiries = Wheel(second: loop.now / 1000)
         walk = Walk(window: settings.reconcileWindow)
         self.instance = instance
     }
@@ -153,11 +156,22 @@ final class Hub {
         let now = loop.now / 1000
         let wallClock = EventLoop.wallClock()
         for name in wheel.turn(to: now) {
-            guard let client = slab[name], let delay = client.due(now: now, wallClock: wallClock) else { continue }
+            guard let client = slab[name], let delay = client.due(now: now) else { continue }
             wheel.add(name, delay: delay)
+        }
+        for name in expiries.turn(to: now) {
+            guard let client = slab[name], let expires = client.identity?.expires else { continue }
+            if expires * 1000 <= wallClock { client.disconnect(.expired) } else { watchExpiry(of: client) }
         }
         retryStalled()
         retryRemovals()
+    }
+
+    /// To be called when it is known who it is, and when its token ends sooner than the one before.
+    func watchExpiry(of client: Client) {
+        guard let expires = client.identity?.expires else { return }
+        let left = expires - EventLoop.wallClock() / 1000
+        expiries.add(client.name, delay: Int(clamping: left))
     }
 
     /// In ms, between one and two times RETRY_DELAY.

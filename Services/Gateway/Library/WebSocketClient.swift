@@ -104,7 +104,9 @@ final class WebSocketClient: Client {
             guard let person = identity?.person, claimed.person == person else {
                 return disconnect(.invalidToken("the token is another person's"))
             }
+            let isSooner = claimed.expires < identity?.expires ?? 0
             identity?.expires = claimed.expires
+            if isSooner { hub.watchExpiry(of: self) }
             stream.write(Replies.refresh(id, client: hub.connection(of: self).description, ttl: ttl(claimed.expires)))
         case .failure(TokenError.expired): stream.write(Replies.error(id, .tokenExpired))
         case .failure(TokenError.invalid(let fault)): disconnect(.invalidToken(fault.rawValue))
@@ -132,7 +134,7 @@ final class WebSocketClient: Client {
         stream.write(Replies.pushHead(position, tailLength: tail.count), tail)
     }
 
-    override func due(now: UInt64, wallClock: Int64) -> Int? {
+    override func due(now: UInt64) -> Int? {
         guard phase == .connected else {
             if now >= connectDeadline {
                 disconnect(phase == .opened ? .noConnect : .serverError)
@@ -140,13 +142,7 @@ final class WebSocketClient: Client {
             }
             return Int(connectDeadline - now)
         }
-        let left = (identity?.expires ?? 0) - wallClock / 1000
-        if left <= 0 {
-            disconnect(.expired)
-            return nil
-        }
-        let delay = ping()
-        return delay.map { min($0, Int(clamping: left)) }
+        return ping()
     }
 
     /// One half of the cycle: a ping, then a look whether anything came back. Seconds to the other half; nil: closed.
