@@ -28,7 +28,8 @@ public struct HTTPResponse: Sendable {
         status: Int, name: String, detail: String, headers: [(name: String, value: String)] = []
     ) -> HTTPResponse {
         let text =
-            #"{"type":"/docs/protocol.md#"# + jsonEscaped(name) + #"","title":""# + jsonEscaped(
+            #"{"type":"/docs/protocol.md#"# + jsonEscaped(name) + #"","title":""#
+            + jsonEscaped(
                 HTTPResponse.reason(status)) + #"","status":\#(status),"detail":""# + jsonEscaped(detail) + #""}"#
         return HTTPResponse(
             status: status,

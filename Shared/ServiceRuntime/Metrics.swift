@@ -50,7 +50,9 @@ public final class Metrics {
 
     /// A counter that somebody else keeps (the kernel, say) and that is asked for at the scrape.
     public func counter(_ name: StaticString, _ help: StaticString, _ measure: @escaping () -> Double) {
-        let gauge: Gauge = register(name, help, .counter, "") { .gauge(Gauge()) } as: {
+        let gauge: Gauge = register(name, help, .counter, "") {
+            .gauge(Gauge())
+        } as: {
             if case .gauge(let gauge) = $0 { gauge } else { nil }
         }
         gauge.measure = measure
@@ -127,19 +129,25 @@ public final class Metrics {
     // MARK: Registration
 
     func counter(_ name: StaticString, _ help: StaticString, labels: String) -> Counter {
-        register(name, help, .counter, labels) { .counter(Counter()) } as: {
+        register(name, help, .counter, labels) {
+            .counter(Counter())
+        } as: {
             if case .counter(let counter) = $0 { counter } else { nil }
         }
     }
 
     func gauge(_ name: StaticString, _ help: StaticString, labels: String) -> Gauge {
-        register(name, help, .gauge, labels) { .gauge(Gauge()) } as: {
+        register(name, help, .gauge, labels) {
+            .gauge(Gauge())
+        } as: {
             if case .gauge(let gauge) = $0 { gauge } else { nil }
         }
     }
 
     func histogram(_ name: StaticString, _ help: StaticString, labels: String, buckets: [Double]) -> Histogram {
-        register(name, help, .histogram, labels) { .histogram(Histogram(bounds: buckets)) } as: {
+        register(name, help, .histogram, labels) {
+            .histogram(Histogram(bounds: buckets))
+        } as: {
             if case .histogram(let histogram) = $0 { histogram } else { nil }
         }
     }

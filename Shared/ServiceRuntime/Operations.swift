@@ -41,10 +41,11 @@ final class Operations<Values: SettingsGroup> {
                 }
             dependencies.append("\"\(dependency.rawValue)\":\(text)")
         }
-        call.respond(.json(
-            "{\"ready\":\(isReady),\"draining\":\(context.isDraining),\"service\":\"\(name)\","
-                + "\"instance\":\"\(context.instance)\",\"version\":\"\(Version.text)\","
-                + "\"dependencies\":{\(dependencies.joined(separator: ","))}}", status: isReady ? 200 : 503))
+        call.respond(
+            .json(
+                "{\"ready\":\(isReady),\"draining\":\(context.isDraining),\"service\":\"\(name)\","
+                    + "\"instance\":\"\(context.instance)\",\"version\":\"\(Version.text)\","
+                    + "\"dependencies\":{\(dependencies.joined(separator: ","))}}", status: isReady ? 200 : 503))
     }
 }
 

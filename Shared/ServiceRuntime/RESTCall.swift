@@ -47,7 +47,8 @@ public final class RESTCall {
 
     /// 503: what this needs is away; the client may come again after `seconds`.
     public func unavailable(_ detail: String, retryAfter seconds: Int = 1) {
-        respond(.problem(
-            status: 503, name: "unavailable", detail: detail, headers: [(name: "Retry-After", value: String(seconds))]))
+        respond(
+            .problem(
+                status: 503, name: "unavailable", detail: detail, headers: [(name: "Retry-After", value: String(seconds))]))
     }
 }

@@ -65,9 +65,10 @@ public final class RESTRouter {
             exchange.respond(.problem(status: 404, name: "not_found", detail: "There is nothing at this path."))
         case .methodNotAllowed(let allowed):
             unrouted.increment()
-            exchange.respond(.problem(
-                status: 405, name: "method_not_allowed", detail: "This path takes \(allowed).",
-                headers: [(name: "Allow", value: allowed)]))
+            exchange.respond(
+                .problem(
+                    status: 405, name: "method_not_allowed", detail: "This path takes \(allowed).",
+                    headers: [(name: "Allow", value: allowed)]))
         case .found(let route, let parameters):
             let began = EventLoop.monotonicNanoseconds()
             let measure = { (status: Int) in
@@ -79,8 +80,9 @@ public final class RESTRouter {
                 measure(refusal.response.status)
                 exchange.respond(refusal.response)
             case .success(let claims):
-                route.handler(RESTCall(
-                    request: request, parameters: parameters, claims: claims, exchange: exchange, measure: measure))
+                route.handler(
+                    RESTCall(
+                        request: request, parameters: parameters, claims: claims, exchange: exchange, measure: measure))
             }
         }
     }
@@ -92,8 +94,10 @@ public final class RESTRouter {
         case .open: return .success(nil)
         case .apiKey:
             guard let apiKey, let given = request.header("x-api-key"), constantTimeEqual(Array(given.utf8), apiKey) else {
-                return .failure(Refusal(response: .problem(
-                    status: 401, name: "api_key_invalid", detail: "X-API-Key is missing or is not the configured key.")))
+                return .failure(
+                    Refusal(
+                        response: .problem(
+                            status: 401, name: "api_key_invalid", detail: "X-API-Key is missing or is not the configured key.")))
             }
             return .success(nil)
         case .person:

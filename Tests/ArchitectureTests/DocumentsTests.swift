@@ -53,7 +53,9 @@ import Testing
         var isCode = false
         var lines: [(Int, String)] = []
         for (number, line) in file.lines.enumerated() {
-            if line.trimmingCharacters(in: .whitespaces).hasPrefix("```") { isCode.toggle() } else if !isCode {
+            if line.trimmingCharacters(in: .whitespaces).hasPrefix("```") {
+                isCode.toggle()
+            } else if !isCode {
                 lines.append((number + 1, line))
             }
         }

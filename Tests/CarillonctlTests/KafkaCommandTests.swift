@@ -81,8 +81,9 @@ import Testing
         }
         let list = await carillonctl("dlq", "list", environment: environment)
         #expect(list.written.lines.count == 2)
-        #expect(list.written.out.contains(
-            "events.dlq/0/1  2026-11-21T11:00:00.000Z  unknown_type  from events.social/2/41  attempts 1  what was wrong\n"))
+        #expect(
+            list.written.out.contains(
+                "events.dlq/0/1  2026-11-21T11:00:00.000Z  unknown_type  from events.social/2/41  attempts 1  what was wrong\n"))
         #expect(!list.written.out.contains("secret"))
         let one = await carillonctl("dlq", "list", "--reason", "not_json", environment: environment)
         #expect(one.written.lines.count == 1 && one.written.out.hasPrefix("events.dlq/0/0 "))

@@ -65,7 +65,8 @@ final class Echo {
     @Test func aPatternFindsATopicMadeLaterFromItsFirstRecordAndSkipsTheExcluded() async throws {
         let broker = try EmbeddedBroker()
         let settings = KafkaSettings.mock(broker, namespace: "a.b")
-        try await produce(settings, ["a.b.events.dlq", "other.events.x", "aXb.events.x"].map { OutgoingRecord(topic: $0, value: bytes("no")) })
+        try await produce(
+            settings, ["a.b.events.dlq", "other.events.x", "aXb.events.x"].map { OutgoingRecord(topic: $0, value: bytes("no")) })
         let bench = try await Bench {
             try Echo($0, settings, topics: [#"^events\..*"#], output: "out", excluding: [#"\.dlq$"#])
         }
@@ -165,9 +166,10 @@ final class Echo {
                 OutgoingRecord(topic: "out", value: bytes("two")),
             ])
         }
-        #expect(await bench.until { _ in
-            (try? read(settings, "out").contains { text($0.value) == "MSG_SIZE_TOO_LARGE" }) ?? false
-        })
+        #expect(
+            await bench.until { _ in
+                (try? read(settings, "out").contains { text($0.value) == "MSG_SIZE_TOO_LARGE" }) ?? false
+            })
         await bench.wait { echo, done in echo.pipeline.stop { done() } }
         bench.end()
     }

@@ -50,9 +50,11 @@ private func text(_ record: OutgoingRecord, _ header: String) -> String? {
 @Suite struct EventTranslationTests {
     @Test func aStructuredEventBecomesOneRecordForItsPerson() throws {
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-        let (outcome, outputs) = try run(record(event(
-            #"{"audience":{"user":"bob"},"actor":{"id":"alice","name":"Alice"},"title":"Hi","data":{"n":1}}"#,
-            more: #","traceparent":"\#(trace)""#)))
+        let (outcome, outputs) = try run(
+            record(
+                event(
+                    #"{"audience":{"user":"bob"},"actor":{"id":"alice","name":"Alice"},"title":"Hi","data":{"n":1}}"#,
+                    more: #","traceparent":"\#(trace)""#)))
         #expect(outcome == .notified(.normal, records: 1))
         let output = try #require(outputs.first)
         #expect(output.topic == "notifications.normal")

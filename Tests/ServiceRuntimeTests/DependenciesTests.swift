@@ -21,10 +21,11 @@ import Testing
         client.up()
         subscriber.up()
         let messages = lines.lines.compactMap { $0.split(separator: "message=").last.map(String.init) }
-        #expect(messages == [
-            "\"dependency is up\" dependency=redis\n", "\"dependency is down\" dependency=redis reason=closed\n",
-            "\"dependency is up again\" dependency=redis away=10.200s\n",
-        ])
+        #expect(
+            messages == [
+                "\"dependency is up\" dependency=redis\n", "\"dependency is down\" dependency=redis reason=closed\n",
+                "\"dependency is up again\" dependency=redis away=10.200s\n",
+            ])
         #expect(String(decoding: metrics.render(), as: UTF8.self).contains("carillon_dependency_up{dependency=\"redis\"} 1\n"))
     }
 

@@ -23,13 +23,16 @@ final class Lines {
 
     @Test func lineIsLogfmt() {
         let lines = Lines()
-        lines.log().info("listening on port", [
-            "port": 8080, "tls": false, "after": .duration(.milliseconds(1234)), "url": .configured("redis://h?a=b"),
-        ])
-        #expect(lines.lines == [
-            "2026-11-21T11:00:00.123Z info gateway#gateway-1 message=\"listening on port\" port=8080 tls=false "
-                + "after=1.234s url=\"redis://h?a=b\"\n",
-        ])
+        lines.log().info(
+            "listening on port",
+            [
+                "port": 8080, "tls": false, "after": .duration(.milliseconds(1234)), "url": .configured("redis://h?a=b"),
+            ])
+        #expect(
+            lines.lines == [
+                "2026-11-21T11:00:00.123Z info gateway#gateway-1 message=\"listening on port\" port=8080 tls=false "
+                    + "after=1.234s url=\"redis://h?a=b\"\n"
+            ])
     }
 
     @Test func valuesCannotBreakTheLine() {
@@ -44,8 +47,9 @@ final class Lines {
         log.warning("failed", ["reason": .error(Away.answered(secret: "tok3n"))])
         log.warning("failed", ["reason": .error(Away.refused)])
         log.warning("failed", ["reason": .error(Vouched())])
-        #expect(lines.lines.map { $0.split(separator: "reason=").last.map(String.init) }
-            == ["Away.answered\n", "Away.refused\n", "\"no route to host\"\n"])
+        #expect(
+            lines.lines.map { $0.split(separator: "reason=").last.map(String.init) }
+                == ["Away.answered\n", "Away.refused\n", "\"no route to host\"\n"])
     }
 
     @Test func levelHidesWhatIsBelowIt() {

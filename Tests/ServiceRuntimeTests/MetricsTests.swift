@@ -16,16 +16,17 @@ import Testing
         frames.increment(by: -1)
         connections[.sse].add(2)
         connections[.sse].subtract()
-        #expect(text(metrics) == """
-            # HELP carillon_frames_total Frames sent.
-            # TYPE carillon_frames_total counter
-            carillon_frames_total 42
-            # HELP carillon_connections Open connections.
-            # TYPE carillon_connections gauge
-            carillon_connections{transport="websocket"} 0
-            carillon_connections{transport="sse"} 1
+        #expect(
+            text(metrics) == """
+                # HELP carillon_frames_total Frames sent.
+                # TYPE carillon_frames_total counter
+                carillon_frames_total 42
+                # HELP carillon_connections Open connections.
+                # TYPE carillon_connections gauge
+                carillon_connections{transport="websocket"} 0
+                carillon_connections{transport="sse"} 1
 
-            """)
+                """)
     }
 
     @Test func twoLabelsAndEscapes() {

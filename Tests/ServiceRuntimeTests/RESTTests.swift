@@ -71,9 +71,10 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
 
         let metrics = ask(port, "GET", "/metrics")
         #expect(metrics.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"))
-        for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds",
-            "carillon_loop_lag_seconds_count", "carillon_build_info{version=", "carillon_dependency_up{dependency=\"redis\"} 0"]
-        {
+        for name in [
+            "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_max_fds",
+            "carillon_loop_lag_seconds_count", "carillon_build_info{version=", "carillon_dependency_up{dependency=\"redis\"} 0",
+        ] {
             #expect(metrics.contains("\n\(name)"), "\(name) is missing")
         }
 

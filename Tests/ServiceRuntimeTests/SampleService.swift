@@ -82,4 +82,3 @@ actor SampleService: Service {
     func loseRedis() { redis.down(.text("closed")) }
     func findRedis() { redis.up() }
 }
-

@@ -94,26 +94,28 @@ private struct Reading: Equatable {
     }
 
     /// Sections 5.1 to 5.6 and 7.4: each breach and its code.
-    @Test(arguments: [
-        ("5.1 unmasked", frame(1, [65], masked: false), 1002), ("5.2 reserved bit 1", frame(1, [65], reserved: 4), 1002),
-        ("5.2 reserved bit 3", frame(1, [65], reserved: 1), 1002), ("5.2 opcode 3", frame(3, []), 1002),
-        ("5.2 opcode 11", frame(11, []), 1002), ("5.2 16-bit form for 125", frame(1, [UInt8](repeating: 65, count: 125), lengthForm: 2), 1002),
-        ("5.2 64-bit form for 126", frame(1, [UInt8](repeating: 65, count: 126), lengthForm: 8), 1002),
-        ("5.2 a 64-bit length", [0x82, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4], 1002),
-        ("5.4 continuation of nothing", frame(0, [65]), 1002),
-        ("5.4 a message inside a message", frame(1, [65], final: false) + frame(1, [65]), 1002),
-        ("5.5 a control frame in fragments", frame(9, [65], final: false), 1002),
-        ("5.5 a long control frame", frame(9, [UInt8](repeating: 65, count: 126)), 1002),
-        ("5.5.1 half a code", frame(8, [3]), 1002), ("7.4.1 code 1005", frame(8, [0x03, 0xED]), 1002),
-        ("7.4.1 code 1006", frame(8, [0x03, 0xEE]), 1002), ("7.4.1 code 1015", frame(8, [0x03, 0xF7]), 1002),
-        ("7.4.2 code 999", frame(8, [0x03, 0xE7]), 1002), ("7.4.2 code 2999", frame(8, [0x0B, 0xB7]), 1002),
-        ("7.4.2 code 5000", frame(8, [0x13, 0x88]), 1002),
-        ("5.5.1 a reason that is not UTF-8", frame(8, [0x03, 0xE8, 0xFF]), 1007),
-        ("8.1 overlong", frame(1, [0xC0, 0x80]), 1007), ("8.1 surrogate", frame(1, [0xED, 0xA0, 0x80]), 1007),
-        ("8.1 above U+10FFFF", frame(1, [0xF4, 0x90, 0x80, 0x80]), 1007),
-        ("8.1 cut at the end", frame(1, [0xE2, 0x82]), 1007),
-        ("8.1 broken in the next fragment", frame(1, [0xE2], final: false) + frame(0, [0x28]), 1007),
-    ] as [(String, [UInt8], UInt16)])
+    @Test(
+        arguments: [
+            ("5.1 unmasked", frame(1, [65], masked: false), 1002), ("5.2 reserved bit 1", frame(1, [65], reserved: 4), 1002),
+            ("5.2 reserved bit 3", frame(1, [65], reserved: 1), 1002), ("5.2 opcode 3", frame(3, []), 1002),
+            ("5.2 opcode 11", frame(11, []), 1002),
+            ("5.2 16-bit form for 125", frame(1, [UInt8](repeating: 65, count: 125), lengthForm: 2), 1002),
+            ("5.2 64-bit form for 126", frame(1, [UInt8](repeating: 65, count: 126), lengthForm: 8), 1002),
+            ("5.2 a 64-bit length", [0x82, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4], 1002),
+            ("5.4 continuation of nothing", frame(0, [65]), 1002),
+            ("5.4 a message inside a message", frame(1, [65], final: false) + frame(1, [65]), 1002),
+            ("5.5 a control frame in fragments", frame(9, [65], final: false), 1002),
+            ("5.5 a long control frame", frame(9, [UInt8](repeating: 65, count: 126)), 1002),
+            ("5.5.1 half a code", frame(8, [3]), 1002), ("7.4.1 code 1005", frame(8, [0x03, 0xED]), 1002),
+            ("7.4.1 code 1006", frame(8, [0x03, 0xEE]), 1002), ("7.4.1 code 1015", frame(8, [0x03, 0xF7]), 1002),
+            ("7.4.2 code 999", frame(8, [0x03, 0xE7]), 1002), ("7.4.2 code 2999", frame(8, [0x0B, 0xB7]), 1002),
+            ("7.4.2 code 5000", frame(8, [0x13, 0x88]), 1002),
+            ("5.5.1 a reason that is not UTF-8", frame(8, [0x03, 0xE8, 0xFF]), 1007),
+            ("8.1 overlong", frame(1, [0xC0, 0x80]), 1007), ("8.1 surrogate", frame(1, [0xED, 0xA0, 0x80]), 1007),
+            ("8.1 above U+10FFFF", frame(1, [0xF4, 0x90, 0x80, 0x80]), 1007),
+            ("8.1 cut at the end", frame(1, [0xE2, 0x82]), 1007),
+            ("8.1 broken in the next fragment", frame(1, [0xE2], final: false) + frame(0, [0x28]), 1007),
+        ] as [(String, [UInt8], UInt16)])
     func refuses(_ sample: (String, [UInt8], UInt16)) {
         let reading = Reading([sample.1])
         #expect(reading.violation?.code == sample.2, "\(sample.0)")

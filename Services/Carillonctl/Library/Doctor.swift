@@ -74,15 +74,17 @@ func topicFindings(_ topics: [KafkaTopic], _ settings: KafkaSettings) -> [Findin
     let missing = (lanes + letters).filter { !present.contains($0) }
     var findings: [Finding] = []
     if events.isEmpty {
-        findings.append(.fail("topics events.*", "there is none", "they are made by the first event; or " + creation("events.social", settings)))
+        findings.append(
+            .fail("topics events.*", "there is none", "they are made by the first event; or " + creation("events.social", settings)))
     } else {
         findings.append(.ok("topics events.*", events.sorted().joined(separator: " ")))
     }
     if missing.isEmpty {
         findings.append(.ok("topics of the suite", "\((lanes + letters).count) are there"))
     } else {
-        findings.append(.fail(
-            "topics of the suite", "missing: " + missing.joined(separator: " "), creation(missing[0], settings)))
+        findings.append(
+            .fail(
+                "topics of the suite", "missing: " + missing.joined(separator: " "), creation(missing[0], settings)))
     }
     return findings
 }

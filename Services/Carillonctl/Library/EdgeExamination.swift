@@ -27,9 +27,10 @@ actor EdgeExamination: LoopActor {
             switch await answer(client, method, url.description + path) {
             case .success(let answer) where answer.status == 401: findings.append(.ok(name, "\(method) \(path) is answered"))
             case .success(let answer):
-                findings.append(.fail(
-                    name, "\(method) \(path) answered \(answer.status) instead of 401",
-                    "is \(service) running and ready? see /health/ready at its OPERATIONS_PORT, and the edge's backends"))
+                findings.append(
+                    .fail(
+                        name, "\(method) \(path) answered \(answer.status) instead of 401",
+                        "is \(service) running and ready? see /health/ready at its OPERATIONS_PORT, and the edge's backends"))
             case .failure(let error):
                 findings.append(.fail("edge", "\(url): \(error)", "start it, or set EDGE_URL"))
                 return findings

@@ -31,7 +31,8 @@ actor RedisExamination: LoopActor {
         switch state {
         case .down(let reason): return [.fail("redis", "\(place): \(reason)", "start it, or set REDIS_URL")]
         case .refused(let reason):
-            let remedy = reason.contains("noeviction")
+            let remedy =
+                reason.contains("noeviction")
                 ? "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration file"
                 : "mend that in Redis or in REDIS_URL"
             return [.fail("redis", "\(place) is not fit: \(reason)", remedy)]

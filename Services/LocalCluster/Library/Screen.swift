@@ -8,7 +8,8 @@ struct Screen {
     var seconds: Double
 
     var text: String {
-        let counts = environment.services.map { "\($0.operations.count) \($0.name.rawValue)\($0.operations.count == 1 ? "" : "s")" }.joined(separator: ", ")
+        let counts = environment.services.map { "\($0.operations.count) \($0.name.rawValue)\($0.operations.count == 1 ? "" : "s")" }.joined(
+            separator: ", ")
         let data = #""audience":{"user":"bob"},"actor":{"id":"alice","name":"Alice"},"title":"Alice mentioned you","body":"Lunch?""#
         // The shell's clock makes each paste another event: the same id twice would be one.
         let event = #"{"specversion":"1.0","id":"'$(date +%s%N)'","source":"/shell","type":"social.mention","data":{\#(data)}}"#
