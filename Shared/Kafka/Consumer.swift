@@ -23,6 +23,9 @@ final class Consumer {
 
     private let loop: EventLoop
     private var queue: ClientQueue?
+    /// Answers to plain commits have a queue of their own: they must not wait behind records that are not taken.
+    private let answers: OpaquePointer?
+    private var answersQueue: ClientQueue?
     private var isClosing = false
     private var lastTopic: (handle: OpaquePointer, name: String)?
 
@@ -30,8 +33,8 @@ final class Consumer {
         self.loop = loop
         let callbacks = ClientCallbacks()
         client = try KafkaClient(RD_KAFKA_CONSUMER, properties, callbacks)
+        answers = rd_kafka_queue_new(client.raw)
         callbacks.rebalance = { [unowned self] code, partitions in self.rebalance(code, partitions) }
-        callbacks.committed = { [unowned self] error in self.onCommitted?(error) }
         callbacks.failed = { [unowned self] error in self.onError?(error) }
     }
 
@@ -39,6 +42,9 @@ final class Consumer {
         loop.assertCurrent()
         if let raw = rd_kafka_queue_get_consumer(client.raw) {
             queue = ClientQueue(loop: loop, queue: raw) { [unowned self] in self.onReady?() }
+        }
+        if let answers {
+            answersQueue = ClientQueue(loop: loop, queue: answers) { [unowned self] in self.takeAnswers() }
         }
         let list = PartitionList(topics: topics)
         let code = rd_kafka_subscribe(client.raw, list.raw)
@@ -72,7 +78,19 @@ final class Consumer {
     /// Commits without waiting; `onCommitted` follows if this returns true.
     func commit(_ offsets: [PartitionOffset]) -> Bool {
         let list = PartitionList(offsets)
-        return rd_kafka_commit(client.raw, list.raw, 1) == RD_KAFKA_RESP_ERR_NO_ERROR
+        return rd_kafka_commit_queue(client.raw, list.raw, answers, nil, nil) == RD_KAFKA_RESP_ERR_NO_ERROR
+    }
+
+    /// What came for plain commits; `onCommitted` is called from in here.
+    func takeAnswers() {
+        guard answersQueue != nil else { return }
+        while let event = rd_kafka_queue_poll(answers, 0) {
+            defer { rd_kafka_event_destroy(event) }
+            guard rd_kafka_event_type(event) == RD_KAFKA_EVENT_OFFSET_COMMIT else { continue }
+            let code = rd_kafka_event_error(event)
+            let passed = code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR__NO_OFFSET
+            onCommitted?(passed ? nil : KafkaError(code))
+        }
     }
 
     /// Leaves the group and ends the client, on the worker; `completion` on the loop. Nothing may be called afterwards.
@@ -85,6 +103,8 @@ final class Consumer {
         membership = nil
         queue?.close()
         queue = nil
+        answersQueue?.close()
+        answersQueue = nil
         let (client, loop) = (client, loop)
         // Kept alive until the client's last callback, which comes from within the close.
         nonisolated(unsafe) let me = self

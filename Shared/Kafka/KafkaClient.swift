@@ -18,7 +18,6 @@ final class ClientCallbacks: @unchecked Sendable {
     // is made, and called only inside a poll, so on the thread that polls.
     let log = Mutex(ClientLog())
     var rebalance: ((rd_kafka_resp_err_t, UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?) -> Void)?
-    var committed: ((KafkaError?) -> Void)?
     var delivered: ((UnsafePointer<rd_kafka_message_t>) -> Void)?
     var failed: ((KafkaError) -> Void)?
 
@@ -73,10 +72,6 @@ final class KafkaClient: @unchecked Sendable {
             rd_kafka_conf_set_rebalance_cb(configuration) { _, code, partitions, opaque in
                 ClientCallbacks.of(opaque)?.rebalance?(code, partitions)
             }
-            rd_kafka_conf_set_offset_commit_cb(configuration) { _, code, _, opaque in
-                let failed = code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__NO_OFFSET
-                ClientCallbacks.of(opaque)?.committed?(failed ? KafkaError(code) : nil)
-            }
         } else {
             // Also where nobody listens: without one, the flush inside a commit polls in steps of 10 ms.
             rd_kafka_conf_set_dr_msg_cb(configuration) { _, message, opaque in
@@ -111,4 +106,10 @@ final class KafkaClient: @unchecked Sendable {
 
 private func text(_ message: [CChar]) -> String {
     String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+extension KafkaClient {
+    convenience init(consumer properties: ClientProperties) throws(KafkaError) {
+        try self.init(RD_KAFKA_CONSUMER, properties)
+    }
 }

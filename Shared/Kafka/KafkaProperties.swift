@@ -17,6 +17,7 @@ struct ClientProperties {
         set("socket.keepalive.enable", "true")
         // A broker that is stopped, not gone, shows only by its silence: 60 s by default.
         set("socket.timeout.ms", 6_000)
+        set("socket.connection.setup.timeout.ms", 5_000)
         // A broker that is back must be found within a second, not within 10.
         set("reconnect.backoff.ms", 100)
         set("reconnect.backoff.max.ms", 1_000)
@@ -69,6 +70,8 @@ struct ClientProperties {
         // As the Java client places keys, so that everyone's records of one key meet in one partition.
         properties.set("partitioner", "murmur2_random")
         properties.set("message.max.bytes", maximumRecordBytes)
+        // A broker refuses a whole message set for one record in it: a large one shall stand alone.
+        properties.set("batch.size", 256 << 10)
         return properties
     }
 

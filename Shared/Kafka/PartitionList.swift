@@ -36,9 +36,27 @@ final class GroupMembership: @unchecked Sendable {
     // @unchecked: immutable, read by librdkafka from any thread.
     let raw: OpaquePointer
 
+    /// `nil` if the consumer is no member at this moment: a broker takes offsets without a generation unchecked.
     init?(consumer: KafkaClient) {
         guard let raw = rd_kafka_consumer_group_metadata(consumer.raw) else { return nil }
         self.raw = raw
+        if generation < 0 { return nil }
+    }
+
+    /// Read from the serialized form, for there is no other way: "CGMDv2:" and the generation as a native Int32.
+    var generation: Int32 {
+        var buffer: UnsafeMutableRawPointer?
+        var size = 0
+        if let failure = rd_kafka_consumer_group_metadata_write(raw, &buffer, &size) {
+            rd_kafka_error_destroy(failure)
+            return -1
+        }
+        guard let buffer else { return -1 }
+        defer { rd_kafka_mem_free(nil, buffer) }
+        let magic = Array("CGMDv2:".utf8)
+        guard size >= magic.count + 4, UnsafeRawBufferPointer(start: buffer, count: magic.count).elementsEqual(magic)
+        else { return 0 }
+        return buffer.loadUnaligned(fromByteOffset: magic.count, as: Int32.self)
     }
 
     deinit { rd_kafka_consumer_group_metadata_destroy(raw) }

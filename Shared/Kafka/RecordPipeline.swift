@@ -34,8 +34,8 @@ public final class RecordPipeline {
     public var onState: ((BrokerState) -> Void)?
     /// What an operator may want to read, in one line; rare.
     public var onNote: ((String) -> Void)?
-    /// An output that Kafka will never take (too large, say): what to write in its place, or `nil` for nothing. Without a
-    /// closure it is dropped with a note.
+    /// An output that Kafka will never take (too large, say): what to write in its place, or `nil` for nothing; it is then
+    /// dropped with a note. What stands in its place may be offered again: answer `nil` to that.
     public var onRefused: ((OutgoingRecord, KafkaError) -> OutgoingRecord?)?
 
     private let loop: EventLoop
@@ -46,7 +46,7 @@ public final class RecordPipeline {
     private let producer: TransactionalProducer
     private let probe: BrokerProbe
     private let worker: WorkerThread
-    private var machine: TransactionMachine
+    private(set) var machine: TransactionMachine
     private var held = HeldRecords()
     private var batch: RecordBatch?
     private var outputs: [OutgoingRecord] = []
@@ -59,6 +59,9 @@ public final class RecordPipeline {
     private var isReadingPaused = false
     private var onStopped: (() -> Void)?
     private var lastFailure: String?
+    /// Errors of reading that were told: each once.
+    private var notedErrors: Set<String> = []
+    private static let maximumNotedErrors = 32
 
     /// - Parameters:
     ///   - service: names the group and, with `settings.instanceID`, the transactional id.
@@ -93,7 +96,7 @@ public final class RecordPipeline {
         consumer.onRebalance = { [unowned self] in self.rebalanced($0) }
         consumer.onCommitted = { [unowned self] in self.plainCommitAnswered($0) }
         consumer.onError = { [unowned self] in self.failed($0) }
-        probe.onState = { [unowned self] in self.onState?($0) }
+        probe.onState = { [unowned self] in self.stateChanged($0) }
         try consumer.subscribe(topics)
         probe.start()
         prepareProducer()
@@ -118,6 +121,9 @@ public final class RecordPipeline {
 
     /// Records read and not handed out yet.
     public var heldRecords: Int { held.count }
+
+    /// Of the group, while this is a member.
+    var generation: Int32? { consumer.membership?.generation }
 
     func isProcessing(_ number: UInt64) -> Bool { machine.phase == .processing(number) && batch?.number == number }
 
@@ -158,6 +164,7 @@ public final class RecordPipeline {
             if isReadingPaused, let record = consumer.next() { take(record) }
         }
         drain()
+        consumer.takeAnswers()
         feed(.tick)
     }
 
@@ -171,7 +178,21 @@ public final class RecordPipeline {
     }
 
     private func failed(_ error: KafkaError) {
-        if error.isOutage { probe.ask() }
+        // An outage has its own voice.
+        if error.isOutage { return probe.ask() }
+        let line = "reading: \(error)"
+        if notedErrors.count < Self.maximumNotedErrors, notedErrors.insert(line).inserted { onNote?(line) }
+    }
+
+    private func stateChanged(_ state: BrokerState) {
+        onState?(state)
+        if state == .up { sumUpLog() }
+    }
+
+    /// librdkafka writes thousands of lines in an outage; they are told as one.
+    private func sumUpLog() {
+        let log = consumer.client.takeLog()
+        if log.lines > 0 { onNote?("librdkafka wrote \(log.lines) lines, the last: \(log.last)") }
     }
 
     private func plainCommitAnswered(_ error: KafkaError?) {
@@ -197,8 +218,6 @@ public final class RecordPipeline {
         case .forget:
             batch = nil
             outputs = []
-            // What was left in the queue when the buffer was full announces itself no more.
-            loop.atTurnEnd { [weak self] in self?.drain() }
         case .dropHeld: held = HeldRecords()
         case .abandon: abandonment.request()
         case .unassign:
@@ -219,6 +238,8 @@ public final class RecordPipeline {
             number: number, records: records, offsets: offsets, membership: consumer.membership, pipeline: self)
         self.batch = batch
         resumeReading()
+        // What was left in the queue when the buffer was full announces itself no more.
+        loop.atTurnEnd { [weak self] in self?.drain() }
         onBatch?(batch)
     }
 
@@ -234,10 +255,9 @@ public final class RecordPipeline {
         }
         let content = TransactionContent(
             batch: number, outputs: outputs, offsets: batch.offsets, membership: membership)
-        abandonment = Abandonment()
         // Confined to the loop: the worker only carries it there and back.
         nonisolated(unsafe) let me = self
-        let (producer, loop, abandonment) = (producer, loop, abandonment)
+        let (producer, loop, abandonment) = (producer, loop, currentAbandonment())
         worker.run {
             let result = producer.run(content, abandonment)
             loop.post { me.transacted(number, result) }
@@ -257,9 +277,9 @@ public final class RecordPipeline {
             replaceOutput(index, error)
             feed(.transacted(batch: number, .failed))
         case .abandoned:
-            feed(.transacted(batch: number, .abandoned))
             // What it left open keeps readers waiting until its successor has ended it.
-            if !machine.hasLeft { prepareProducer() }
+            if !machine.isStopping { prepareProducer() }
+            feed(.transacted(batch: number, .abandoned))
         }
     }
 
@@ -274,9 +294,14 @@ public final class RecordPipeline {
     }
 
     private func prepareProducer() {
-        abandonment = Abandonment()
-        let (producer, abandonment) = (producer, abandonment)
+        let (producer, abandonment) = (producer, currentAbandonment())
         worker.run { _ = producer.prepare(abandonment) }
+    }
+
+    /// One for all that the worker has before it: whoever waits for a transaction waits for what stands before that, too.
+    private func currentAbandonment() -> Abandonment {
+        if abandonment.isRequested { abandonment = Abandonment() }
+        return abandonment
     }
 
     /// One line for a failure that repeats.

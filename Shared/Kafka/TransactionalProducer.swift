@@ -10,7 +10,7 @@ struct TransactionContent: Sendable {
 }
 
 /// How a transaction ended, and what it met.
-enum TransactionResult: Sendable {
+enum TransactionResult: Equatable, Sendable {
     case committed
     /// Nothing of it is there; it may be tried again.
     case failed(KafkaError)
@@ -38,10 +38,10 @@ final class TransactionalProducer: @unchecked Sendable {
     private var writer: RecordWriter?
     /// The batch whose commit was sent without an answer: it may be there already.
     private var uncertain: UInt64?
-    private var refusal: (index: Int, error: KafkaError)?
+    private var refusal: (index: Int, error: KafkaError, size: Int)?
 
     /// How long one blocking call waits before it is asked again whether to go on, in ms.
-    private static let slice: Int32 = 2_000
+    private static let slice: Int32 = 1_000
 
     init(settings: KafkaSettings, transactionalID: String, consumer: KafkaClient) {
         self.settings = settings
@@ -109,8 +109,6 @@ final class TransactionalProducer: @unchecked Sendable {
         client = nil
     }
 
-    func takeLog() -> ClientLog { client?.takeLog() ?? ClientLog() }
-
     private func write(
         _ outputs: [OutgoingRecord], _ client: KafkaClient, _ writer: RecordWriter, _ abandonment: Abandonment
     ) -> TransactionResult? {
@@ -130,23 +128,33 @@ final class TransactionalProducer: @unchecked Sendable {
     }
 
     private func delivered(_ message: UnsafePointer<rd_kafka_message_t>) {
+        guard message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
         let error = KafkaError(message.pointee.err)
         let tag = Int(bitPattern: message.pointee._private)
-        if error.isRefusal, refusal == nil, tag > 0 { refusal = (tag - 1, error) }
+        // A broker refuses a whole message set: the largest record of it is the likely cause.
+        if error.isRefusal, tag > 0, message.pointee.len > refusal?.size ?? -1 {
+            refusal = (tag - 1, error, message.pointee.len)
+        }
     }
 
     /// Ends a transaction that failed. After a fatal error, or where the abort fails too, the producer is made anew.
     private func recover(
         _ failure: ClientFailure, _ content: TransactionContent, _ abandonment: Abandonment, mayBeCommitted: Bool
     ) -> TransactionResult {
-        if mayBeCommitted { uncertain = content.batch }
+        // With a record that was refused, no commit was sent.
+        if mayBeCommitted, refusal == nil { uncertain = content.batch }
+        if abandonment.isRequested {
+            // No time for an abort: the next producer of this id does it.
+            close()
+            return .abandoned
+        }
         if failure.isFatal || !abort(client, abandonment) {
             close()
             // At once: what the old one left open keeps readers waiting until the new one has ended it.
             _ = prepare(abandonment)
         }
         if abandonment.isRequested { return .abandoned }
-        if let refusal, !mayBeCommitted { return .refused(refusal.index, refusal.error) }
+        if let refusal { return .refused(refusal.index, refusal.error) }
         return .failed(failure.error)
     }
 

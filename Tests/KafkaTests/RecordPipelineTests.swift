@@ -1,5 +1,6 @@
 import EventLoop
 import Kafka
+import Settings
 import Testing
 
 /// A service that answers each record with one output.
@@ -39,7 +40,7 @@ final class Echo {
     }
 }
 
-@Suite(.serialized) struct RecordPipelineTests {
+@Suite struct RecordPipelineTests {
     @Test func whatComesInGoesOutWithKeysAndHeaders() async throws {
         let broker = try EmbeddedBroker()
         let settings = KafkaSettings.mock(broker)
@@ -95,6 +96,7 @@ final class Echo {
         broker.setUp()
         #expect(await bench.until(15) { $0.seen.count >= 100 })
         #expect(await bench.until { $0.states.count == 3 })
+        #expect(try await holds(settings, "out", 100))
         await bench.wait { echo, done in echo.pipeline.stop { done() } }
         let states = await bench.ask { $0.states }
         #expect(states.first == .up && states.last == .up && states.count == 3)
@@ -166,10 +168,8 @@ final class Echo {
                 OutgoingRecord(topic: "out", value: bytes("two")),
             ])
         }
-        #expect(
-            await bench.until { _ in
-                (try? read(settings, "out").contains { text($0.value) == "MSG_SIZE_TOO_LARGE" }) ?? false
-            })
+        #expect(try await holds(settings, "out", 3))
+        #expect(try read(settings, "out").contains { text($0.value) == "MSG_SIZE_TOO_LARGE" })
         await bench.wait { echo, done in echo.pipeline.stop { done() } }
         bench.end()
     }
@@ -189,10 +189,39 @@ final class Echo {
                 return echo
             }
             if round == 1 { try await produce(settings, [OutgoingRecord(topic: "in", value: bytes("last"))]) }
-            #expect(await bench.until { $0.seen.count >= (round == 0 ? 50 : 1) })
+            #expect(await bench.until(25) { $0.seen.count >= (round == 0 ? 50 : 1) })
             await bench.wait { echo, done in echo.pipeline.stop { done() } }
             if round == 1 { #expect(await bench.ask { $0.seen } == ["last"]) }
             bench.end()
         }
+    }
+
+    @Test func stopEndsWithinSecondsWhileTheBrokerIsAway() async throws {
+        let broker = try EmbeddedBroker()
+        let settings = KafkaSettings.mock(broker)
+        try await produce(settings, [OutgoingRecord(topic: "in", value: bytes("one"))])
+        let bench = try await Bench {
+            let echo = try Echo($0, settings, topics: ["in"], output: "out")
+            echo.holdsBatches = true
+            return echo
+        }
+        #expect(await bench.until { !$0.batches.isEmpty })
+        broker.setDown()
+        await bench.ask { $0.answer() }
+        let start = ContinuousClock.now
+        await bench.wait { echo, done in echo.pipeline.stop { done() } }
+        #expect(ContinuousClock.now - start < .seconds(15))
+        bench.end()
+    }
+
+    @Test func aPropertyThatIsNotKnownIsNamedAndItsValueIsNot() async throws {
+        var settings = KafkaSettings(brokers: "127.0.0.1:9", instanceID: "one")
+        settings.properties = try KafkaServerSettings(Environment(["KAFKA_PROPERTIES": "sasl.pasword=secret"])).properties
+        var error: KafkaError?
+        do {
+            _ = try await Bench { [settings] in try Echo($0, settings, topics: ["in"], output: "out") }
+        } catch let thrown as KafkaError { error = thrown }
+        #expect(error?.reason.contains("sasl.pasword") == true)
+        #expect(error?.description.contains("secret") == false)
     }
 }

@@ -31,3 +31,39 @@ func read(_ settings: KafkaSettings, _ topic: String) throws -> [KafkaRecord] {
     }
     return records
 }
+
+/// Reads until the topic holds that many committed records; false after 20 s. Not on a loop: it blocks.
+func holds(_ settings: KafkaSettings, _ topic: String, _ count: Int) async throws -> Bool {
+    for _ in 0..<100 {
+        if let records = try? read(settings, topic), records.count >= count { return true }
+        try await Task.sleep(for: .milliseconds(200))
+    }
+    return false
+}
+
+/// Records of `keys` keys, in order within each.
+func records(_ settings: KafkaSettings, _ range: Range<Int>, keys: Int = 16) -> [OutgoingRecord] {
+    range.map {
+        OutgoingRecord(topic: settings.topic("in"), key: bytes("k\($0 % keys)"), value: bytes("\($0)"))
+    }
+}
+
+/// Each once, and each key's in order, as a reader of committed records sees it.
+func expectExactlyOnce(_ settings: KafkaSettings, _ count: Int) throws {
+    let out = try read(settings, "out")
+    #expect(out.count == count)
+    var last: [[UInt8]: Int] = [:]
+    var disorder = 0
+    for record in out {
+        let number = Int(text(record.value)) ?? -1
+        if let before = last[record.key ?? []], before >= number { disorder += 1 }
+        last[record.key ?? []] = number
+    }
+    #expect(disorder == 0)
+    #expect(Set(out.map { text($0.value) }).count == count)
+}
+
+func stop(_ bench: Bench<Echo>) async {
+    await bench.wait { echo, done in echo.pipeline.stop { done() } }
+    bench.end()
+}
