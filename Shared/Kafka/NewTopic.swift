@@ -1,5 +1,4 @@
 internal import CRDKafka
-internal import Glibc
 
 /// A topic to be made.
 public struct NewTopic: Equatable, Sendable {
@@ -29,7 +28,7 @@ extension KafkaInspector {
         let deadline = ContinuousClock.now + timeout
         while !Set(made).isSubset(of: Set(try self.topics(timeout: timeout).map(\.name))) {
             guard ContinuousClock.now < deadline else { throw KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT) }
-            usleep(20_000)
+            rd_kafka_poll(client.raw, 20)
         }
         return made
     }

@@ -65,3 +65,22 @@ extension DeadLetter {
         return headers
     }
 }
+
+/// Reads the whole of a record's value with `body`. What `body` cannot read is `invalid_data` if the value is JSON at all, else
+/// `not_json`.
+func readRecord<Record>(
+    _ value: [UInt8], _ body: (Span<UInt8>, inout Int) throws -> Record
+) throws(DeadLetter) -> Record {
+    let bytes = value.span
+    do {
+        var at = 0
+        let record = try body(bytes, &at)
+        try JSON.end(bytes, &at)
+        return record
+    } catch let error as DeadLetter {
+        throw error
+    } catch {
+        guard (try? JSON.document(bytes)) != nil else { throw DeadLetter(.notJSON, "the value is not JSON") }
+        throw DeadLetter(.invalidData, "a field is missing or not what it must be")
+    }
+}

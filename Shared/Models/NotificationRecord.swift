@@ -51,18 +51,7 @@ public struct NotificationRecord: Sendable {
 
     /// Reads a record's value; throws `not_json` or `invalid_data`.
     public static func read(_ value: [UInt8]) throws(DeadLetter) -> NotificationRecord {
-        let bytes = value.span
-        do {
-            var at = 0
-            let record = try read(bytes, &at, value)
-            try JSON.end(bytes, &at)
-            return record
-        } catch let error as DeadLetter {
-            throw error
-        } catch {
-            guard (try? JSON.document(bytes)) != nil else { throw DeadLetter(.notJSON, "the value is not JSON") }
-            throw DeadLetter(.invalidData, "a field is missing or not what it must be")
-        }
+        try readRecord(value) { bytes, at in try read(bytes, &at, value) }
     }
 
     private static func read(_ bytes: Span<UInt8>, _ at: inout Int, _ value: [UInt8]) throws -> NotificationRecord {

@@ -2,7 +2,7 @@ internal import EventLoop
 internal import Glibc
 public import Settings
 
-/// What every service's `main.swift` is made of.
+/// What every service's `Main.swift` is made of.
 public enum ServiceRuntime {
     /// How a process ends.
     enum Exit {

@@ -1,28 +1,7 @@
 import EventLoop
-import Foundation
 import Network
+import TestSupport
 import Testing
-
-/// A certificate of its own authority, made by the openssl command.
-private struct Certificate {
-    let folder: URL
-    var certificate: String { folder.appendingPathComponent("certificate.pem").path }
-    var key: String { folder.appendingPathComponent("key.pem").path }
-
-    init() throws {
-        folder = FileManager.default.temporaryDirectory.appendingPathComponent("carillon-tls-\(UInt64.random(in: 0 ... .max))")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-        process.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-            "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate,
-        ]
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-    }
-}
 
 private final class Side: ByteStreamHandler {
     var bytes: [UInt8] = []
@@ -84,12 +63,12 @@ private actor Exchange: LoopActor {
 }
 
 @Suite struct TLSTests {
-    private let certificate: Certificate
+    private let certificate: TestCertificate
     private let server: TLSContext
     private let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
 
     init() throws {
-        certificate = try Certificate()
+        certificate = try TestCertificate()
         server = try TLSContext(serverCertificate: certificate.certificate, key: certificate.key)
     }
 

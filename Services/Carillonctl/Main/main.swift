@@ -1,5 +1,0 @@
-internal import Carillonctl
-internal import Foundation
-
-// Not `exit`: a loop may still turn, and its end must not run under it.
-_exit(await Carillonctl.run(Array(CommandLine.arguments.dropFirst())))

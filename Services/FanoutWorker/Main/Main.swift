@@ -1,0 +1,7 @@
+import FanoutWorker
+import ServiceRuntime
+
+@main
+enum Main {
+    static func main() { ServiceRuntime.run(FanoutWorker.self) }
+}

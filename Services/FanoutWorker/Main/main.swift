@@ -1,4 +1,0 @@
-import FanoutWorker
-import ServiceRuntime
-
-ServiceRuntime.run(FanoutWorker.self)

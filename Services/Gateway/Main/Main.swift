@@ -1,0 +1,7 @@
+import Gateway
+import ServiceRuntime
+
+@main
+enum Main {
+    static func main() { ServiceRuntime.run(Gateway.self) }
+}

@@ -1,4 +1,0 @@
-import Gateway
-import ServiceRuntime
-
-ServiceRuntime.run(Gateway.self)

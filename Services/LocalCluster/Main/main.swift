@@ -1,5 +1,0 @@
-internal import Foundation
-internal import LocalCluster
-
-// Not `exit`: libuv's own end must not run under the loop, which still turns.
-_exit(await LocalCommand.main(Array(CommandLine.arguments.dropFirst())))

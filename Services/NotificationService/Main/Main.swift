@@ -1,0 +1,7 @@
+import NotificationService
+import ServiceRuntime
+
+@main
+enum Main {
+    static func main() { ServiceRuntime.run(NotificationService.self) }
+}

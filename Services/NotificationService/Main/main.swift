@@ -1,4 +1,0 @@
-import NotificationService
-import ServiceRuntime
-
-ServiceRuntime.run(NotificationService.self)

@@ -1,0 +1,7 @@
+import PresenceService
+import ServiceRuntime
+
+@main
+enum Main {
+    static func main() { ServiceRuntime.run(PresenceService.self) }
+}

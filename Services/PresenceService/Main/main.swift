@@ -1,4 +1,0 @@
-import PresenceService
-import ServiceRuntime
-
-ServiceRuntime.run(PresenceService.self)

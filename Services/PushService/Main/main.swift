@@ -1,4 +1,0 @@
-import PushService
-import ServiceRuntime
-
-ServiceRuntime.run(PushService.self)
