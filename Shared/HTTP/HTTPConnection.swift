@@ -98,7 +98,7 @@ final class HTTPConnection: ByteStreamHandler {
 
     private func end() {
         isEnding = true
-        deadline = .max
+        deadline = .max  // The stream sees to its own end.
         held = []
         stream.closeAfterFlush()
     }

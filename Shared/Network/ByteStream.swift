@@ -31,6 +31,8 @@ public final class ByteStream: LoopHandle {
     private static let waitingWriteBytes = 16_384
     /// How long a closing stream waits for the peer to read its last bytes.
     private static let lingerTime = Duration.seconds(2)
+    /// How long a closing stream waits for the kernel to take its last bytes.
+    private static let flushTime = Duration.seconds(10)
 
     private struct State: OptionSet {
         let rawValue: UInt8
@@ -287,7 +289,13 @@ public final class ByteStream: LoopHandle {
     public func closeAfterFlush() {
         guard !isClosing, !state.contains(.closesWhenFlushed) else { return }
         state.insert(.closesWhenFlushed)
-        if queuedBytes == 0, !state.contains(.isWaiting) { linger() } else { scheduleFlush() }
+        if queuedBytes == 0, !state.contains(.isWaiting) { return linger() }
+        scheduleFlush()
+        // A peer that reads nothing would keep a descriptor for ever.
+        loop.timer(after: Self.flushTime) { [weak self] in
+            guard let self, !self.state.contains(.isLingering) else { return }
+            self.close()
+        }
     }
 
     private func linger() {

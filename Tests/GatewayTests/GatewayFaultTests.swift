@@ -96,6 +96,30 @@ import Testing
         await site.stop()
     }
 
+    @Test func aRedisThatCannotWriteIsAway() async throws {
+        let site = try await Deployment()
+        let bob = try connected(site, "bob")
+        try site.redis.cli("CONFIG", "SET", "maxmemory", "1")
+        try await until { site.log.count("dependency is down") == 1 }
+        #expect(try #require(WebSocketPeer(site.port)).status == 503)
+        try site.redis.cli("CONFIG", "SET", "maxmemory", "0")
+        try await until { site.log.count("dependency is up again") == 1 }
+        try await site.feeder.deliver(["after"], to: "bob")
+        #expect(bob.readTitles(1) == ["after"] && bob.closeCode == nil)
+        await site.stop()
+    }
+
+    @Test func whoReadsNoAnswersIsClosed() async throws {
+        let site = try await Deployment(["SEND_BUFFER_BYTES": "4KB"])
+        let peer = try #require(WebSocketPeer(site.port, receiveBuffer: 4_096))
+        peer.connect(token("bob"))
+        #expect(peer.read { !$0.replies.isEmpty })
+        let commands = (2..<1_500).map { #"{"id":\#($0),"rpc":{}}"# }.joined(separator: "\n")
+        for _ in 0..<40 { peer.send(commands) }
+        #expect(peer.read(20) { $0.closeCode != nil } && peer.closeCode == 3008)
+        await site.stop()
+    }
+
     @Test func aConnectionTooManyIsAskedToComeBack() async throws {
         let site = try await Deployment(["MAX_CONNECTIONS": "3"])
         let held = try (0..<3).map { _ in try #require(WebSocketPeer(site.port)) }

@@ -17,7 +17,9 @@ struct TicketURLs {
         if let publicURL {
             isSecure = publicURL.scheme == "https"
             let isDefault = publicURL.port == (isSecure ? 443 : 80)
-            place = publicURL.host + (isDefault ? "" : ":\(publicURL.port)") + publicURL.path
+            let host = publicURL.host.contains(":") ? "[\(publicURL.host)]" : publicURL.host
+            let path = publicURL.path.hasSuffix("/") ? String(publicURL.path.dropLast()) : publicURL.path
+            place = host + (isDefault ? "" : ":\(publicURL.port)") + path
         } else {
             isSecure = request.tokens("x-forwarded-proto").first == "https"
             place = request.header("host") ?? "localhost"

@@ -7,6 +7,7 @@ struct Disconnect: Hashable {
     static let shutdown = Disconnect(code: 3001, reason: "shutdown")
     static let serverError = Disconnect(code: 3004, reason: "temporarily unavailable")
     static let expired = Disconnect(code: 3005, reason: "token expired")
+    static let slow = Disconnect(code: 3008, reason: "answers are not read")
     static let historyLost = Disconnect(code: 3010, reason: "history lost")
     static let noPong = Disconnect(code: 3012, reason: "no pong")
     static let badRequest = Disconnect(code: 3501, reason: "bad request")

@@ -35,19 +35,32 @@ enum EventStream {
 
 /// One notification on its way to many clients: its bytes, and the forms in which each transport shares them.
 struct Publication {
-    private let bytes: [UInt8]
+    private let message: [UInt8]
+    private let range: Range<Int>
     private var pushTail: [UInt8]?
     private var eventTail: [UInt8]?
 
     /// A notification, JSON on one line.
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+    init(_ bytes: [UInt8]) { self.init(bytes, bytes.indices) }
 
-    init(_ message: [UInt8], _ range: Range<Int>) { bytes = Array(message[range]) }
+    /// The same as a part of a batch; it is copied once for each transport, when the first recipient of that asks.
+    init(_ message: [UInt8], _ range: Range<Int>) {
+        self.message = message
+        self.range = range
+    }
+
+    private func copy(reserving more: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(range.count + more)
+        bytes.append(contentsOf: message[range])
+        return bytes
+    }
 
     /// The notification and what closes a WebSocket push behind it.
     mutating func webSocketTail() -> [UInt8] {
         if let pushTail { return pushTail }
-        let made = bytes + Replies.pushEnd
+        var made = copy(reserving: Replies.pushEnd.count)
+        made.append(contentsOf: Replies.pushEnd)
         pushTail = made
         return made
     }
@@ -56,7 +69,7 @@ struct Publication {
     /// in JSON it can only stand between tokens, where a blank means the same.
     mutating func eventStreamTail() -> [UInt8] {
         if let eventTail { return eventTail }
-        var made = bytes
+        var made = copy(reserving: 2)
         for index in made.indices where made[index] == 0x0A || made[index] == 0x0D || made[index] == 0 {
             made[index] = 0x20
         }

@@ -58,12 +58,25 @@ extension Hub {
         guard isEnrolled else { return enrol() }
         let number = epochNumber
         gateways.renew(instance) { [weak self] result in
-            guard let self, number == self.epochNumber, case .success(let renewal) = result else { return }
-            switch renewal {
-            case .gone: self.beginNewEpoch()
-            case .renewed(_, let latest): self.renewed(latest, settles: settles)
+            guard let self, number == self.epochNumber else { return }
+            switch result {
+            case .success(.gone): self.beginNewEpoch()
+            case .success(.renewed(_, let latest)):
+                let wasWritable = self.isWritable
+                self.isWritable = true
+                if !wasWritable { self.clientSource.up() }
+                self.renewed(latest, settles: settles || !wasWritable)
+            case .failure(let error): self.renewalFailed(error)
             }
         }
+    }
+
+    /// A Redis that answers and cannot write (OOM, READONLY, LOADING) is as good as away for newcomers. One that does not
+    /// answer is reported by its connection.
+    private func renewalFailed(_ error: RedisError) {
+        guard case .server = error, error.isOutage, isWritable else { return }
+        isWritable = false
+        clientSource.down(.error(error))
     }
 
     private func renewed(_ latest: UInt64, settles: Bool) {

@@ -155,8 +155,9 @@ extension Hub {
     /// Reads that failed while Redis was up, or whose route could not be renewed.
     func retryStalled() {
         guard isReady, !stalled.isEmpty else { return }
-        let names = stalled
-        stalled = []
+        // Some at a time, as everything else that touches all sessions.
+        let names = Array(stalled.prefix(2_000))
+        stalled.removeFirst(names.count)
         for name in names {
             guard let client = slab[name] else { continue }
             _ = visit(client, inWalk: false)

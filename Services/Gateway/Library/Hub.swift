@@ -51,6 +51,8 @@ final class Hub {
     /// Counts this process's epochs; 0 is none.
     var epochNumber: UInt16 = 1
     var isEnrolled = false
+    /// Redis answers, and writes: neither out of memory, nor a replica, nor loading.
+    var isWritable = true
     var tracker = SequenceTracker()
     var subscriber: RedisSubscriber?
     var leaseTimer: LoopTimer?
@@ -99,7 +101,7 @@ final class Hub {
     }
 
     /// Whether newcomers can be registered: Redis answers, and what it publishes for us is heard.
-    var isReady: Bool { isEnrolled && redis.isUp && subscriber?.isUp == true }
+    var isReady: Bool { isEnrolled && isWritable && redis.isUp && subscriber?.isUp == true }
 
     // MARK: Clients come and go
 

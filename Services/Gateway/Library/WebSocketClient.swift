@@ -55,7 +55,7 @@ final class WebSocketClient: Client {
                 disconnect(.badRequest)
             }
         case .binary: disconnect(.badRequest)
-        case .ping(let payload): if !stream.isBlocked { stream.write(WebSocketFrame.encode(.pong, payload)) }
+        case .ping(let payload): answer(WebSocketFrame.encode(.pong, payload))
         case .pong: break
         case .close(let code): farewell(WebSocketFrame.close(code))
         }
@@ -71,10 +71,16 @@ final class WebSocketClient: Client {
         guard phase == .connected else { return disconnect(.badRequest) }
         switch command {
         case .refresh(let id, let token): refresh(id, token)
-        case .unserved(let id): stream.write(Replies.error(id, .notAvailable))
-        case .unknown(let id): stream.write(Replies.error(id, .methodNotFound))
+        case .unserved(let id): answer(Replies.error(id, .notAvailable))
+        case .unknown(let id): answer(Replies.error(id, .methodNotFound))
         case .connect, .pong, .ignored: break
         }
+    }
+
+    /// Answers a command. Who asks and does not read what it is answered may not fill our memory with it.
+    private func answer(_ frame: [UInt8]) {
+        if isFull { return disconnect(.slow) }
+        stream.write(frame)
     }
 
     private func connect(_ id: UInt64, _ request: ConnectRequest) {
@@ -83,12 +89,12 @@ final class WebSocketClient: Client {
             case .success(let claimed):
                 identity = Identity(
                     person: claimed.person, device: claimed.device ?? identity?.device, expires: claimed.expires)
-            case .failure(TokenError.expired): return stream.write(Replies.error(id, .tokenExpired))
+            case .failure(TokenError.expired): return answer(Replies.error(id, .tokenExpired))
             case .failure(TokenError.invalid(let fault)): return disconnect(.invalidToken(fault.rawValue))
             }
         }
         guard let identity, identity.expires > 0 else { return disconnect(.invalidToken("no token and no ticket")) }
-        if identity.expires <= EventLoop.wallClock() / 1000 { return stream.write(Replies.error(id, .tokenExpired)) }
+        if identity.expires <= EventLoop.wallClock() / 1000 { return answer(Replies.error(id, .tokenExpired)) }
         phase = .connecting
         connectID = id
         wantsRecovery = request.recovery != .none
@@ -107,8 +113,8 @@ final class WebSocketClient: Client {
             let isSooner = claimed.expires < identity?.expires ?? 0
             identity?.expires = claimed.expires
             if isSooner { hub.watchExpiry(of: self) }
-            stream.write(Replies.refresh(id, client: hub.connection(of: self).description, ttl: ttl(claimed.expires)))
-        case .failure(TokenError.expired): stream.write(Replies.error(id, .tokenExpired))
+            answer(Replies.refresh(id, client: hub.connection(of: self).description, ttl: ttl(claimed.expires)))
+        case .failure(TokenError.expired): answer(Replies.error(id, .tokenExpired))
         case .failure(TokenError.invalid(let fault)): disconnect(.invalidToken(fault.rawValue))
         }
     }
