@@ -19,7 +19,7 @@ def cluster(tmp_path_factory):
     running = Cluster(tmp_path_factory.mktemp("cluster"))
     CLUSTERS.append(running)
     try:
-        running.warm()
+        running.warm("events.system-tests", "events.social", "events.conformance", "events.flow")
         yield running
     finally:
         running.stop()

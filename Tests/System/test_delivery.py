@@ -47,6 +47,13 @@ def test_kcat_to_websocket_event_stream_and_phone(cluster, person, binary):
     assert len(socket.frames) == len(stream.frames) == 1
 
 
+def test_a_record_without_a_content_type_is_structured(cluster, person):
+    bob = person("bob")
+    with cluster.websocket(bob) as client:
+        kafka.produce_raw(cluster.broker.address, "events.social", json.dumps(message(bob, "plain kcat")).encode(), key=bob)
+        client.wait_title("plain kcat")
+
+
 def test_whoever_is_online_gets_no_push(cluster, person):
     bob, token = person("bob"), "0e" * 32
     cluster.device(bob, token)

@@ -164,16 +164,12 @@ class Cluster:
     def dead_letters(self, topic="events.dlq"):
         return kafka.records(self.broker.address, topic)
 
-    def warm(self, person="warm-up"):
-        """Returns once an event goes the whole way: the consumer groups are formed."""
-        with self.websocket(person) as client:
-            def arrived():
-                self.produce(kafka.event("message.direct", {"user": person}))
-                try:
-                    return client.wait(1, timeout=3)
-                except AssertionError:
-                    return None
-            until(arrived, 40, "an event going through the whole suite")
+    def warm(self, *topics):
+        """Returns once an event on each topic goes the whole way: topics are found and the consumer groups formed."""
+        with self.websocket("warm-up") as client:
+            for topic in topics:
+                self.produce(kafka.event("message.direct", {"user": "warm-up"}, title=topic), topic)
+            until(lambda: set(topics) <= set(client.titles), 40, lambda: f"events on {topics} through the whole suite")
 
     def describe(self):
         return json.dumps({process.name: process.runs for process in self.processes})
