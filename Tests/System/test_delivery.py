@@ -191,6 +191,32 @@ def test_a_channel_reaches_its_members_but_the_actor(cluster, person):
         client.close()
 
 
+def test_a_channel_of_three_thousand(cluster, person):
+    """More members than one page of the walk; whoever is connected gets it once, whoever is not has it in the inbox."""
+    channel, crowd = person("crowd"), [person(f"{number:04}") for number in range(3000)]
+    for begin in range(0, 3000, 1000):
+        assert cluster.members("channel:" + channel, crowd[begin:begin + 1000]).status == 200
+    clients = [cluster.websocket(crowd[number]) for number in (0, 999, 1000, 1001, 2999)]
+    for title in ("first", "second"):
+        cluster.produce(kafka.event("channel.post", {"channel": channel}, title=title), key=channel)
+    for client in clients:
+        client.wait(2)
+        assert client.titles == ["first", "second"]
+        client.close()
+    until(lambda: all(cluster.inbox(crowd[number])["unread"] == 2 for number in (1, 500, 1998, 2500)), 10, "the others' inboxes")
+
+
+def test_a_trace_goes_with_it(cluster, person):
+    bob, trace = person("bob"), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    kafka.produce_raw(cluster.broker.address, "events.social", json.dumps(message(bob, "traced")).encode(), key=bob,
+                      headers=[f"content-type={kafka.STRUCTURED}", f"traceparent={trace}"])
+    until(lambda: cluster.inbox(bob)["unread"] == 1, 10, "it is in the inbox")
+    records = [record for record in kafka.records(cluster.broker.address, "notifications.normal") if record["key"] == bob]
+    assert records[0]["headers"]["traceparent"] == trace
+    record = json.loads(records[0]["value"])
+    assert record["v"] == 1 and abs(record["accepted"] - time.time() * 1000) < 60_000 and record["audience"] == {"user": bob}
+
+
 def test_priorities_have_lanes_of_their_own(cluster, person):
     bob = person("bob")
     with cluster.websocket(bob) as client:

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from carillon import kafka
+from carillon.clients import Follower
 from carillon.waiting import until
 
 NUMBERS = itertools.count(1)
@@ -89,3 +90,36 @@ def test_a_frozen_gateway_that_wakes_up_after_its_sweep_registers_anew(cluster, 
     client.wait_title("awake")
     assert client.titles == ["while it slept", "awake"]
     client.close()
+
+
+def test_a_redis_that_forgot_everything(cluster, person, gateway):
+    """Law 7: its counter is gone, so the gateway registers all its connections anew; recovery is not faked."""
+    bob = person("bob")
+    follower = Follower(lambda cursor: cluster.websocket(bob, gateway, cursor=cursor))
+    try:
+        cluster.produce(kafka.event("message.direct", {"user": bob}, title="before"))
+        follower.wait(1)
+        cluster.redis.ask("FLUSHALL")
+        until(lambda: cluster.online(bob)[0]["online"], 10, "registered anew")
+        cluster.produce(kafka.event("message.direct", {"user": bob}, title="after"))
+        follower.wait(2)
+        assert follower.titles == ["before", "after"] and follower.repeated == []
+    finally:
+        follower.stop()
+
+
+def test_a_namespace_shares_the_servers_and_nothing_else(cluster, person, tmp_path):
+    bob, other = person("bob"), {"NAMESPACE": "staging"}
+    services = [cluster.extra(service, f"{service}-staging", other) for service in ("notification-service", "fanout-worker", "gateway")]
+    try:
+        with cluster.websocket(bob) as here, cluster.websocket(bob, services[2]) as there:
+            cluster.produce(kafka.event("message.direct", {"user": bob}, title="production"))
+            cluster.produce(kafka.event("message.direct", {"user": bob}, title="staging"), "staging.events.social")
+            here.wait_title("production")
+            there.wait_title("staging", timeout=20)
+            assert here.titles == ["production"] and there.titles == ["staging"]
+        keys = [key for key in cluster.redis.ask("KEYS", "*") if bob in key]
+        assert any(key.startswith("staging:") for key in keys) and any(not key.startswith("staging:") for key in keys)
+    finally:
+        for service in services:
+            assert service.terminate() == 0
