@@ -8,7 +8,7 @@ public struct CloudEvent: Sendable {
     /// The extension attribute of that name: what orders the event.
     public let partitionKey: String?
     /// W3C trace context.
-    public let traceParent: String?
+    public private(set) var traceParent: String?
     /// The bytes that the event was read from.
     public let bytes: [UInt8]
     /// Where its data stand in `bytes`: one JSON value.
@@ -28,7 +28,14 @@ public struct CloudEvent: Sendable {
                 contentType = mediaType(header.value)
             }
         }
-        if contentType == "application/cloudevents+json" || contentType == nil && !isBinary { return try structured(value) }
+        if contentType == "application/cloudevents+json" || contentType == nil && !isBinary {
+            var event = try structured(value)
+            // The record's own header is of the hop that brought it, the attribute of the one that made it.
+            if let trace = headers.first(where: { $0.name == "traceparent" }) {
+                event.traceParent = String(validating: trace.value, as: UTF8.self) ?? event.traceParent
+            }
+            return event
+        }
         guard isBinary else {
             throw DeadLetter(.notCloudEvents, "neither a structured content-type nor ce_ headers")
         }

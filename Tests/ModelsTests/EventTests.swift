@@ -36,6 +36,11 @@ private func reason(data: String) -> DeadLetterReason? {
         #expect(data.title.map { String(decoding: data.bytes[$0], as: UTF8.self) } == #""Hi \u00e9""#)
     }
 
+    @Test func takesTheTraceOfTheRecordBeforeTheEvents() throws {
+        let event = try CloudEvent.read(value: Array(structured.utf8), headers: headers(["traceparent": "00-z"]))
+        #expect(event.traceParent == "00-z")
+    }
+
     @Test func readsBinaryMode() throws {
         let event = try CloudEvent.read(
             value: Array(#"{"audience":{"channel":"general"},"actor":"alice"}"#.utf8),
