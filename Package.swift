@@ -65,7 +65,7 @@ targets += service("PushService", runtime + ["HTTP", "HTTPClient", "Kafka", "Red
 targets += service("Carillonctl", runtime + ["HTTPClient", "Kafka", "Network", "Redis", "Store", "Tokens", "Policies"])
 targets += service("LocalCluster", runtime + ["Kafka", "Network"])
 targets.append(
-    .target(name: "TestSupport", dependencies: ["EventLoop"], path: "Tests/TestSupport", swiftSettings: strict))
+    .target(name: "TestSupport", dependencies: ["EventLoop", "CUV"], path: "Tests/TestSupport", swiftSettings: strict))
 targets.append(
     .testTarget(name: "ArchitectureTests", path: "Tests/ArchitectureTests", swiftSettings: strict))
 

@@ -2,10 +2,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// One of this build's binaries, started with these variables and no others. It writes to files: a pipe's end would leak
-/// into whatever another test starts meanwhile.
+/// One of this build's binaries, started with these variables and no others.
 private final class Binary {
-    let process = Process()
+    let child: Child
     private let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
 
     var out: String { text("out") }
@@ -14,16 +13,13 @@ private final class Binary {
     init(_ name: String, _ arguments: [String] = [], environment: [String: String] = [:]) throws {
         let products = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        process.executableURL = products.appending(path: name)
-        process.arguments = arguments
-        process.environment = environment
-        process.standardOutput = try file("out")
-        process.standardError = try file("errors")
-        try process.run()
+        child = try Child(
+            products.appending(path: name).path, arguments, environment: environment,
+            output: folder.appending(path: "out").path, errors: folder.appending(path: "errors").path)
     }
 
     deinit {
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        child.end()
         try? FileManager.default.removeItem(at: folder)
     }
 
@@ -39,19 +35,13 @@ private final class Binary {
 
     /// Waits for its end and answers its status; nil if it does not end.
     func end() async throws -> Int32? {
-        try await waits { !$0.process.isRunning } ? process.terminationStatus : nil
+        try await waits { !$0.child.isRunning } ? child.exitStatus : nil
     }
 
     /// The port of the line that says it is ready.
     func port() async throws -> Int {
         guard try await waits(for: { $0.errors.contains("message=ready") }) else { return 0 }
         return errors.split(separator: " port=").last.flatMap { Int($0.prefix { $0.isNumber }) } ?? 0
-    }
-
-    private func file(_ name: String) throws -> FileHandle {
-        let place = folder.appending(path: name)
-        try Data().write(to: place)
-        return try FileHandle(forWritingTo: place)
     }
 
     private func text(_ name: String) -> String {
@@ -99,7 +89,7 @@ private final class Binary {
         let second = try Binary("presence-service", environment: Self.environment.merging(["PORT": "\(port)"]) { $1 })
         #expect(try await second.end() == 1)
         #expect(second.errors.contains("listen on 127.0.0.1:\(port): address already in use"))
-        kill(first.process.processIdentifier, SIGTERM)
+        first.child.signal(SIGTERM)
         #expect(try await first.end() == 0)
         #expect(first.errors.contains(" info presence-service#p-1 message=draining "))
         #expect(first.errors.contains(" message=drained "))
@@ -113,9 +103,9 @@ private final class Binary {
         socket.send("GET /v1/presence HTTP/1.1\r\n")
         // Answered, so the server has read the other one as well.
         #expect(ask(port, "GET", "/nothing").hasPrefix("HTTP/1.1 404 "))
-        kill(binary.process.processIdentifier, SIGINT)
+        binary.child.signal(SIGINT)
         #expect(try await binary.waits { $0.errors.contains("message=draining") })
-        kill(binary.process.processIdentifier, SIGINT)
+        binary.child.signal(SIGINT)
         #expect(try await binary.end() == 1)
     }
 }

@@ -4,7 +4,7 @@ public import Foundation
 public final class APNsStandIn {
     /// What the push-service's environment needs: `APNS_URL`, `APNS_CA_FILE`, `APNS_KEY_FILE`, …
     public let environment: [String: String]
-    private let process = Process()
+    private let child: Child
     private let directory: URL
 
     public struct NotStarted: Error {}
@@ -19,20 +19,16 @@ public final class APNsStandIn {
         directory = state ?? FileManager.default.temporaryDirectory.appendingPathComponent("apns-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
-        process.arguments = [
-            source.appendingPathComponent("StandIns/apns").path, "--state", directory.path, "--port", "\(port)",
-        ]
-        let output = Pipe()
-        process.standardOutput = output
-        // One that outlives a test that crashed must not keep the runner's pipe open.
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let told = directory.appendingPathComponent("told")
+        child = try Child(
+            "/usr/bin/python3",
+            [source.appendingPathComponent("StandIns/apns").path, "--state", directory.path, "--port", "\(port)"],
+            output: told.path)
         var text = ""
         while !text.contains("APNS_RECEIVED_URL=") || !text.hasSuffix("\n") {
-            let data = output.fileHandleForReading.availableData
-            guard !data.isEmpty else { throw NotStarted() }
-            text += String(decoding: data, as: UTF8.self)
+            guard child.isRunning else { throw NotStarted() }
+            usleep(5_000)
+            text = (try? String(contentsOf: told, encoding: .utf8)) ?? ""
         }
         var environment: [String: String] = [:]
         for line in text.split(separator: "\n") {
@@ -43,11 +39,7 @@ public final class APNsStandIn {
     }
 
     /// Ends the process and waits for its end; the directory stays for a successor.
-    public func stop() {
-        guard process.isRunning else { return }
-        kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
-    }
+    public func stop() { child.end() }
 
     /// Where its key and its CA lie.
     public var state: URL { directory }

@@ -13,12 +13,10 @@ public final class KafkaBroker: @unchecked Sendable {
     public private(set) var port = 0
     private var controllerPort = 0
     private let directory: URL
-    private var child: pid_t = 0
-    private var guardian: pid_t = 0
-    private var guardPipe: Int32 = -1
+    private var child: Child?
 
     public var brokers: String { "127.0.0.1:\(port)" }
-    public var processIdentifier: Int32 { child }
+    public var processIdentifier: Int32 { child?.processIdentifier ?? 0 }
 
     /// Starts it and waits until it answers, 4 to 5 s. Topics are made by their first use, with four partitions.
     public init() throws {
@@ -28,8 +26,7 @@ public final class KafkaBroker: @unchecked Sendable {
             (port, controllerPort) = (Self.freeLowPort(), Self.freeLowPort())
             try? FileManager.default.removeItem(at: directory.appendingPathComponent("data"))
             try properties.write(to: propertiesFile, atomically: true, encoding: .utf8)
-            Self.waitForEnd(
-                try run("kafka-storage.sh", ["format", "-t", "Q2FyaWxsb25UZXN0cy0tLQ", "-c", propertiesFile.path]))
+            try run("kafka-storage.sh", ["format", "-t", "Q2FyaWxsb25UZXN0cy0tLQ", "-c", propertiesFile.path]).wait()
             // Another process may have taken a port in between: then others will do.
             if (try? start()) != nil { return }
         }
@@ -43,11 +40,12 @@ public final class KafkaBroker: @unchecked Sendable {
 
     /// Starts it (again, on the same port and data) and waits until it answers.
     public func start() throws {
-        child = try run("kafka-server-start.sh", [propertiesFile.path])
+        let child = try run("kafka-server-start.sh", [propertiesFile.path])
+        self.child = child
         let deadline = Date() + 30
-        while Date() < deadline, isRunning {
+        while Date() < deadline, child.isRunning {
             let log = (try? String(contentsOf: logFile, encoding: .utf8)) ?? ""
-            if log.contains("Kafka Server started") { return guardChild() }
+            if log.contains("Kafka Server started") { return }
             usleep(50_000)
         }
         stop(SIGKILL)
@@ -56,92 +54,35 @@ public final class KafkaBroker: @unchecked Sendable {
 
     /// Ends it, in order by default.
     public func stop(_ signal: Int32 = 15) {
-        guard isRunning else { return }
-        kill(child, signal)
+        child?.signal(signal)
         // One that was suspended hears nothing else.
-        kill(child, SIGCONT)
-        Self.waitForEnd(child)
-        child = 0
-        endGuard()
+        child?.signal(SIGCONT)
+        child?.wait()
+        child = nil
     }
 
     /// Makes a topic with settings of its own, as `max.message.bytes=10000`; takes about 2 s.
     public func createTopic(_ topic: String, partitions: Int = 4, configuration: String...) throws {
         let options = configuration.flatMap { ["--config", $0] }
-        Self.waitForEnd(
-            try run(
-                "kafka-topics.sh",
-                ["--bootstrap-server", brokers, "--create", "--topic", topic, "--partitions", "\(partitions)"] + options,
-                log: directory.appendingPathComponent("tool.log")))
+        try run(
+            "kafka-topics.sh",
+            ["--bootstrap-server", brokers, "--create", "--topic", topic, "--partitions", "\(partitions)"] + options,
+            log: directory.appendingPathComponent("tool.log")
+        ).wait()
     }
 
     /// SIGSTOP: it keeps its sockets and answers nothing.
-    public func suspend() { kill(child, SIGSTOP) }
-    public func resume() { kill(child, SIGCONT) }
+    public func suspend() { child?.signal(SIGSTOP) }
+    public func resume() { child?.signal(SIGCONT) }
 
     private var propertiesFile: URL { directory.appendingPathComponent("server.properties") }
     private var logFile: URL { directory.appendingPathComponent("broker.log") }
 
-    /// Starts a tool of the distribution, its output in the log, with no descriptor of this process but its own.
-    private func run(_ tool: String, _ arguments: [String], log: URL? = nil) throws -> pid_t {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 1, (log ?? logFile).path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        for descriptor in Int32(3)..<256 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        let path = (Self.home ?? "/nowhere") + "/bin/" + tool
-        var environment = ProcessInfo.processInfo.environment
-        environment["LOG_DIR"] = directory.path
-        var argv = ([path] + arguments).map { strdup($0) } + [nil]
-        var envp = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { for string in argv + envp { free(string) } }
-        var child: pid_t = 0
-        guard posix_spawn(&child, path, &actions, nil, &argv, &envp) == 0 else { throw NotStarted() }
-        return child
-    }
-
-    private static func waitForEnd(_ child: pid_t) {
-        var status: Int32 = 0
-        while waitpid(child, &status, 0) == -1, errno == EINTR {}
-    }
-
-    /// A shell that waits for the end of this process, however that comes, and then ends the broker and removes its folder.
-    private func guardChild() {
-        var ends: (Int32, Int32) = (-1, -1)
-        _ = withUnsafeMutablePointer(to: &ends) { $0.withMemoryRebound(to: Int32.self, capacity: 2) { pipe($0) } }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        for end in [ends.0, ends.1] { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        for descriptor in Int32(3)..<256 { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        posix_spawn_file_actions_adddup2(&actions, ends.0, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
-        let script = "cat >/dev/null; kill -9 \(child); rm -rf '\(directory.path)'"
-        let words: [String] = ["/bin/sh", "-c", script]
-        var argv = words.map { strdup($0) } + [nil]
-        defer { for string in argv { free(string) } }
-        posix_spawn(&guardian, "/bin/sh", &actions, nil, &argv, nil)
-        close(ends.0)
-        guardPipe = ends.1
-    }
-
-    private func endGuard() {
-        guard guardian > 0 else { return }
-        kill(guardian, SIGKILL)
-        Self.waitForEnd(guardian)
-        close(guardPipe)
-        guardian = 0
-    }
-
-    /// False once it has ended, which is then noted.
-    private var isRunning: Bool {
-        guard child > 0 else { return false }
-        var status: Int32 = 0
-        if waitpid(child, &status, WNOHANG) == 0 { return true }
-        child = 0
-        return false
+    /// Starts a tool of the distribution, its output in the log.
+    private func run(_ tool: String, _ arguments: [String], log: URL? = nil) throws -> Child {
+        let variables = ProcessInfo.processInfo.environment.merging(["LOG_DIR": directory.path]) { $1 }
+        return try Child(
+            (Self.home ?? "/nowhere") + "/bin/" + tool, arguments, environment: variables, output: (log ?? logFile).path)
     }
 
     private var properties: String {

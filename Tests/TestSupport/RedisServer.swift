@@ -9,10 +9,9 @@ public final class RedisServer: @unchecked Sendable {
     public private(set) var port = 0
     private let directory: URL
     private let options: [String]
-    /// A shell that ends the server when its input ends: so the server never outlives the tests, however they end.
-    private var process = Process()
-    private var leash = Pipe()
-    public private(set) var processIdentifier: Int32 = 0
+    private var child: Child?
+
+    public var processIdentifier: Int32 { child?.processIdentifier ?? 0 }
 
     public var url: String { "redis://127.0.0.1:\(port)" }
 
@@ -37,24 +36,15 @@ public final class RedisServer: @unchecked Sendable {
 
     /// Starts it (again, on the same port and data) and waits until it answers.
     public func start() throws {
-        process = Process()
-        leash = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments =
+        let child = try Child(
+            "/usr/bin/redis-server",
             [
-                "-c", #""$@" > /dev/null & echo $!; cat > /dev/null; kill -9 $!; wait"#, "sh", "/usr/bin/redis-server",
                 "--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory.path, "--appendonly", "yes",
                 "--appendfsync", "always", "--save", "", "--logfile", directory.appendingPathComponent("log").path,
-            ] + options
-        let output = Pipe()
-        process.standardInput = leash
-        process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-        processIdentifier = Int32(line.trimmingCharacters(in: .newlines)) ?? 0
+            ] + options)
+        self.child = child
         let deadline = Date() + 10
-        while processIdentifier > 0, Date() < deadline, !hasEnded {
+        while Date() < deadline, child.isRunning {
             if answers() { return }
             usleep(5_000)
         }
@@ -62,35 +52,20 @@ public final class RedisServer: @unchecked Sendable {
         throw NotStarted()
     }
 
-    /// Ended, and not yet waited for by its shell.
-    private var hasEnded: Bool {
-        let text = try? String(contentsOfFile: "/proc/\(processIdentifier)/stat", encoding: .utf8)
-        return text?.contains(") Z ") ?? true
-    }
-
     /// Ends it with SIGKILL.
     public func stop() {
-        guard process.isRunning else { return }
-        try? leash.fileHandleForWriting.close()
-        process.waitUntilExit()
+        child?.end()
+        child = nil
     }
 
     /// SIGSTOP: it keeps its sockets and answers nothing.
-    public func suspend() { kill(processIdentifier, SIGSTOP) }
-    public func resume() { kill(processIdentifier, SIGCONT) }
+    public func suspend() { child?.signal(SIGSTOP) }
+    public func resume() { child?.signal(SIGCONT) }
 
     /// Runs one command with `redis-cli`; answers what it printed, without the last line break.
     @discardableResult
     public func cli(_ arguments: String...) throws -> String {
-        let cli = Process()
-        cli.executableURL = URL(fileURLWithPath: "/usr/bin/redis-cli")
-        cli.arguments = ["-p", "\(port)"] + arguments
-        let output = Pipe()
-        cli.standardOutput = output
-        cli.standardError = FileHandle.nullDevice
-        try cli.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        cli.waitUntilExit()
+        let data = try Child.output(of: "/usr/bin/redis-cli", ["-p", "\(port)"] + arguments)
         return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .newlines)
     }
 

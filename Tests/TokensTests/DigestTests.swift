@@ -1,5 +1,6 @@
 import COpenSSL
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Tokens
@@ -85,16 +86,7 @@ import Testing
 }
 
 private func makeKey(_ options: String..., algorithm: String) throws -> [UInt8] {
-    let process = Process()
-    let output = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-    process.arguments = ["genpkey", "-quiet", "-algorithm", algorithm] + options
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    let pem = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return Array(pem)
+    try Child.output(of: "/usr/bin/openssl", ["genpkey", "-quiet", "-algorithm", algorithm] + options)
 }
 
 private func isSignature(_ raw: [UInt8], of message: [UInt8], pem: [UInt8]) -> Bool {
