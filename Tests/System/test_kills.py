@@ -15,6 +15,7 @@ RECOVERED = 45  # seconds for a consumer group to come back (15) and for all tha
 
 
 @pytest.mark.parametrize("service", SERVICES)
+@flow.counted
 def test_kill(cluster, service, seed):
     victim = cluster[service]
     if service == "push-service":
@@ -68,11 +69,11 @@ def push_service_killed(cluster, victim, seed):
             if fell is None and count(received()) >= at * 1000:
                 victim.kill()
                 fell = count(received()) / 1000
-                assert 0.2 <= fell <= 0.8, f"the fault fell when {fell:.0%} had arrived: it does not count"
                 began = time.monotonic() - written / flow.PACE
             assert time.monotonic() - began < 60, "stuck"
             time.sleep(0.01)
         flowing.close()
+        flow.fell(fell)
         victim.start()
         until(lambda: count(received()) >= 1000, RECOVERED, lambda: f"1000 pushes; {count(received())} came")
         time.sleep(1)
@@ -85,6 +86,7 @@ def push_service_killed(cluster, victim, seed):
 
 
 @pytest.mark.parametrize("service", ["notification-service", "fanout-worker", "gateway", "push-service"])
+@flow.counted
 def test_sigterm_in_the_middle_loses_nothing(cluster, service, seed):
     """A drain: the service ends by itself, in time, with status 0, and its successor goes on where it stopped."""
     victim = cluster[service]

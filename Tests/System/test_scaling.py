@@ -32,6 +32,7 @@ def test_another_instance_joins_and_is_killed(cluster, service, seed):
 
 
 @pytest.mark.parametrize("service", ["notification-service", "fanout-worker"])
+@flow.counted
 def test_a_frozen_instance_that_wakes_up_after_it_was_replaced(cluster, service, seed):
     """A zombie: its partitions went to another while it slept, and what it then writes must not count."""
     frozen = cluster[service]
@@ -49,6 +50,7 @@ def test_a_frozen_instance_that_wakes_up_after_it_was_replaced(cluster, service,
         other.terminate()  # it leaves its group: a killed one would hold its partitions for the session's time-out
 
 
+@flow.counted
 def test_a_gateway_that_stays_dead(cluster, seed):
     """Its people come back through the edge to the gateway that is left, with their cursors."""
     victim = cluster.gateways[random.Random(seed).randrange(len(cluster.gateways))]
@@ -62,6 +64,7 @@ def test_a_gateway_that_stays_dead(cluster, seed):
         crowd.stop()
 
 
+@flow.counted
 def test_redis_is_killed_in_the_flow(cluster, seed):
     """What it acknowledged is on its disk; what it did not is done again."""
     crowd = flow.Crowd(cluster, f"redis-killed-{seed}", size=10)
