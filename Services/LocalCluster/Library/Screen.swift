@@ -37,7 +37,8 @@ struct Screen {
 
     /// carillonctl finds a cluster in `.local` by itself.
     private var tail: String {
-        (folder == ".local" ? "" : "EDGE_URL=\(environment.edgeURL) ") + "\(binaries)/carillonctl tail --user bob"
+        let address = folder == ".local" ? "" : "EDGE_URL=\(environment.edgeURL) TOKEN_SECRET='\(environment.tokenSecret)' "
+        return "\(address)\(binaries)/carillonctl tail --user bob"
     }
 
     /// `8.3`; no locale, no Foundation.
