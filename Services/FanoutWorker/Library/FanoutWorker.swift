@@ -38,8 +38,7 @@ public actor FanoutWorker: Service {
         pipeline = try RecordPipeline(
             loop: loop, settings: KafkaSettings(settings.kafka, process: context.process), service: Self.name,
             topics: Priority.allCases.map { "notifications.\($0.rawValue)" },
-            // Its offsets mostly go without a transaction, which is cheap: a batch need not wait for the next one's company.
-            limits: PipelineLimits(records: settings.limits.batchRecords, commitInterval: 5))
+            limits: PipelineLimits(records: settings.limits.batchRecords))
         router = RESTRouter(loop: loop, metrics: context.metrics, apiKey: settings.apiKey)
         tools = FanoutTools(
             loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox), gateways: Gateways(client, keys),
