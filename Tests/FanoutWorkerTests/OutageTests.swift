@@ -66,6 +66,8 @@ import Testing
         let end = Date() + 15
         while Date() < end, try pushes() < pushed { try await Task.sleep(for: .milliseconds(20)) }
         #expect(try pushes() == pushed)
+        let all = try rig.read("push.normal").map(\.value)
+        #expect(Set(all).count == all.count, "none of them twice")
         #expect(try rig.read("notifications.dlq").isEmpty)
         #expect(try await rig.isRedis(up: true))
         await rig.end()
