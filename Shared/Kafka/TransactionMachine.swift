@@ -73,8 +73,11 @@ struct TransactionMachine {
         case retrying(UInt64, at: UInt64)
     }
 
-    /// A batch is handed out at once if this long has passed since the last commit, else when it has.
+    /// A batch is handed out at once if this long has passed since the one before it was, else when it has: batches begin
+    /// this far apart, and what a commit takes is not added to it.
     let interval: UInt64
+    /// The same after a batch without a transaction: a plain commit costs the broker little.
+    private var plainInterval: UInt64 { interval / 4 }
     /// The mock drops offsets sent in a transaction: commit them plainly after it.
     let commitsTwice: Bool
 
@@ -94,7 +97,9 @@ struct TransactionMachine {
     private var mustLeaveNow = false
     /// The number of the batch that was handed out last; 0 before the first.
     private(set) var lastBatch: UInt64 = 0
-    private var lastCommit: UInt64?
+    /// The next batch may be handed out from here on.
+    private var due: UInt64 = 0
+    private var dispatchedAt: UInt64 = 0
     private var failures: UInt64 = 0
     private var wakeAt: UInt64?
 
@@ -136,8 +141,9 @@ struct TransactionMachine {
         case .transaction: phase = .settling(batch)
         case .plain:
             plainCommits += 1
+            due = dispatchedAt &+ plainInterval
             actions.append(.commitPlainly(batch))
-            end(batch, now, &actions)
+            end(batch, &actions)
         }
     }
 
@@ -152,18 +158,17 @@ struct TransactionMachine {
                 plainCommits += 1
                 actions.append(.commitPlainly(batch))
             }
-            end(batch, now, &actions)
+            end(batch, &actions)
         case .failed:
             failures += 1
             phase = .retrying(batch, at: now &+ min(2_000, 50 << min(failures, 6)))
         case .abandoned:
-            end(batch, now, &actions)
+            end(batch, &actions)
         }
     }
 
-    private mutating func end(_ batch: UInt64, _ now: UInt64, _ actions: inout [Action]) {
+    private mutating func end(_ batch: UInt64, _ actions: inout [Action]) {
         phase = .idle
-        lastCommit = now
         actions.append(.forget(batch))
     }
 
@@ -183,14 +188,15 @@ struct TransactionMachine {
                 wake(at, &actions)
             }
         case .idle where isAssigned && !isPaused && !isStopping && held > 0:
-            let due = lastCommit.map { $0 &+ interval } ?? now
-            if due <= now { dispatch(&actions) } else { wake(due, &actions) }
+            if due <= now { dispatch(now, &actions) } else { wake(due, &actions) }
         default: break
         }
     }
 
-    private mutating func dispatch(_ actions: inout [Action]) {
+    private mutating func dispatch(_ now: UInt64, _ actions: inout [Action]) {
         lastBatch &+= 1
+        dispatchedAt = now
+        due = now &+ interval
         held = 0
         phase = .processing(lastBatch)
         actions.append(.dispatch(lastBatch))

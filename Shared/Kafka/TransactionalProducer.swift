@@ -86,7 +86,8 @@ final class TransactionalProducer: @unchecked Sendable {
         if let failure = ClientFailure(rd_kafka_begin_transaction(client.raw)) {
             return recover(failure, content, abandonment, mayBeCommitted: false)
         }
-        if let stopped = write(content.outputs, client, writer, abandonment) { return stopped }
+        // Offsets before outputs: while the broker ends the transaction before, this is asked again after `retry.backoff.ms`, the
+        // registration of an output's partition only after 20 ms (2.0.2).
         let offsets = PartitionList(content.offsets)
         while let failure = ClientFailure(
             rd_kafka_send_offsets_to_transaction(client.raw, offsets.raw, content.membership.raw, Self.slice))
@@ -94,6 +95,7 @@ final class TransactionalProducer: @unchecked Sendable {
             if failure.isRetriable, !failure.mustAbort, !failure.isFatal, !abandonment.isRequested { continue }
             return recover(failure, content, abandonment, mayBeCommitted: false)
         }
+        if let stopped = write(content.outputs, client, writer, abandonment) { return stopped }
         while let failure = ClientFailure(rd_kafka_commit_transaction(client.raw, Self.slice)) {
             if failure.isRetriable, !failure.mustAbort, !failure.isFatal, !abandonment.isRequested { continue }
             return recover(failure, content, abandonment, mayBeCommitted: true)

@@ -23,19 +23,27 @@ import Testing
         #expect(machine.apply(.held(1), now: 1_000) == [.dispatch(1)])
     }
 
-    @Test func recordsSoonAfterACommitWaitForTheIntervalsEnd() {
+    @Test func recordsSoonAfterABatchBeganWaitForTheIntervalsEnd() {
         var machine = committing()
         #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_005) == [.forget(1)])
-        #expect(machine.apply(.held(2), now: 1_010) == [.wake(1_025)])
+        #expect(machine.apply(.held(2), now: 1_010) == [.wake(1_020)])
         #expect(machine.apply(.held(3), now: 1_012) == [])
-        #expect(machine.apply(.tick, now: 1_024) == [])
-        #expect(machine.apply(.tick, now: 1_025) == [.dispatch(2)])
+        #expect(machine.apply(.tick, now: 1_019) == [])
+        #expect(machine.apply(.tick, now: 1_020) == [.dispatch(2)])
     }
 
-    @Test func recordsLongAfterACommitLeaveAtOnce() {
+    @Test func recordsLongAfterABatchBeganLeaveAtOnce() {
         var machine = committing()
         _ = machine.apply(.transacted(batch: 1, .committed), now: 1_005)
-        #expect(machine.apply(.held(1), now: 1_025) == [.dispatch(2)])
+        #expect(machine.apply(.held(1), now: 1_020) == [.dispatch(2)])
+    }
+
+    @Test func afterABatchWithoutATransactionTheIntervalIsAQuarter() {
+        var machine = owner()
+        _ = machine.apply(.held(1), now: 1_000)
+        _ = machine.apply(.finished(batch: 1, .plain), now: 1_001)
+        #expect(machine.apply(.held(1), now: 1_002) == [.wake(1_005)])
+        #expect(machine.apply(.tick, now: 1_005) == [.dispatch(2)])
     }
 
     @Test func oneBatchAtATime() {
@@ -44,8 +52,7 @@ import Testing
         #expect(machine.apply(.held(5), now: 1_500) == [])
         #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_600) == [.transact(1)])
         #expect(machine.apply(.held(6), now: 1_700) == [])
-        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_800) == [.forget(1), .wake(1_820)])
-        #expect(machine.apply(.tick, now: 1_820) == [.dispatch(2)])
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_800) == [.forget(1), .dispatch(2)])
     }
 
     @Test func aFailedTransactionIsTriedAgainLaterAndLater() {
