@@ -7,7 +7,7 @@ public struct PipelineLimits: Sendable {
     public var records: Int
     /// Bytes of them; one record more may pass it.
     public var bytes: Int
-    /// Between two commits, in ms: what arrives sooner waits for the end of it.
+    /// Between the beginnings of two batches, in ms: what arrives sooner waits for the end of it.
     public var commitInterval: UInt64
     /// How long `stop` waits for the service's batch and for the broker.
     public var stopPatience: Duration
@@ -42,7 +42,7 @@ public final class RecordPipeline {
     private let settings: KafkaSettings
     private let limits: PipelineLimits
     private let topics: [String]
-    private let consumer: Consumer
+    let consumer: Consumer
     private let producer: TransactionalProducer
     private let probe: BrokerProbe
     private let worker: WorkerThread
@@ -56,7 +56,9 @@ public final class RecordPipeline {
     /// The batch that was the last one a second ago.
     private var lastTick: UInt64 = 0
     /// Partitions are paused: nothing was taken for a second.
-    private var isReadingPaused = false
+    private(set) var isReadingPaused = false
+    /// They were, since this assignment began.
+    private var wasReadingPaused = false
     private var onStopped: (() -> Void)?
     private var lastFailure: String?
     /// Errors of reading that were told: each once.
@@ -159,6 +161,7 @@ public final class RecordPipeline {
             if !isReadingPaused, stands {
                 consumer.pause()
                 isReadingPaused = true
+                wasReadingPaused = true
             }
             // For the group's sake; paused partitions give nothing.
             if isReadingPaused, let record = consumer.next() { take(record) }
@@ -221,8 +224,7 @@ public final class RecordPipeline {
         case .dropHeld: held = HeldRecords()
         case .abandon: abandonment.request()
         case .unassign:
-            // Before they go: a pause could outlast the assignment.
-            resumeReading()
+            clearPauses()
             consumer.unassign()
         case .leave: leave()
         case .wake(let at):
@@ -246,6 +248,18 @@ public final class RecordPipeline {
     private func resumeReading() {
         guard isReadingPaused else { return }
         isReadingPaused = false
+        consumer.resume()
+    }
+
+    /// A pause outlasts the assignment, and a `resume` can get lost: where librdkafka pauses for a rebalance at the same moment, the
+    /// later of the two requests can arrive first, and the other one is dropped as outdated (2.0.2, its issue 5591). Between
+    /// a revocation and its answer librdkafka keeps still, so what is asked here arrives.
+    private func clearPauses() {
+        guard wasReadingPaused else { return }
+        wasReadingPaused = false
+        isReadingPaused = false
+        // A resume alone would set back a partition that is not paused.
+        consumer.pause()
         consumer.resume()
     }
 
