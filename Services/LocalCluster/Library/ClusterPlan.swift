@@ -103,7 +103,7 @@ public struct ClusterPlan: Sendable {
         case .distribution(let home):
             MemberPlan(
                 name: "broker", stage: .servers, executable: home + "/bin/kafka-server-start.sh", arguments: [kafkaPropertiesFile],
-                environment: ["LOG_DIR": brokerFolder, "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m"], probe: .kafka(port: kafkaPort))
+                environment: ["LOG_DIR": brokerFolder, "KAFKA_HEAP_OPTS": settings.brokerHeap], probe: .kafka(port: kafkaPort))
         }
     }
 

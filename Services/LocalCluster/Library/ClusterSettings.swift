@@ -17,6 +17,8 @@ public struct ClusterSettings: SettingsGroup, Equatable {
     /// The edge's port; 0 takes a free one.
     public var edgePort: Int
     public var broker: BrokerChoice
+    /// Options of the Java machine for a broker of a distribution.
+    public var brokerHeap: String
     /// Where data, logs and `cluster.env` lie.
     public var folder: String
     public var tokenSecret: String
@@ -27,6 +29,8 @@ public struct ClusterSettings: SettingsGroup, Equatable {
         "LOCAL_DIRECTORY", .path, default: ".local", help: "Where data, logs and cluster.env lie")
     private static let brokers = Setting("KAFKA_BROKERS", .text, help: "A running broker to use, host:port,…")
     private static let home = Setting("KAFKA_HOME", .path, help: "A Kafka distribution to run a broker from; needs Java 17")
+    private static let brokerHeap = Setting(
+        "KAFKA_HEAP_OPTS", .text, default: "-Xms256m -Xmx512m", help: "Heap of the broker that is run from KAFKA_HOME")
     private static let tokenSecret = Setting(
         "TOKEN_SECRET", .text(32...1024), default: TokenSettings.demoSecret, help: "Key of the HS256 tokens that people bring",
         secret: true)
@@ -38,7 +42,10 @@ public struct ClusterSettings: SettingsGroup, Equatable {
 
     public static let declarations =
         ServiceName.allCases.map { count($0).description }
-        + [edgePort.description, folder.description, brokers.description, home.description, tokenSecret.description, apiKey.description]
+        + [
+            edgePort.description, folder.description, brokers.description, home.description, brokerHeap.description,
+            tokenSecret.description, apiKey.description,
+        ]
 
     public init(_ environment: Environment) throws(SettingsError) {
         counts = [:]
@@ -47,6 +54,7 @@ public struct ClusterSettings: SettingsGroup, Equatable {
         folder = try environment.value(Self.folder)
         tokenSecret = try environment.value(Self.tokenSecret)
         apiKey = try environment.value(Self.apiKey)
+        brokerHeap = try environment.value(Self.brokerHeap)
         if let running = try environment.optional(Self.brokers) {
             broker = .running(running)
         } else if let home = try environment.optional(Self.home) {
