@@ -166,9 +166,23 @@ def machine():
     return f"{os.cpu_count()} cores, {model}, {platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}"
 
 
-def report(env, latency, direct, edge, throughput):
+def headline(env):
+    """What was measured, where and on what."""
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     broker = "a real Kafka broker" if env.get("KAFKA_HOME") or os.environ.get("KAFKA_HOME") else "the embedded broker"
+    return (f"Commit `{commit}`, {datetime.date.today()}, {broker}; {machine()}. Load generator, broker, Redis and services share these "
+            "cores.")
+
+
+def splice(name, text):
+    """Puts a text between the marks of that name in docs/performance.md."""
+    page = ROOT / "docs/performance.md"
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    head, rest = page.read_text().split(begin)
+    page.write_text(head + begin + text + end + rest.split(end, 1)[1])
+
+
+def report(env, latency, direct, edge, throughput):
     rows = [
         ("produce → receipt at 200 events a second, p50", f"{shown(latency['p50_ms'], '.1f')} ms"),
         ("produce → receipt at 200 events a second, p99", f"{shown(latency['p99_ms'], '.1f')} ms; aim: under 50"),
@@ -185,8 +199,7 @@ def report(env, latency, direct, edge, throughput):
         *((f"{throughput['sent']:,} events: {name}", f"{shown(seconds, '.2f')} CPU s") for name, seconds in throughput["cpu"].items()),
     ]
     return "\n".join([
-        f"Commit `{commit}`, {datetime.date.today()}, {broker}; {machine()}. Load generator, broker, Redis and services share these cores.",
-        "", "| what | figure |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""])
+        headline(env), "", "| what | figure |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""])
 
 
 def main():
@@ -205,11 +218,7 @@ def main():
     throughput = measure_throughput(env, common)
     table = report(env, latency, direct, edge, throughput)
     print(table)
-    page = ROOT / "docs/performance.md"
-    text = page.read_text()
-    begin, end = "<!-- measured -->\n", "<!-- /measured -->"
-    head, rest = text.split(begin)
-    page.write_text(head + begin + table + end + rest.split(end)[1])
+    splice("measured", table)
     return 0 if throughput["received"] == throughput["sent"] else 1
 
 

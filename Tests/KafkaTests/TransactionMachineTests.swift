@@ -105,8 +105,8 @@ import Testing
         #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_002) == [])
         #expect(machine.apply(.held(9), now: 1_003) == [])
         #expect(machine.apply(.assigned, now: 1_004) == [])
-        #expect(machine.apply(.held(1), now: 1_005) == [.dispatch(2)])
-        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_006) == [])
+        #expect(machine.apply(.held(1), now: 1_020) == [.dispatch(2)])
+        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_021) == [])
         #expect(machine.phase == .processing(2))
     }
 
