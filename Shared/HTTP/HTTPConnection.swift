@@ -10,6 +10,7 @@ final class HTTPConnection: ByteStreamHandler {
 
     private let server: HTTPServer
     let stream: ByteStream
+    let tag: UInt32
     private var parser: HTTPRequestParser
     private var current: HTTPExchange?
     /// Bytes behind the request that is being answered: at most `heldBytes` and one receive buffer.
@@ -19,8 +20,9 @@ final class HTTPConnection: ByteStreamHandler {
     private var isEnding = false
     private var successor: (any ByteStreamHandler)?
 
-    init(server: HTTPServer, stream: ByteStream) {
+    init(server: HTTPServer, stream: ByteStream, tag: UInt32) {
         self.server = server
+        self.tag = tag
         self.stream = stream
         parser = HTTPRequestParser(limits: server.limits)
         deadline = server.loop.now &+ server.limits.requestDeadline.wholeMilliseconds
@@ -38,6 +40,7 @@ final class HTTPConnection: ByteStreamHandler {
         isEnding = true
         let exchange = current
         current = nil
+        server.onGone?(tag)
         server.remove(self)
         exchange?.connectionClosed()
     }

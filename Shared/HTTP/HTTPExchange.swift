@@ -22,6 +22,9 @@ public final class HTTPExchange {
     /// The stream under it, for the handler that `upgrade` will name; nil once closed.
     public var stream: ByteStream? { connection?.stream }
 
+    /// What the server's `admits` called the connection; nil once closed.
+    public var tag: UInt32? { connection?.tag }
+
     /// Answers. After the first answer, or when the client has gone, it does nothing.
     public func respond(_ response: HTTPResponse) {
         guard let connection else { return }

@@ -9,9 +9,11 @@ public final class HTTPServer {
     public let loop: EventLoop
     /// Called for each complete request; it must be answered or upgraded, now or later.
     public var onRequest: ((HTTPRequest, HTTPExchange) -> Void)?
-    /// Asked before a newcomer is taken; false closes it without a word. For the last descriptors only: who may be told
-    /// why is refused in `onRequest`.
-    public var admits: (() -> Bool)?
+    /// Asked before a newcomer is taken; nil closes it without a word (who may be told why is refused in `onRequest`). What
+    /// it answers is the connection's `tag` from then on, with which its exchanges and `onGone` name it.
+    public var admits: ((ByteStream) -> UInt32?)?
+    /// A connection that was not upgraded is gone. Who upgrades one is told of its end by its stream.
+    public var onGone: ((_ tag: UInt32) -> Void)?
     /// Connections that speak HTTP now; upgraded ones do not count.
     public var connectionCount: Int { connections.count }
 
@@ -34,8 +36,13 @@ public final class HTTPServer {
     public var port: Int { listener.port }
 
     private func accept(_ stream: ByteStream) {
-        guard !isDraining, admits?() ?? true else { return stream.close() }
-        let connection = HTTPConnection(server: self, stream: stream)
+        guard !isDraining else { return stream.close() }
+        var tag: UInt32 = 0
+        if let admits {
+            guard let given = admits(stream) else { return stream.close() }
+            tag = given
+        }
+        let connection = HTTPConnection(server: self, stream: stream, tag: tag)
         connections[ObjectIdentifier(connection)] = connection
         stream.handler = connection
         stream.resumeReading()

@@ -1,5 +1,6 @@
 internal import CUV
 public import EventLoop
+internal import Glibc
 
 /// A listening TCP socket. Loop thread only.
 ///
@@ -15,12 +16,19 @@ public final class Listener: LoopHandle {
     ///   - address: a numeric IPv4 or IPv6 address.
     ///   - port: 0 takes a free one.
     ///   - backlog: how many may wait for `onAccept`; the kernel's own limit applies too.
-    public init(loop: EventLoop, address: String, port: Int, backlog: Int32 = 1_024) throws(NetworkError) {
+    ///   - sharesPort: other listeners of this user that say so too may listen on the same port (`SO_REUSEPORT`), and the
+    ///     kernel spreads the newcomers over them.
+    public init(
+        loop: EventLoop, address: String, port: Int, backlog: Int32 = 1_024, sharesPort: Bool = false
+    ) throws(NetworkError) {
         super.init(loop: loop, type: UV_TCP)
         let tcp = memory.assumingMemoryBound(to: uv_tcp_t.self)
         uv_tcp_init(loop.raw, tcp)
         attach()
-        var status = withAddress(address, port: port) { uv_tcp_bind(tcp, $0, 0) }
+        var status = withAddress(address, port: port) { address in
+            let shared = sharesPort ? openSharing(tcp, address.pointee.sa_family) : 0
+            return shared == 0 ? uv_tcp_bind(tcp, address, 0) : shared
+        }
         if status == 0 {
             status = uv_listen(memory.assumingMemoryBound(to: uv_stream_t.self), backlog) { handle, status in
                 if status == 0 { LoopHandle.of(handle!.pointee.data, as: Listener.self).accept() }
@@ -47,6 +55,20 @@ public final class Listener: LoopHandle {
         onAccept = nil
         beginClose()
     }
+}
+
+/// Gives the handle a socket with `SO_REUSEPORT`, which must be set before it is bound and which libuv 1.44 does not set.
+private func openSharing(_ tcp: UnsafeMutablePointer<uv_tcp_t>, _ family: sa_family_t) -> Int32 {
+    let descriptor = socket(Int32(family), Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { return -errno }
+    var yes: Int32 = 1
+    guard setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &yes, socklen_t(MemoryLayout<Int32>.size)) == 0 else {
+        defer { close(descriptor) }
+        return -errno
+    }
+    let status = uv_tcp_open(tcp, descriptor)
+    if status != 0 { close(descriptor) }
+    return status
 }
 
 private func boundPort(_ tcp: UnsafeMutablePointer<uv_tcp_t>) -> Int {

@@ -19,9 +19,12 @@ public final class Dependencies {
         case down(since: Int64)
     }
 
+    /// Where a loop that is not the process's first tells what its own connections say.
+    typealias Report = @Sendable (_ dependency: Dependency, _ isUp: Bool?, _ reason: LogValue) -> Void
+
     private struct Entry {
         let dependency: Dependency
-        let gauge: Gauge
+        let gauge: Gauge?
         var state = State.starting
         var sources: [Bool?] = []
     }
@@ -29,12 +32,41 @@ public final class Dependencies {
     private let log: Log
     private let metrics: Metrics
     private let clock: () -> Int64
+    private let forward: Report?
     private var entries: [Entry] = []
+    private var remotes: [Remote: DependencySource] = [:]
+
+    private struct Remote: Hashable {
+        let branch: Int
+        let dependency: Dependency
+    }
 
     public init(log: Log, metrics: Metrics, clock: @escaping () -> Int64 = EventLoop.wallClock) {
         self.log = log
         self.metrics = metrics
         self.clock = clock
+        forward = nil
+    }
+
+    /// For a further loop: nothing is logged or counted here, and every change goes to `forward`. The first report of a
+    /// dependency says nil: it is declared.
+    init(log: Log, metrics: Metrics, forward: @escaping Report) {
+        self.log = log
+        self.metrics = metrics
+        clock = EventLoop.wallClock
+        self.forward = forward
+    }
+
+    /// What a further loop said of all its connections to a dependency.
+    func remote(_ branch: Int, _ dependency: Dependency, isUp: Bool?, reason: LogValue) {
+        let key = Remote(branch: branch, dependency: dependency)
+        let its = remotes[key] ?? source(dependency)
+        remotes[key] = its
+        switch isUp {
+        case true?: its.up()
+        case false?: its.down(reason)
+        case nil: break
+        }
     }
 
     /// Declares one more connection to the dependency. It counts as starting until its first report.
@@ -44,10 +76,13 @@ public final class Dependencies {
             index = known
         } else {
             index = entries.count
-            let gauge = metrics.gauge(
-                "carillon_dependency_up", "1 while the dependency answers, 0 while it is away.",
-                labels: "dependency=\"\(dependency.rawValue)\"")
+            let gauge =
+                forward == nil
+                ? metrics.gauge(
+                    "carillon_dependency_up", "1 while the dependency answers, 0 while it is away.",
+                    labels: "dependency=\"\(dependency.rawValue)\"") : nil
             entries.append(Entry(dependency: dependency, gauge: gauge))
+            forward?(dependency, nil, .text(""))
         }
         entries[index].sources.append(nil)
         return DependencySource(self, entry: index, source: entries[index].sources.count - 1)
@@ -63,19 +98,26 @@ public final class Dependencies {
     fileprivate func report(_ entry: Int, _ source: Int, up: Bool, reason: LogValue) {
         entries[entry].sources[source] = up
         let allUp = entries[entry].sources.allSatisfy { $0 == true }
-        let name = LogValue.name(entries[entry].dependency)
-        switch entries[entry].state {
-        case .starting where allUp:
-            log.info("dependency is up", ["dependency": name])
-        case .down(let since) where allUp:
-            log.info("dependency is up again", ["dependency": name, "away": .milliseconds(max(0, clock() - since))])
-        case .starting where !up, .up where !up:
-            entries[entry].state = .down(since: clock())
-            log.warning("dependency is down", ["dependency": name, "reason": reason])
+        let dependency = entries[entry].dependency
+        let former = entries[entry].state
+        switch former {
+        case .starting where allUp, .down where allUp: entries[entry].state = .up
+        case .starting where !up, .up where !up: entries[entry].state = .down(since: clock())
         default: return
         }
-        if allUp { entries[entry].state = .up }
-        entries[entry].gauge.set(allUp ? 1 : 0)
+        if let forward { return forward(dependency, allUp, reason) }
+        say(dependency, former, isUp: allUp, reason)
+        entries[entry].gauge?.set(allUp ? 1 : 0)
+    }
+
+    private func say(_ dependency: Dependency, _ former: State, isUp: Bool, _ reason: LogValue) {
+        let name = LogValue.name(dependency)
+        switch former {
+        case .starting where isUp: log.info("dependency is up", ["dependency": name])
+        case .down(let since) where isUp:
+            log.info("dependency is up again", ["dependency": name, "away": .milliseconds(max(0, clock() - since))])
+        default: log.warning("dependency is down", ["dependency": name, "reason": reason])
+        }
     }
 }
 

@@ -1,9 +1,10 @@
-/// What this process counts, and its text form for Prometheus (exposition format 0.0.4).
+/// What one loop counts.
 ///
 /// Instruments are made once, at start, and kept by whoever counts. A name that is registered twice gets the same
-/// instrument back. Confined to its loop's thread: neither a lock nor an atomic stands between a count and its use.
+/// instrument back. Confined to its loop's thread: neither a lock nor an atomic stands between a count and its use. A
+/// process with several loops has a set for each, which are added when somebody asks (`MetricsSnapshot`).
 public final class Metrics {
-    private enum Kind: String { case counter, gauge, histogram }
+    private typealias Kind = MetricsSnapshot.Kind
 
     private enum Instrument {
         case counter(Counter)
@@ -90,40 +91,27 @@ public final class Metrics {
 
     // MARK: Text
 
-    /// The body of `/metrics`.
-    public func render() -> [UInt8] {
+    /// What everything stands at now: a value, so that it may go to another thread and be added to what other loops count.
+    public func snapshot() -> MetricsSnapshot {
         for body in beforeScrape { body() }
-        var text = ""
-        text.reserveCapacity(8192)
-        for family in families {
-            text += "# HELP \(family.name) \(family.help)\n# TYPE \(family.name) \(family.kind.rawValue)\n"
-            for series in family.series { Self.append(series.instrument, family.name, series.labels, to: &text) }
-        }
-        return Array(text.utf8)
+        return MetricsSnapshot(
+            families: families.map { family in
+                MetricsSnapshot.Family(
+                    name: family.name, help: family.help, kind: family.kind,
+                    series: family.series.map { .init(labels: $0.labels, value: Self.value(of: $0.instrument)) })
+            })
     }
 
-    private static func append(_ instrument: Instrument, _ name: String, _ labels: String, to text: inout String) {
-        let braces = labels.isEmpty ? "" : "{\(labels)}"
+    /// The body of `/metrics`, of this set alone.
+    public func render() -> [UInt8] { snapshot().text() }
+
+    private static func value(of instrument: Instrument) -> MetricsSnapshot.Value {
         switch instrument {
-        case .counter(let counter): text += "\(name)\(braces) \(counter.value)\n"
-        case .gauge(let gauge): text += "\(name)\(braces) \(number(gauge.value))\n"
+        case .counter(let counter): .count(counter.value)
+        case .gauge(let gauge): .number(gauge.value)
         case .histogram(let histogram):
-            let prefix = labels.isEmpty ? "" : labels + ","
-            var total: UInt64 = 0
-            for (bound, count) in zip(histogram.bounds, histogram.buckets) {
-                total &+= count
-                text += "\(name)_bucket{\(prefix)le=\"\(number(bound))\"} \(total)\n"
-            }
-            text += "\(name)_bucket{\(prefix)le=\"+Inf\"} \(histogram.count)\n"
-            text += "\(name)_sum\(braces) \(number(histogram.sum))\n\(name)_count\(braces) \(histogram.count)\n"
+            .histogram(bounds: histogram.bounds, buckets: histogram.buckets, sum: histogram.sum)
         }
-    }
-
-    private static func number(_ value: Double) -> String {
-        if value.isNaN { return "NaN" }
-        if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
-        if value == value.rounded(), abs(value) < 1e15 { return String(Int64(value)) }
-        return value.description
     }
 
     // MARK: Registration

@@ -20,7 +20,7 @@ final class Operations<Values: SettingsGroup> {
         let router = RESTRouter(loop: context.loop, metrics: Metrics())
         router.on("GET", "/health/live", .open) { $0.respond(.json(#"{"live":true}"#)) }
         router.on("GET", "/health/ready", .open) { [weak self] in self?.answerReady($0) }
-        router.on("GET", "/metrics", .open) { $0.respond(metricsResponse(context.metrics)) }
+        router.on("GET", "/metrics", .open) { call in context.scrape { call.respond(metricsResponse($0)) } }
         server.onRequest = { router.handle($0, $1) }
     }
 
@@ -49,8 +49,8 @@ final class Operations<Values: SettingsGroup> {
     }
 }
 
-private func metricsResponse(_ metrics: Metrics) -> HTTPResponse {
+private func metricsResponse(_ metrics: MetricsSnapshot) -> HTTPResponse {
     HTTPResponse(
         status: 200, headers: [(name: "Content-Type", value: "text/plain; version=0.0.4; charset=utf-8")],
-        body: metrics.render())
+        body: metrics.text())
 }

@@ -3,7 +3,7 @@ public import Settings
 
 /// What the runtime hands to a service: its loop, its voice and its settings. One for the process.
 ///
-/// All of it but the constants belongs to the loop's thread.
+/// All of it but the constants belongs to the loop's thread. A service with several loops has one for each (`branch`).
 public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {
     // @unchecked: made on the loop and used on it alone, by the runtime's actor and the service's, which share that loop.
 
@@ -28,19 +28,44 @@ public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {
     public private(set) var port: Int?
     /// Ends the process after a failure that no retry can mend.
     var onFailure: ((StaticString) -> Void)?
+    /// The service's further loops (ServiceContext+Branches). Home loop only.
+    var branches: [Branch] = []
+    let name: String
+    let sink: LogSink
 
-    init(loop: EventLoop, name: String, runtime: RuntimeSettings, settings: Values, environment: Environment, log: Log? = nil) {
+    /// - Parameter sink: takes each log line; called from the thread of every loop.
+    init(
+        loop: EventLoop, name: String, runtime: RuntimeSettings, settings: Values, environment: Environment,
+        sink: @escaping LogSink = writeToStandardError
+    ) {
         self.loop = loop
+        self.name = name
+        self.sink = sink
         process = runtime.process
         self.settings = settings
         self.environment = environment
         instance = "\(runtime.process.instanceID)#\(newEpoch())"
-        self.log = log ?? Log(service: name, instance: runtime.process.instanceID, level: runtime.process.logLevel)
+        log = Log(service: name, instance: runtime.process.instanceID, level: runtime.process.logLevel, write: sink)
         metrics = Metrics()
-        dependencies = Dependencies(log: self.log, metrics: metrics)
+        dependencies = Dependencies(log: log, metrics: metrics)
     }
 
-    /// To be called once the service's listener is open.
+    /// The context of a further loop; see `branch`.
+    init(home: ServiceContext, loop: EventLoop, number: Int) {
+        self.loop = loop
+        (name, sink) = (home.name, home.sink)
+        (process, settings, environment) = (home.process, home.settings, home.environment)
+        let instanceID = "\(home.process.instanceID).\(number)"
+        instance = "\(instanceID)#\(newEpoch())"
+        log = Log(service: name, instance: instanceID, level: home.process.logLevel, write: sink)
+        metrics = Metrics()
+        let homeLoop = home.loop
+        dependencies = Dependencies(log: log, metrics: metrics) { dependency, isUp, reason in
+            homeLoop.post { home.dependencies.remote(number, dependency, isUp: isUp, reason: reason) }
+        }
+    }
+
+    /// To be called once the service's listener is open. On the first loop.
     public func listens(on port: Int) { self.port = port }
 
     /// A failure at run time that no retry can mend (a Redis that evicts, say): says so and ends the process with status 1.

@@ -21,11 +21,9 @@ public actor ServiceHost<Hosted: Service>: LoopActor {
         let runtime = try RuntimeSettings(environment)
         let settings = try Hosted.Settings(environment)
         drainTimeout = runtime.drainTimeout
-        let sink = log.map {
-            Log(service: Hosted.name, instance: runtime.process.instanceID, level: runtime.process.logLevel, write: $0)
-        }
         context = ServiceContext(
-            loop: loop, name: Hosted.name, runtime: runtime, settings: settings, environment: environment, log: sink)
+            loop: loop, name: Hosted.name, runtime: runtime, settings: settings, environment: environment,
+            sink: log ?? writeToStandardError)
     }
 
     /// Starts the service; answers it, ready for work.

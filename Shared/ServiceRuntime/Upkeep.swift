@@ -10,11 +10,11 @@ final class Upkeep {
 
     private var timer: LoopTimer?
 
-    init(loop: EventLoop, log: Log, metrics: Metrics) {
+    /// - Parameter measuresProcess: false for the further loops of a process, whose memory and time are counted once.
+    init(loop: EventLoop, log: Log, metrics: Metrics, measuresProcess: Bool = true) {
         let lag = metrics.histogram(
             "carillon_loop_lag_seconds", "How late the event loop ran a timer, sampled once a second.", buckets: Self.lags)
-        metrics.gauge("carillon_build_info", "Always 1; the label says what is running.", labels: "version=\"\(Version.text)\"").set(1)
-        Self.measureProcess(metrics)
+        if measuresProcess { Self.measureProcess(metrics) }
         var due = EventLoop.monotonicNanoseconds() + 1_000_000_000
         timer = loop.timer(after: Self.interval, every: Self.interval) {
             let now = EventLoop.monotonicNanoseconds()
@@ -28,6 +28,7 @@ final class Upkeep {
     func stop() { timer?.cancel() }
 
     private static func measureProcess(_ metrics: Metrics) {
+        metrics.gauge("carillon_build_info", "Always 1; the label says what is running.", labels: "version=\"\(Version.text)\"").set(1)
         metrics.counter("process_cpu_seconds_total", "User and system CPU time in seconds.") { cpuSeconds() }
         metrics.gauge("process_resident_memory_bytes", "Resident memory in bytes.") { residentBytes() }
         metrics.gauge("process_open_fds", "Open file descriptors.") { openDescriptors() }

@@ -37,7 +37,7 @@ final class Entrance {
                     headers: [("Allow", allowed)]))
         }
         if hub.isDraining { return comeBackLater(request, exchange, .draining) }
-        if hub.openStreams + (hub.server?.connectionCount ?? 0) > hub.maxConnections {
+        if hub.occupancy.connections > hub.maxConnections {
             return comeBackLater(request, exchange, .overload)
         }
         if !hub.isReady { return comeBackLater(request, exchange, .redis) }

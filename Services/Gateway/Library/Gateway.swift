@@ -1,7 +1,4 @@
 public import EventLoop
-import HTTP
-import Models
-import Network
 public import ServiceRuntime
 import Settings
 
@@ -15,36 +12,32 @@ public actor Gateway: Service {
 
     public nonisolated let loop: EventLoop
     private let context: ServiceContext<GatewaySettings>
-    private let hub: Hub
-    private let entrance: Entrance
+    private let loops: [GatewayLoop]
 
     public init(context: ServiceContext<GatewaySettings>) throws {
         loop = context.loop
         self.context = context
-        guard let instance = InstanceID(context.instance) else {
-            throw StartError("INSTANCE_ID holds a character that an instance's name may not have")
+        let occupancy = Occupancy()
+        loops = (1...context.settings.loops).map { number in
+            let loop = number == 1 ? context.loop : EventLoop(name: "gateway-\(number)")
+            return GatewayLoop(home: context, loop: loop, number: number, occupancy: occupancy)
         }
-        hub = try Hub(context: context, instance: instance)
-        entrance = Entrance(hub: hub)
     }
 
     public func start() async throws {
-        let listener = try Listener(
-            loop: loop, address: context.process.listenAddress, port: context.process.port, backlog: 4096)
-        var limits = HTTPLimits()
-        limits.requestDeadline = context.settings.handshakeTimeout
-        let server = HTTPServer(loop: loop, listener: listener, limits: limits)
-        let (hub, entrance) = (hub, entrance)
-        hub.server = server
-        server.onRequest = { entrance.serve($0, $1) }
-        // The last descriptors are kept for those who are told in words to come back later.
-        server.admits = { hub.openStreams + server.connectionCount < hub.maxConnections + 192 }
-        hub.start()
-        context.listens(on: server.port)
+        // Where any free port was asked for, the first loop's choice is everyone's.
+        var port = context.process.port
+        for member in loops {
+            if member.loop !== loop { member.loop.start() }
+            port = try await member.start(port: port)
+        }
+        context.listens(on: port)
     }
 
     public func drain() async {
-        await withCheckedContinuation { done in hub.drain { done.resume() } }
-        hub.stop()
+        await withTaskGroup { group in
+            for member in loops { group.addTask { await member.drain() } }
+        }
+        for member in loops where member.loop !== loop { member.loop.stop() }
     }
 }

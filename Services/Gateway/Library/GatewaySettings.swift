@@ -5,6 +5,9 @@ public struct GatewaySettings: SettingsGroup {
     static let maxConnectionsSetting = Setting(
         "MAX_CONNECTIONS", .integer(1...10_000_000),
         help: "Connections at most; further ones are asked to come back later (default: the descriptor limit less 256)")
+    static let loopsSetting = Setting(
+        "GATEWAY_LOOPS", .integer(1...64), default: "1",
+        help: "Event loops, each on a thread of its own with a listener, a lease and Redis connections of its own")
     static let leaseIntervalSetting = Setting(
         "LEASE_INTERVAL", .duration(.milliseconds(100) ... .seconds(60)), default: "1s",
         help: "How often a gateway advances its lease; well below LEASE_LENGTH")
@@ -48,6 +51,7 @@ public struct GatewaySettings: SettingsGroup {
         help: "Base of the URLs that /v1/connect answers; unset: the request's own host")
 
     public let maxConnections: Int?
+    let loops: Int
     public let leaseInterval: Duration
     let pingSeconds: Int
     let pongSeconds: Int
@@ -67,7 +71,7 @@ public struct GatewaySettings: SettingsGroup {
 
     public static let declarations =
         [
-            maxConnectionsSetting.description, leaseIntervalSetting.description, pingIntervalSetting.description,
+            maxConnectionsSetting.description, loopsSetting.description, leaseIntervalSetting.description, pingIntervalSetting.description,
             pongTimeoutSetting.description, commentIntervalSetting.description, handshakeTimeoutSetting.description,
             messageBytesSetting.description, sendBytesSetting.description, sendMessagesSetting.description,
             pageEntriesSetting.description, reconcileWindowSetting.description, drainRateSetting.description,
@@ -76,6 +80,7 @@ public struct GatewaySettings: SettingsGroup {
 
     public init(_ environment: Environment) throws(SettingsError) {
         maxConnections = try environment.optional(Self.maxConnectionsSetting)
+        loops = try environment.value(Self.loopsSetting)
         leaseInterval = try environment.value(Self.leaseIntervalSetting)
         let ping = try environment.value(Self.pingIntervalSetting)
         let pong = try environment.value(Self.pongTimeoutSetting)

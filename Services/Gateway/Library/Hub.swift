@@ -23,6 +23,7 @@ final class Hub {
     let metrics: GatewayMetrics
     let log: Log
     let maxConnections: Int
+    let occupancy: Occupancy
     let keyspace: Keyspace
     let redis: RedisClient
     let endpoint: RedisEndpoint
@@ -64,7 +65,8 @@ final class Hub {
     var removals: [Removal] = []
     var removalsInFlight = 0
 
-    init(context: ServiceContext<GatewaySettings>, instance: InstanceID) throws {
+    init(context: ServiceContext<GatewaySettings>, instance: InstanceID, occupancy: Occupancy) throws {
+        self.occupancy = occupancy
         loop = context.loop
         settings = context.settings
         log = context.log
@@ -105,6 +107,14 @@ final class Hub {
 
     // MARK: Clients come and go
 
+    /// A newcomer's socket, before anything is read from it; nil if there is no room even for words.
+    func admitStream() -> UInt32? {
+        // The last descriptors are kept for those who are told to come back later.
+        guard occupancy.connections < maxConnections + Occupancy.reserve else { return nil }
+        occupancy.enter()
+        return 0
+    }
+
     /// Gives a newcomer its place and its first deadline.
     func insert<Made: Client>(firstDue: Int, _ make: (LocalConnection) -> Made) -> Made {
         var made: Made?
@@ -121,10 +131,11 @@ final class Hub {
         return made
     }
 
-    /// A newcomer's stream could not be had after all.
+    /// A newcomer's stream could not be had after all: it is still the server's, which will count its end.
     func abandon(_ client: Client) {
         leave(client)
-        streamClosed()
+        openStreams -= 1
+        onStreamClosed?()
     }
 
     /// Frees the client's place and removes its route. A second call does nothing.
@@ -142,6 +153,7 @@ final class Hub {
 
     func streamClosed() {
         openStreams -= 1
+        occupancy.leave()
         onStreamClosed?()
     }
 

@@ -1,0 +1,58 @@
+import EventLoop
+import HTTP
+import Models
+import Network
+import ServiceRuntime
+import Settings
+
+/// One loop of the gateway: a listener, a hub and what belongs to it. Loops share a port and the process's counts, and
+/// nothing else; a connection never changes its loop.
+actor GatewayLoop: LoopActor {
+    nonisolated let loop: EventLoop
+    private let home: ServiceContext<GatewaySettings>
+    /// From 1.
+    private let number: Int
+    private let occupancy: Occupancy
+    private var hub: Hub?
+    private var log: Log?
+
+    init(home: ServiceContext<GatewaySettings>, loop: EventLoop, number: Int, occupancy: Occupancy) {
+        self.home = home
+        self.loop = loop
+        self.number = number
+        self.occupancy = occupancy
+    }
+
+    /// Listens and begins its lease; answers the port.
+    /// - Parameter port: 0 takes a free one.
+    func start(port: Int) throws -> Int {
+        let context = number == 1 ? home : home.branch(loop: loop, number: number)
+        guard let instance = InstanceID(context.instance) else {
+            throw StartError("INSTANCE_ID holds a character that an instance's name may not have")
+        }
+        let hub = try Hub(context: context, instance: instance, occupancy: occupancy)
+        let entrance = Entrance(hub: hub)
+        let listener = try Listener(
+            loop: loop, address: context.process.listenAddress, port: port, backlog: 4096,
+            sharesPort: context.settings.loops > 1)
+        var limits = HTTPLimits()
+        limits.requestDeadline = context.settings.handshakeTimeout
+        let server = HTTPServer(loop: loop, listener: listener, limits: limits)
+        hub.server = server
+        server.onRequest = { entrance.serve($0, $1) }
+        server.admits = { _ in hub.admitStream() }
+        server.onGone = { _ in hub.occupancy.leave() }
+        hub.start()
+        self.hub = hub
+        log = context.log
+        return server.port
+    }
+
+    /// Ends when no client is left and the lease is given back.
+    func drain() async {
+        guard let hub else { return }
+        await withCheckedContinuation { done in hub.drain { done.resume() } }
+        hub.stop()
+        log?.sumUp(all: true)
+    }
+}
