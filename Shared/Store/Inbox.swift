@@ -55,12 +55,15 @@ public struct InboxState: Equatable, Sendable {
     /// The lowest offset that trimming has left: a reader whose next offset lies below it has lost something.
     public var floor: UInt64
     public var unread: Int
+    /// Rises with each change of `unread` that is no delivery (`InboxStates`).
+    public var revision: UInt64
 
-    public init(epoch: UInt64, offset: UInt64, floor: UInt64, unread: Int) {
+    public init(epoch: UInt64, offset: UInt64, floor: UInt64, unread: Int, revision: UInt64 = 0) {
         self.epoch = epoch
         self.offset = offset
         self.floor = floor
         self.unread = unread
+        self.revision = revision
     }
 
     public var position: StreamPosition { StreamPosition(epoch: epoch, offset: offset) }
@@ -145,12 +148,13 @@ public struct Inbox {
         precondition((1...Self.maximumDeliveries).contains(deliveries.count), "deliveries out of bounds")
         let tag = keys.tag(person)
         client.eval(
-            Self.deliverScript, arguments: 7 + 3 * deliveries.count,
+            Self.deliverScript, arguments: 8 + 3 * deliveries.count,
             { writer in
                 keys.write("inbox:", tag, to: &writer)
                 keys.write("inbox:", tag, ":state", to: &writer)
                 keys.write("routes:", tag, to: &writer)
                 keys.write("seen:", tag, ":", to: &writer)
+                keys.write("inbox:", tag, ":marks", to: &writer)
                 writer.argument(Int64(limits.maxEntries))
                 writer.argument(limits.maxAge)
                 writer.argument(limits.dedupWindow)
@@ -221,10 +225,12 @@ extension Delivered {
 
 extension InboxPage {
     init?(_ value: RedisValue) {
-        guard let parts = value.array, parts.count == 7, let epoch = parts[0].unsigned, let offset = parts[1].unsigned,
+        guard let parts = value.array, parts.count >= 7, let epoch = parts[0].unsigned, let offset = parts[1].unsigned,
             let floor = parts[2].unsigned, let unread = parts[3].integer, let entries = parts[6].array
         else { return nil }
-        state = InboxState(epoch: epoch, offset: offset, floor: floor, unread: Int(clamping: unread))
+        // A stream without read marks answers no revision.
+        let revision = parts.count > 7 ? parts[7].unsigned ?? 0 : 0
+        state = InboxState(epoch: epoch, offset: offset, floor: floor, unread: Int(clamping: unread), revision: revision)
         recovered = parts[4].integer == 1
         isComplete = parts[5].integer == 1
         self.entries = entries.compactMap(InboxEntry.init)

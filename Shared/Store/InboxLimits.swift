@@ -24,6 +24,13 @@ public struct InboxLimits: SettingsGroup {
 
     public init() {}
 
+    /// For who marks what stands in an inbox and appends nothing: all it must know is how ids are found.
+    public static let markDeclarations = [dedupWindowSetting.description]
+
+    public init(marking environment: Environment) throws(SettingsError) {
+        dedupWindow = Int64(try environment.value(Self.dedupWindowSetting) / .milliseconds(1))
+    }
+
     public init(_ environment: Environment) throws(SettingsError) {
         maxEntries = try environment.value(Self.maxEntriesSetting)
         maxAge = Int64(try environment.value(Self.maxAgeSetting) / .milliseconds(1))

@@ -62,26 +62,31 @@ enum Lua {
 extension Inbox {
     /// Appends what is new, in order, and answers for all of it.
     ///
-    /// KEYS: inbox, state, routes, `seen:P:` (the prefix of the buckets).
+    /// KEYS: inbox, state, routes, `seen:P:` (the prefix of the buckets), marks.
     /// ARGV: most entries, greatest age in ms, dedup window in ms; then id, accepted and bytes of each notification.
     /// Answers epoch, unread, routes, and for each notification whether it is fresh and its offset.
     ///
     /// All keys are read before the first write, and the first write is an XADD, which is refused when memory is short:
     /// so either nothing happens or everything does.
     static let deliverScript = RedisScript(
-        "deliver", keys: 4,
-        Lua.clock + Lua.newEpoch + """
-            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread')
+        "deliver", keys: 5,
+        Lua.clock + Lua.newEpoch + Lua.dropMarks + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'read')
             local routes = redis.call('HKEYS', KEYS[3])
             local maxEntries, maxAge, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
             local epoch = state[1]
-            local offset, floor, unread = 0, 1, 0
+            local offset, floor, unread, read = 0, 1, 0, 0
             if epoch then
               offset, floor, unread = tonumber(state[2]), tonumber(state[3]), tonumber(state[4])
+              read = tonumber(state[5]) or 0
             else
               epoch = newEpoch(KEYS[1], now)
             end
             local first = offset
+            -- What is trimmed may be marked: a key of the wrong type fails here.
+            if #ARGV / 3 - 1 + offset - floor + 1 > maxEntries or now - tonumber(epoch) > maxAge then
+              redis.call('SCARD', KEYS[5])
+            end
 
             local bucket = math.floor(now / window)
             local seen = KEYS[4] .. bucket
@@ -116,7 +121,7 @@ extension Inbox {
             if offset > first then
               if first == 0 then
                 redis.call('XTRIM', KEYS[1], 'MINID', epoch)
-                redis.call('DEL', seen, seenBefore)
+                redis.call('DEL', seen, seenBefore, KEYS[5])
               end
               redis.call('HSET', seen, unpack(marks))
               redis.call('PEXPIREAT', seen, (bucket + 2) * window, 'NX')
@@ -143,8 +148,13 @@ extension Inbox {
               end
               if gone > 0 then
                 local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1]
+                local before = floor
                 floor = tonumber(string.match(oldest, '%d+$'))
-                unread = math.max(0, unread - gone)
+                -- Below `read` nothing counts as unread. Above it, all that is left was counted and is not marked.
+                if floor > read + 1 then
+                  dropMarks(KEYS[5], math.max(before, read + 1), floor - 1)
+                  unread = redis.call('XLEN', KEYS[1]) - redis.call('SCARD', KEYS[5])
+                end
               end
               if first == 0 or gone > 0 then
                 redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', offset, 'floor', floor, 'unread', unread)
@@ -162,13 +172,15 @@ extension Inbox {
     static let pageScript = RedisScript(
         "page", keys: 2,
         Lua.readPage + """
-            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread')
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'revision')
             local epoch = state[1]
             if not epoch then
               local lost = ARGV[1] == 'present' or (ARGV[1] ~= 'floor' and (ARGV[1] ~= '0' or tonumber(ARGV[2]) > 0))
-              return {0, 0, 1, 0, lost and 0 or 1, 1, {}}
+              return {0, 0, 1, 0, lost and 0 or 1, 1, {}, 0}
             end
-            return readPage(KEYS[1], epoch, tonumber(state[2]), tonumber(state[3]), tonumber(state[4]),
+            local page = readPage(KEYS[1], epoch, tonumber(state[2]), tonumber(state[3]), tonumber(state[4]),
               ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
+            page[8] = tonumber(state[5]) or 0
+            return page
             """)
 }

@@ -71,7 +71,8 @@ public struct Keyspace: Sendable {
 /// Every script of this module, for `RedisClient.init(scripts:)`.
 public enum StoreScripts {
     public static let all = [
-        Inbox.deliverScript, Inbox.pageScript, Routes.registerScript, Routes.unregisterScript, Routes.sweepScript,
+        Inbox.deliverScript, Inbox.pageScript, Inbox.acknowledgeScript, Inbox.markScript, Inbox.newestScript,
+        Inbox.auditScript, Routes.registerScript, Routes.unregisterScript, Routes.sweepScript,
         Gateways.enrolScript, Gateways.renewScript, Gateways.condemnScript, Gateways.withdrawScript,
         Gateways.publishScript,
         Tickets.replaceScript, Devices.putScript, Devices.deleteOlderScript, Devices.disownScript,

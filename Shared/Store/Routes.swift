@@ -103,7 +103,7 @@ public struct Routes {
     static let registerScript = RedisScript(
         "register", keys: 4,
         Lua.clock + Lua.newEpoch + Lua.readPage + """
-            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread')
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'revision')
             -- Read before anything is written: a key of the wrong type must fail here.
             redis.call('HEXISTS', KEYS[3], ARGV[5])
             local note = ARGV[5] .. ' ' .. ARGV[7]
@@ -117,6 +117,7 @@ public struct Routes {
             end
             local page = readPage(KEYS[1], epoch, offset, floor, unread,
               ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
+            page[8] = tonumber(state[5]) or 0
             if isNew then
               redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0, 'floor', 1, 'unread', 0)
             end

@@ -42,13 +42,16 @@ actor TestStore: LoopActor {
         loop.stop()
     }
 
-    private func ask<Value: Sendable>(_ send: (RedisClient, Keyspace, @escaping Answer<Value>) -> Void) async throws -> Value {
+    func ask<Value: Sendable>(_ send: (RedisClient, Keyspace, @escaping Answer<Value>) -> Void) async throws -> Value {
         guard let client else { throw RedisError.unavailable }
         return try await withCheckedThrowingContinuation { done in
             send(client, keys) { done.resume(with: $0) }
         }
     }
 
+    func inbox<Value: Sendable>(_ call: (Inbox, @escaping Answer<Value>) -> Void) async throws -> Value {
+        try await ask { call(Inbox($0, $1, limits: limits), $2) }
+    }
     func deliver(_ deliveries: [Delivery], to person: PersonID) async throws -> Delivered {
         try await ask { Inbox($0, $1, limits: limits).deliver(deliveries, to: person, reply: $2) }
     }
