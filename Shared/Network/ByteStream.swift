@@ -27,8 +27,12 @@ public final class ByteStream: LoopHandle {
     /// The kernel's buffer is full, and the peer has not read enough yet to make room; `drained` follows.
     public var isBlocked: Bool { state.contains(.isWaiting) }
 
-    /// At most this is copied for the kernel to take later, when a socket's buffer is full.
-    private static let waitingWriteBytes = 16_384
+    /// Since when something has been waiting for the kernel without a break, in whole seconds; 0: nothing is, or not for long.
+    public var secondsBlocked: Int { blockedAt == 0 ? 0 : Int(clamping: loop.now / 1000 &- UInt64(blockedAt)) }
+
+    /// At most this is copied for the kernel to take later, when a socket's buffer is full; the rest follows uncopied once
+    /// it has taken this.
+    private static let waitingWriteBytes = 4_096
     /// How long a closing stream waits for the peer to read its last bytes.
     private static let lingerTime = Duration.seconds(2)
     /// How long a closing stream waits for the kernel to take its last bytes.
@@ -52,6 +56,8 @@ public final class ByteStream: LoopHandle {
     private var firstOffset = 0
     private var state: State = []
     private var closure = StreamClosure.local
+    /// The second of the loop's clock at which the queue last went from empty to waiting; 0: it is empty.
+    private var blockedAt: UInt32 = 0
 
     package init(loop: EventLoop) {
         super.init(loop: loop, type: UV_TCP)
@@ -172,6 +178,11 @@ public final class ByteStream: LoopHandle {
 
     public override func turnEnded() {
         state.remove(.awaitsTurnEnd)
+        flushNow()
+    }
+
+    /// Offers the kernel what is queued without waiting for the turn's end: for who must know now how much it takes.
+    public func flushNow() {
         if !isClosing, let tls, tls.isEstablished { encrypt(tls) }
         guard !isClosing, !state.contains(.isWaiting) else { return }
         flush()
@@ -265,6 +276,7 @@ public final class ByteStream: LoopHandle {
             return fail(status)
         }
         state.insert(.isWaiting)
+        if blockedAt == 0 { blockedAt = max(1, UInt32(truncatingIfNeeded: loop.now / 1000)) }
     }
 
     private func waited(_ request: WaitingWrite, _ status: Int32) {
@@ -275,7 +287,9 @@ public final class ByteStream: LoopHandle {
         if let tls, tls.isEstablished { encrypt(tls) }
         guard !isClosing else { return }
         flush()
-        if queuedBytes == 0, !isClosing { handler?.drained() }
+        guard queuedBytes == 0 else { return }
+        blockedAt = 0
+        if !isClosing { handler?.drained() }
     }
 
     // MARK: Closing

@@ -106,8 +106,8 @@ final class EventPeer {
     let socket: RawSocket
     let head: String
 
-    init?(_ port: Int, query: String = "", headers: String = "") {
-        guard let socket = RawSocket(port: port) else { return nil }
+    init?(_ port: Int, query: String = "", headers: String = "", receiveBuffer: Int32? = nil) {
+        guard let socket = RawSocket(port: port, receiveBuffer: receiveBuffer) else { return nil }
         self.socket = socket
         socket.send("GET /connection/sse\(query) HTTP/1.1\r\nHost: x\r\n\(headers)\r\n")
         head = socket.take(through: "\r\n\r\n") ?? ""

@@ -153,6 +153,63 @@ import Testing
         await site.stop()
     }
 
+    @Test func whatWaitedTooLongForASocketGoesByTheInbox() async throws {
+        let site = try await Deployment([
+            "SEND_BUFFER_BYTES": "16MB", "SEND_BUFFER_MESSAGES": "100000", "SEND_BUFFER_TIME": "1s",
+            "SOCKET_BUFFER_BYTES": "8KB",
+        ])
+        let slow = try #require(WebSocketPeer(site.port, receiveBuffer: 4_096))
+        slow.connect(token("bob"))
+        #expect(slow.read { !$0.replies.isEmpty })
+        let filling = String(repeating: "x", count: 2_000)
+        try await site.feeder.deliver((0..<50).map { "\($0) \(filling)" }, to: "bob")
+        #expect(await site.metric("carillon_gateway_catch_ups_total") == 0)
+        var count = 50
+        try await until {
+            try await site.feeder.deliver(["\(count) \(filling)"], to: "bob")
+            count += 1
+            return await site.metric("carillon_gateway_catch_ups_total") == 1
+        }
+        #expect(slow.readTitles(count, 20) == (0..<count).map { "\($0) \(filling)" })
+        await site.stop()
+    }
+
+    @Test(arguments: [false, true]) func historyThatIsTrimmedWhileAReaderPausesIsLostInWords(_ streams: Bool) async throws {
+        let site = try await Deployment(["SEND_BUFFER_BYTES": "8KB", "SOCKET_BUFFER_BYTES": "8KB"])
+        let socket = streams ? nil : WebSocketPeer(site.port, receiveBuffer: 4_096)
+        let bearer = "Authorization: Bearer \(token("bob"))\r\n"
+        let stream = streams ? EventPeer(site.port, headers: bearer, receiveBuffer: 4_096) : nil
+        socket?.connect(token("bob"))
+        if let socket { #expect(socket.read { !$0.replies.isEmpty }) }
+        #expect(stream?.next()?.contains("connected") ?? true)
+        let filling = String(repeating: "x", count: 1_000)
+        for start in stride(from: 0, to: 1_200, by: 100) {
+            try await site.feeder.deliver((start..<start + 100).map { "\($0) \(filling)" }, to: "bob")
+        }
+        var read = 0
+        if let socket {
+            #expect(socket.read(20) { $0.closeCode == 3010 })
+            read = socket.titles.count
+            #expect(socket.titles == (0..<read).map { "\($0) \(filling)" } && read < 200)
+            let again = try #require(WebSocketPeer(site.port))
+            again.connect(token("bob"), epoch: try #require(socket.inbox["epoch"] as? String), offset: read)
+            #expect(again.read { !$0.replies.isEmpty } && again.inbox["recovered"] as? Bool == false)
+        }
+        if let stream {
+            var cursor = ""
+            while let event = stream.next(), event.hasPrefix("id: ") {
+                cursor = String(event.dropFirst(4).prefix { $0 != "\n" })
+                #expect(event.contains("\"\(read) x"))
+                read += 1
+            }
+            #expect(read < 200)
+            let again = try #require(EventPeer(site.port, headers: bearer + "Last-Event-ID: \(cursor)\r\n"))
+            #expect(again.next()?.contains(#""recovered":false"#) == true)
+        }
+        #expect(read > 0)
+        await site.stop()
+    }
+
     @Test func aRouteOfAConnectionThatIsNotHeldGoes() async throws {
         let site = try await Deployment()
         let bob = try connected(site, "bob")

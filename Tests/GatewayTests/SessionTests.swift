@@ -56,6 +56,7 @@ private struct World {
         page = nil
         let verdict = session.pageBegins(epoch: answer.epoch, recovered: answer.recovered)
         guard verdict == .read else { return perform(verdict) }
+        if isFull, chance(30) { return session.postponed() }
         for offset in answer.entries { perform(session.entry(offset), offset) }
         perform(session.pageEnds(top: answer.top, isComplete: answer.isComplete, isFull: isFull))
     }
@@ -159,6 +160,10 @@ private struct World {
         #expect(session.announced(StreamPosition(epoch: 5, offset: 12), isFull: false) == .keep)
         #expect(session.drained() == .read)
         #expect(session.drained() == .keep)
+        #expect(session.pageBegins(epoch: 5, recovered: true) == .read)
+        session.postponed()
+        #expect(session.phase == .waiting && session.position.offset == 10)
+        #expect(session.drained() == .read)
     }
 
     @Test func trimmedHistoryANewEpochAndAnInboxThatForgotAreLoss() {

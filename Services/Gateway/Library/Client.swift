@@ -43,10 +43,21 @@ class Client: ByteStreamHandler {
 
     var transport: Transport { .websocket }
 
-    /// Whether more than the small buffer waits for the socket: past it, the inbox is the queue.
-    final var isFull: Bool {
-        stream.isBlocked
-            && (stream.queuedBytes >= hub.settings.sendBytes || stream.queuedChunks >= 2 * hub.settings.sendMessages)
+    /// Whether the small buffer for what the socket did not take is full, in bytes, in messages, or in time: past it, the
+    /// inbox is the queue. What one turn brings is offered to the socket early where it alone would fill the buffer.
+    final func isFull() -> Bool {
+        if !stream.isBlocked {
+            guard stream.queuedBytes >= hub.settings.sendBytes else { return false }
+            stream.flushNow()
+            guard stream.isBlocked else { return false }
+        }
+        return stream.queuedBytes >= hub.settings.sendBytes || stream.queuedChunks >= 2 * hub.settings.sendMessages
+            || stream.secondsBlocked >= hub.settings.sendSeconds
+    }
+
+    /// Whether so many bytes more may wait for the socket.
+    final func hasRoom(for bytes: Int) -> Bool {
+        !stream.isBlocked || stream.queuedBytes + bytes <= hub.settings.sendBytes
     }
 
     // MARK: What each transport does in its own way

@@ -32,6 +32,12 @@ public struct GatewaySettings: SettingsGroup {
     static let sendMessagesSetting = Setting(
         "SEND_BUFFER_MESSAGES", .integer(1...100_000), default: "100",
         help: "Messages waiting for a slow client's socket beyond which it is served from the inbox")
+    static let sendTimeSetting = Setting(
+        "SEND_BUFFER_TIME", .duration(.seconds(1) ... .seconds(3600)), default: "30s",
+        help: "How long something may wait for a slow client's socket before it is served from the inbox")
+    static let socketBytesSetting = Setting(
+        "SOCKET_BUFFER_BYTES", .size(4608...4_194_304), default: "64KB",
+        help: "What the kernel may hold for a client's socket, its bookkeeping included (SO_SNDBUF as it reports it)")
     static let pageEntriesSetting = Setting(
         "PAGE_ENTRIES", .integer(1...1000), default: "100", help: "Notifications read from an inbox at a time")
     static let reconcileWindowSetting = Setting(
@@ -60,6 +66,8 @@ public struct GatewaySettings: SettingsGroup {
     let messageBytes: Int
     let sendBytes: Int
     let sendMessages: Int
+    let sendSeconds: Int
+    let socketBytes: Int
     let pageEntries: Int
     let reconcileWindow: Int
     let drainRate: Int
@@ -74,7 +82,7 @@ public struct GatewaySettings: SettingsGroup {
             maxConnectionsSetting.description, loopsSetting.description, leaseIntervalSetting.description, pingIntervalSetting.description,
             pongTimeoutSetting.description, commentIntervalSetting.description, handshakeTimeoutSetting.description,
             messageBytesSetting.description, sendBytesSetting.description, sendMessagesSetting.description,
-            pageEntriesSetting.description, reconcileWindowSetting.description, drainRateSetting.description,
+            sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description, drainRateSetting.description,
             retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
         ] + RedisSettings.declarations + TokenSettings.declarations
 
@@ -94,6 +102,8 @@ public struct GatewaySettings: SettingsGroup {
         messageBytes = try environment.value(Self.messageBytesSetting)
         sendBytes = try environment.value(Self.sendBytesSetting)
         sendMessages = try environment.value(Self.sendMessagesSetting)
+        sendSeconds = Int(try environment.value(Self.sendTimeSetting) / .seconds(1))
+        socketBytes = try environment.value(Self.socketBytesSetting)
         pageEntries = try environment.value(Self.pageEntriesSetting)
         reconcileWindow = try environment.value(Self.reconcileWindowSetting)
         drainRate = try environment.value(Self.drainRateSetting)

@@ -37,7 +37,7 @@ extension Hub {
 
     private func deliver(_ publication: inout Publication, at position: StreamPosition, to client: Client) {
         let wasLive = client.session.phase == .live
-        switch client.session.announced(position, isFull: client.isFull) {
+        switch client.session.announced(position, isFull: client.isFull()) {
         case .send:
             client.write(&publication, at: position)
             metrics.deliveries[TransportLabel(client.transport)].increment()

@@ -53,7 +53,7 @@ extension Hub {
         guard !client.hasLeft else { return }
         let isComplete = !recovered || page.isComplete
         perform(
-            client.session.pageEnds(top: page.state.offset, isComplete: isComplete, isFull: client.isFull), for: client)
+            client.session.pageEnds(top: page.state.offset, isComplete: isComplete, isFull: client.isFull()), for: client)
         renewRouteIfStale(client)
     }
 
@@ -94,13 +94,15 @@ extension Hub {
     private func take(_ page: InboxPage, for client: Client) {
         let verdict = client.session.pageBegins(epoch: page.state.epoch, recovered: page.recovered)
         guard verdict == .read else { return perform(verdict, for: client) }
+        // The page before it has filled the socket meanwhile: one of them at a time waits in memory.
+        if !client.hasRoom(for: page.entries.reduce(0) { $0 + $1.bytes.count }) { return client.session.postponed() }
         for entry in page.entries where client.session.entry(entry.offset) == .send {
             var publication = Publication(entry.bytes)
             client.write(&publication, at: StreamPosition(epoch: page.state.epoch, offset: entry.offset))
             metrics.deliveries[TransportLabel(client.transport)].increment()
         }
         perform(
-            client.session.pageEnds(top: page.state.offset, isComplete: page.isComplete, isFull: client.isFull),
+            client.session.pageEnds(top: page.state.offset, isComplete: page.isComplete, isFull: client.isFull()),
             for: client)
     }
 
@@ -125,7 +127,7 @@ extension Hub {
     /// True if a read began whose end the walk will hear of.
     private func visit(_ client: Client, inWalk: Bool) -> Bool {
         if client.routeEpoch != epochNumber { return renewRoute(client, inWalk: inWalk) }
-        guard client.session.verify(isFull: client.isFull) == .read else { return false }
+        guard client.session.verify(isFull: client.isFull()) == .read else { return false }
         read(client, inWalk: inWalk)
         return true
     }

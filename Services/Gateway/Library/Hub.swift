@@ -127,7 +127,8 @@ final class Hub {
         openStreams += 1
         guard let made else { preconditionFailure("insert calls its body") }
         metrics.connections[TransportLabel(made.transport)].add()
-        made.stream.limitSendBuffer(bytes: 32 * 1024)
+        // Linux doubles what it is asked for, and counts its own bookkeeping in.
+        made.stream.limitSendBuffer(bytes: Int32(clamping: settings.socketBytes / 2))
         return made
     }
 

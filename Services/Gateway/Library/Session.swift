@@ -123,6 +123,11 @@ struct Session: Equatable {
         return isFull ? wait() : read()
     }
 
+    /// The page that came is not taken, for the socket has no room for it: it is read again when there is room.
+    mutating func postponed() {
+        if phase == .reading { phase = .waiting }
+    }
+
     /// The read failed. It is repeated by `verify`.
     mutating func readFailed() {
         if phase == .reading { phase = .waiting }

@@ -79,7 +79,7 @@ final class WebSocketClient: Client {
 
     /// Answers a command. Who asks and does not read what it is answered may not fill our memory with it.
     private func answer(_ frame: [UInt8]) {
-        if isFull { return disconnect(.slow) }
+        if isFull() { return disconnect(.slow) }
         stream.write(frame)
     }
 
