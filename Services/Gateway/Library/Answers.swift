@@ -39,6 +39,8 @@ struct TicketURLs {
         writer.string("\(socket)/connection/websocket\(query)")
         writer.raw(#","sse":"#)
         writer.string("\(web)/connection/sse\(query)")
+        writer.raw(#","poll":"#)
+        writer.string("\(web)/connection/poll\(query)")
         writer.raw(#","retry":1000}"#)
         return writer.take()
     }
@@ -64,5 +66,12 @@ enum InboxAnswer {
         writer.bool(recovered)
         writer.raw("}")
         return writer.take()
+    }
+}
+
+extension HTTPResponse {
+    /// 401, with the problem's name and what is wrong with what the request brought.
+    static func unauthorised(_ name: String, _ detail: String) -> HTTPResponse {
+        .problem(status: 401, name: name, detail: detail, headers: [("WWW-Authenticate", "Bearer")])
     }
 }

@@ -42,6 +42,8 @@ class Client: ByteStreamHandler {
     }
 
     var transport: Transport { .websocket }
+    /// Whether the stream is this client's; a poll's stays HTTP's, which counts it.
+    var ownsStream: Bool { true }
 
     /// Whether the small buffer for what the socket did not take is full, in bytes, in messages, or in time: past it, the
     /// inbox is the queue. What one turn brings is offered to the socket early where it alone would fill the buffer.

@@ -17,6 +17,7 @@ final class Entrance {
         switch request.path {
         case "/connection/websocket": admit(request, exchange, ["GET"], openWebSocket)
         case "/connection/sse": admit(request, exchange, ["GET"], openEventStream)
+        case "/connection/poll": admit(request, exchange, ["GET"], openPoll)
         case "/v1/connect": admit(request, exchange, ["POST"], makeTicket)
         case "/v1/inbox": admit(request, exchange, ["GET", "HEAD"], readInbox)
         default:
@@ -45,7 +46,7 @@ final class Entrance {
     }
 
     /// An EventSource stops for good at any status but 200, so it gets one, with nothing in it but when to come back.
-    private func comeBackLater(_ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel) {
+    func comeBackLater(_ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel) {
         hub.metrics.refusals[why].increment()
         let delay = hub.jitteredRetry()
         var response: HTTPResponse
@@ -73,14 +74,14 @@ final class Entrance {
 
     // MARK: Who it is
 
-    private enum Credential {
+    enum Credential {
         case bearer(TokenClaims)
         case ticket(String)
         case none
     }
 
     /// The bearer token's claims, or the name of a ticket. Answers the request itself, and nil, if the token is refused.
-    private func credential(_ request: HTTPRequest, _ exchange: HTTPExchange) -> Credential? {
+    func credential(_ request: HTTPRequest, _ exchange: HTTPExchange) -> Credential? {
         if let header = request.header("authorization") {
             guard header.lowercased().hasPrefix("bearer ") else {
                 refuse(exchange, "token_invalid", "The Authorization field is not of the scheme Bearer.")
@@ -99,13 +100,12 @@ final class Entrance {
         return Credential.none
     }
 
-    private func refuse(_ exchange: HTTPExchange, _ name: String, _ detail: String) {
+    func refuse(_ exchange: HTTPExchange, _ name: String, _ detail: String) {
         hub.metrics.refusals[.token].increment()
-        exchange.respond(
-            .problem(status: 401, name: name, detail: detail, headers: [("WWW-Authenticate", "Bearer")]))
+        exchange.respond(.unauthorised(name, detail))
     }
 
-    private func refuseTicket(_ exchange: HTTPExchange) {
+    func refuseTicket(_ exchange: HTTPExchange) {
         refuse(exchange, "token_invalid", "The ticket is unknown, used or expired.")
     }
 
@@ -125,7 +125,7 @@ final class Entrance {
         request.query("device").flatMap { DeviceID($0)?.text }
     }
 
-    private func identity(_ claims: TokenClaims, _ request: HTTPRequest) -> Client.Identity? {
+    func identity(_ claims: TokenClaims, _ request: HTTPRequest) -> Client.Identity? {
         PersonID(claims.subject).map {
             Client.Identity(person: $0, device: claims.device ?? device(request), expires: claims.expires)
         }
@@ -199,28 +199,46 @@ final class Entrance {
     private func stream(
         _ request: HTTPRequest, _ exchange: HTTPExchange, _ name: String, _ stored: StoredTicket, _ cursor: Cursor?
     ) {
-        let ticket = stored.ticket
-        if let start = ticket.start {
+        guard let identity = identity(stored, cursor, request, exchange) else { return }
+        stream(exchange, identity, cursor) { [self] client, begin in mark(name, stored, client, begin) { _ in } }
+    }
+
+    /// Whom a ticket that lives on stands for. Answers the request itself, and nil, if it may not be used so.
+    func identity(
+        _ stored: StoredTicket, _ cursor: Cursor?, _ request: HTTPRequest, _ exchange: HTTPExchange
+    ) -> Client.Identity? {
+        if let start = stored.ticket.start {
             guard let cursor, cursor.position.epoch != start.epoch || cursor.position.offset >= start.offset else {
-                return refuse(exchange, "token_invalid", "The ticket has been used, and the cursor is not of its use.")
+                refuse(exchange, "token_invalid", "The ticket has been used, and the cursor is not of its use.")
+                return nil
             }
         }
-        let identity = identity(ticket, request)
+        let identity = identity(stored.ticket, request)
         guard identity.expires > EventLoop.wallClock() / 1000 else {
-            return refuse(exchange, "token_expired", "The ticket's token has expired.")
+            refuse(exchange, "token_expired", "The ticket's token has expired.")
+            return nil
         }
-        stream(exchange, identity, cursor) { [self] client, begin in
-            var used = ticket
-            used.start = ticket.start ?? begin
-            used.connection = hub.connection(of: client).description
-            hub.tickets.replace(name, stored, with: used) { [self] result in
-                guard case .success(true) = result else { return client.disconnect(.replaced) }
-                guard let former = ticket.connection.flatMap({ ConnectionID($0) }), former.instance == hub.instance else {
-                    return
-                }
+        return identity
+    }
+
+    /// Marks a ticket with its latest use, and ends the use before it. `completion` is told whether it could.
+    func mark(
+        _ name: String, _ stored: StoredTicket, _ client: Client, _ begin: StreamPosition,
+        _ completion: @escaping (Bool) -> Void
+    ) {
+        var used = stored.ticket
+        used.start = stored.ticket.start ?? begin
+        used.connection = hub.connection(of: client).description
+        hub.tickets.replace(name, stored, with: used) { [self] result in
+            guard case .success(true) = result else {
+                if case .success = result { client.disconnect(.replaced) } else { client.disconnect(.serverError) }
+                return completion(false)
+            }
+            if let former = stored.ticket.connection.flatMap({ ConnectionID($0) }), former.instance == hub.instance {
                 let local = LocalConnection(index: former.index, generation: former.generation)
                 hub.slab[local]?.disconnect(.replaced)
             }
+            completion(true)
         }
     }
 

@@ -49,6 +49,9 @@ struct Publication {
         self.range = range
     }
 
+    /// Its JSON.
+    var notification: ArraySlice<UInt8> { message[range] }
+
     private func copy(reserving more: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(range.count + more)

@@ -7,7 +7,7 @@ import Settings
 public actor Gateway: Service {
     public static let name = "gateway"
     public static let summary =
-        "carillon gateway: holds the connections of clients (WebSocket and SSE) and writes to each what is new in its "
+        "carillon gateway: holds the connections of clients (WebSocket, SSE, long poll) and writes to each what is new in its "
         + "person's inbox, once and in order."
 
     public nonisolated let loop: EventLoop

@@ -2,9 +2,15 @@ import ServiceRuntime
 import Store
 
 enum TransportLabel: String, MetricLabel {
-    case websocket, sse
+    case websocket, sse, poll
 
-    init(_ transport: Transport) { self = transport == .sse ? .sse : .websocket }
+    init(_ transport: Transport) {
+        switch transport {
+        case .websocket: self = .websocket
+        case .sse: self = .sse
+        case .poll: self = .poll
+        }
+    }
 }
 
 /// Why a newcomer was not taken.

@@ -20,6 +20,9 @@ public struct GatewaySettings: SettingsGroup {
     static let commentIntervalSetting = Setting(
         "SSE_COMMENT_INTERVAL", .duration(.seconds(1) ... .seconds(60)), default: "15s",
         help: "How often an SSE client gets a comment, so that proxies keep its connection")
+    static let pollMaxWaitSetting = Setting(
+        "POLL_MAX_WAIT", .duration(.seconds(1) ... .seconds(60)), default: "55s",
+        help: "How long a long poll may wait; below the time-outs of whatever stands before the gateway")
     static let handshakeTimeoutSetting = Setting(
         "HANDSHAKE_TIMEOUT", .duration(.seconds(1) ... .seconds(60)), default: "10s",
         help: "How long a request's head, and after a WebSocket's opening its connect command, may take")
@@ -62,6 +65,8 @@ public struct GatewaySettings: SettingsGroup {
     let pingSeconds: Int
     let pongSeconds: Int
     let commentSeconds: Int
+    /// Seconds.
+    let pollMaxWait: Int
     let handshakeTimeout: Duration
     let messageBytes: Int
     let sendBytes: Int
@@ -81,6 +86,7 @@ public struct GatewaySettings: SettingsGroup {
         [
             maxConnectionsSetting.description, loopsSetting.description, leaseIntervalSetting.description, pingIntervalSetting.description,
             pongTimeoutSetting.description, commentIntervalSetting.description, handshakeTimeoutSetting.description,
+            pollMaxWaitSetting.description,
             messageBytesSetting.description, sendBytesSetting.description, sendMessagesSetting.description,
             sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description, drainRateSetting.description,
             retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
@@ -98,6 +104,7 @@ public struct GatewaySettings: SettingsGroup {
         pingSeconds = Int(ping / .seconds(1))
         pongSeconds = Int(pong / .seconds(1))
         commentSeconds = Int(try environment.value(Self.commentIntervalSetting) / .seconds(1))
+        pollMaxWait = Int(try environment.value(Self.pollMaxWaitSetting) / .seconds(1))
         handshakeTimeout = try environment.value(Self.handshakeTimeoutSetting)
         messageBytes = try environment.value(Self.messageBytesSetting)
         sendBytes = try environment.value(Self.sendBytesSetting)

@@ -124,9 +124,10 @@ final class Hub {
             return client
         }
         wheel.add(name, delay: firstDue)
-        openStreams += 1
         guard let made else { preconditionFailure("insert calls its body") }
         metrics.connections[TransportLabel(made.transport)].add()
+        guard made.ownsStream else { return made }
+        openStreams += 1
         // Linux doubles what it is asked for, and counts its own bookkeeping in.
         made.stream.limitSendBuffer(bytes: Int32(clamping: settings.socketBytes / 2))
         return made

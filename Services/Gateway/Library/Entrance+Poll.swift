@@ -1,0 +1,69 @@
+import EventLoop
+import HTTP
+import Models
+import Network
+import Store
+
+// Long polling: `/connection/poll?cursor=…&wait=30`.
+extension Entrance {
+    /// How long a poll without `wait` waits, in seconds, unless less is allowed.
+    private static let usualWait = 30
+
+    func openPoll(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        guard let patience = patience(request) else {
+            return exchange.respond(
+                .problem(status: 400, name: "invalid_wait", detail: "wait is a number of seconds, from 0 on."))
+        }
+        let text = request.query("cursor")
+        let cursor = text.flatMap { $0.isEmpty ? nil : Cursor($0) }
+        switch credential(request, exchange) {
+        case .bearer(let claims)?:
+            guard let identity = identity(claims, request) else { return }
+            wait(exchange, identity, cursor, patience, onBegin: nil)
+        case .ticket(let name)?:
+            hub.tickets.read(name) { [self] result in
+                switch result {
+                case .success(let stored?): poll(request, exchange, name, stored, cursor, patience)
+                case .success(nil): refuseTicket(exchange)
+                case .failure: comeBackLater(request, exchange, .redis)
+                }
+            }
+        case .none?: refuse(exchange, "token_invalid", "There is neither a token nor a ticket.")
+        case nil: break
+        }
+    }
+
+    /// Seconds; nil if the query's `wait` is no number. More than is allowed is cut, for then the answer only comes earlier.
+    private func patience(_ request: HTTPRequest) -> Int? {
+        guard let text = request.query("wait") else { return min(Self.usualWait, hub.settings.pollMaxWait) }
+        guard let seconds = Int(text), seconds >= 0 else { return nil }
+        return min(seconds, hub.settings.pollMaxWait)
+    }
+
+    /// A poll repeats its URL as an `EventSource` does, and its ticket is kept by the same rules.
+    private func poll(
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ name: String, _ stored: StoredTicket, _ cursor: Cursor?,
+        _ patience: Int
+    ) {
+        guard let identity = identity(stored, cursor, request, exchange) else { return }
+        wait(exchange, identity, cursor, patience) { [self] client, begin, release in
+            // Before the answer goes: the poll that follows it must find this one's mark.
+            mark(name, stored, client, begin) { if $0 { release() } }
+        }
+    }
+
+    private func wait(
+        _ exchange: HTTPExchange, _ identity: Client.Identity, _ cursor: Cursor?, _ patience: Int,
+        onBegin: PollClient.Begin?
+    ) {
+        guard let stream = exchange.stream else { return }
+        // A poll that waits for nothing waits for Redis.
+        let deadline = patience > 0 ? patience : hub.settings.pollMaxWait
+        let client = hub.insert(firstDue: deadline) { name in
+            PollClient(
+                hub: hub, stream: stream, name: name, exchange: exchange, identity: identity, patience: patience,
+                onBegin: onBegin)
+        }
+        hub.register(client, from: cursor.map { .after($0.position) } ?? .present)
+    }
+}

@@ -1,0 +1,159 @@
+import EventLoop
+import HTTP
+import Models
+import Network
+import Store
+
+/// A client whose request waits for what comes next: the first notifications end it, and the connection under it stays
+/// HTTP's. It holds a route while it waits and is gone with its answer; the client comes back with the cursor.
+final class PollClient: Client {
+    /// Called once, with the position at which it began; the answer waits until the closure that it is given is called.
+    typealias Begin = (PollClient, StreamPosition, @escaping () -> Void) -> Void
+
+    private let exchange: HTTPExchange
+    /// Seconds after which nothing has come; 0: what is stored, or nothing.
+    private let patience: Int
+    private var onBegin: Begin?
+    private var isRegistered = false
+    /// The answer may not go yet, because what precedes it is under way.
+    private var isHeld: Bool
+    /// An answer is wanted as soon as it may go.
+    private var isDue = false
+    private var batch = PollBatch()
+
+    init(
+        hub: Hub, stream: ByteStream, name: LocalConnection, exchange: HTTPExchange, identity: Identity, patience: Int,
+        onBegin: Begin?
+    ) {
+        self.exchange = exchange
+        self.patience = patience
+        self.onBegin = onBegin
+        isHeld = onBegin != nil
+        super.init(hub: hub, stream: stream, name: name)
+        self.identity = identity
+        exchange.onClose = { [weak self] in self?.gone() }
+    }
+
+    override var transport: Transport { .poll }
+    override var ownsStream: Bool { false }
+
+    private func gone() { hub.leave(self) }
+
+    override func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {
+        isRegistered = true
+        batch.begin(at: start, recovered: recovered, unread: page.state.unread)
+        for entry in page.entries {
+            batch.append(
+                entry.bytes[...], at: StreamPosition(epoch: start.epoch, offset: entry.offset), isStored: true)
+        }
+        // Who asks for nothing before the present learns where that is, at once.
+        isDue = !recovered || !batch.isEmpty || patience == 0
+        if let begin = onBegin {
+            onBegin = nil
+            begin(self, start) { [weak self] in self?.release() }
+        } else if isDue {
+            answer()
+        }
+    }
+
+    private func release() {
+        isHeld = false
+        if isDue { answer() }
+    }
+
+    override func notRegistered() { disconnect(.serverError) }
+
+    /// All that one turn brings goes out together, up to the size of a page; the cursor leaves the rest to the next poll.
+    override func write(_ publication: inout Publication, at position: StreamPosition) {
+        guard batch.count < hub.settings.pageEntries, batch.bytes < hub.settings.sendBytes else { return }
+        batch.append(publication.notification, at: position, isStored: false)
+        guard !isDue else { return }
+        isDue = true
+        hub.loop.atTurnEnd { [weak self] in self?.answer() }
+    }
+
+    override func due(now: UInt64) -> Int? {
+        isDue = true
+        if isRegistered { answer() } else { disconnect(.serverError) }
+        return nil
+    }
+
+    private func answer() {
+        guard !hasLeft, !isHeld else { return }
+        hub.leave(self)
+        guard batch.isWorthAnAnswer else { return exchange.respond(HTTPResponse(status: 204, headers: Self.unstored)) }
+        exchange.respond(.json(batch.json()))
+    }
+
+    private static let unstored = [(name: "Cache-Control", value: "no-store")]
+
+    /// The cursor that it came with is still good wherever it comes back to, so nothing has to be said but when and why.
+    override func disconnect(_ disconnect: Disconnect) {
+        guard !hasLeft else { return }
+        // What was taken for it this turn need not wait for another poll.
+        if !isHeld, !batch.isEmpty { return answer() }
+        hub.count(disconnect)
+        hub.leave(self)
+        exchange.respond(refusal(disconnect))
+    }
+
+    private func refusal(_ disconnect: Disconnect) -> HTTPResponse {
+        switch disconnect {
+        // The next poll is told `recovered: false`, and where the present is.
+        case .historyLost: HTTPResponse(status: 204, headers: Self.unstored)
+        case .expired: .unauthorised("token_expired", "The token has expired.")
+        case .replaced: .unauthorised("token_invalid", "The ticket was used elsewhere.")
+        case _ where (3500...3999).contains(disconnect.code):
+            .unauthorised("token_invalid", "The connection was closed for good: \(disconnect.reason).")
+        default:
+            .problem(
+                status: 503, name: "unavailable", detail: "This gateway cannot serve the poll now: \(disconnect.reason).",
+                headers: [("Retry-After", String((hub.jitteredRetry() + 999) / 1000))])
+        }
+    }
+}
+
+/// What a poll's answer holds. Pure.
+struct PollBatch {
+    private var position = StreamPosition(epoch: 0, offset: 0)
+    private var recovered = false
+    private var unread = 0
+    private var notifications: [UInt8] = []
+    private(set) var count = 0
+
+    /// Bytes of the notifications.
+    var bytes: Int { notifications.count }
+    var isEmpty: Bool { count == 0 }
+    /// Nothing has come, and the cursor has not moved: a time-out.
+    var isWorthAnAnswer: Bool { count > 0 || !recovered }
+
+    mutating func begin(at position: StreamPosition, recovered: Bool, unread: Int) {
+        self.position = position
+        self.recovered = recovered
+        self.unread = unread
+    }
+
+    /// - Parameter isStored: it was there when `unread` was counted.
+    mutating func append(_ notification: ArraySlice<UInt8>, at position: StreamPosition, isStored: Bool) {
+        if count > 0 { notifications.append(UInt8(ascii: ",")) }
+        notifications.append(contentsOf: notification)
+        self.position = position
+        count += 1
+        if !isStored { unread += 1 }
+    }
+
+    /// As `/v1/inbox` answers.
+    func json() -> [UInt8] {
+        var writer = JSONWriter(capacity: 160 + notifications.count)
+        writer.raw(#"{"notifications":["#)
+        writer.raw(notifications)
+        writer.raw(#"],"cursor":"#)
+        writer.string(Cursor(position).description)
+        writer.raw(#","unread":"#)
+        writer.integer(Int64(unread))
+        writer.raw(#","recovered":"#)
+        writer.bool(recovered)
+        writer.raw("}")
+        return writer.take()
+    }
+}
