@@ -38,6 +38,15 @@ public struct GatewayBatch: Sendable {
         count += 1
     }
 
+    /// Adds a line that names whom it is for itself, behind an empty line of recipients.
+    mutating func addLine(_ bytes: [UInt8]) {
+        precondition(recipients == 0, "recipients without a notification")
+        lines.append(contentsOf: "[]\n".utf8)
+        lines.append(contentsOf: bytes)
+        lines.append(0x0A)
+        count += 1
+    }
+
     /// Gives the lines away and begins anew.
     public mutating func take() -> [UInt8] {
         var taken: [UInt8] = []

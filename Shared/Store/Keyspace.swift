@@ -75,6 +75,8 @@ public enum StoreScripts {
         Inbox.auditScript, Routes.registerScript, Routes.unregisterScript, Routes.sweepScript,
         Gateways.enrolScript, Gateways.renewScript, Gateways.condemnScript, Gateways.withdrawScript,
         Gateways.publishScript,
+        ChannelStreams.appendScript, ChannelStreams.historyScript, ChannelStreams.watchScript,
+        ChannelStreams.unwatchScript, ChannelStreams.sweepScript, ChannelStreams.presenceScript,
         Tickets.replaceScript, Devices.putScript, Devices.deleteOlderScript, Devices.disownScript,
     ]
 }

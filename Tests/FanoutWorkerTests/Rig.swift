@@ -22,6 +22,8 @@ final class StandInGateway {
     let instance: InstanceID
     private let subscriber: RedisSubscriber
     private(set) var heard: [Heard] = []
+    /// What it heard for watchers of channels: the channel, the offset, and the post.
+    private(set) var posts: [String] = []
     private(set) var isUp = false
 
     init(_ loop: EventLoop, _ endpoint: RedisEndpoint, _ keys: Keyspace, name: String) {
@@ -40,6 +42,12 @@ final class StandInGateway {
             var at = 0
             let head = try GatewayMessage.head(bytes, &at)
             while let pair = try GatewayMessage.pair(bytes, &at) {
+                if pair.recipients.count == 2 {
+                    let line = try ChannelLine.read(bytes, pair.notification)
+                    guard case .post(let position, let range) = line.kind else { continue }
+                    posts.append("\(line.channel) \(position.offset) \(String(decoding: message[range], as: UTF8.self))")
+                    continue
+                }
                 var each = pair.recipients.lowerBound
                 var recipients = try GatewayRecipients(bytes, &each)
                 let text = String(decoding: message[pair.notification], as: UTF8.self)
@@ -162,6 +170,30 @@ final class Rig: @unchecked Sendable {
     }
 
     func heard(_ gateway: String) async throws -> [Heard] { try await on { $0.gateways[gateway]!.heard } }
+
+    func posts(_ gateway: String) async throws -> [String] { try await on { $0.gateways[gateway]!.posts } }
+
+    func postCount(_ gateway: String) -> Int { gateways[gateway]!.posts.count }
+
+    func watch(_ channel: String, at gateway: String) async throws {
+        await wait { rig, done in
+            let instance = rig.gateways[gateway]!.instance
+            ChannelStreams(rig.client!, rig.keys).watch(
+                ChannelID(channel)!, at: instance, [], count: WatcherCount(watchers: 1, listeners: 0), from: .present, limit: 0
+            ) { _ in done() }
+        }
+    }
+
+    /// The ids of the posts in a channel's history.
+    func history(_ channel: String) async throws -> [String] {
+        try await withCheckedThrowingContinuation { continuation in
+            loop.post {
+                ChannelStreams(self.client!, self.keys).page(of: ChannelID(channel)!, from: .floor, limit: 10_000) { page in
+                    continuation.resume(with: page.map { $0.entries.map { String(decoding: $0.id, as: UTF8.self) } })
+                }
+            }
+        }
+    }
 
     func heardCount(_ gateway: String) -> Int { gateways[gateway]!.heard.count }
 

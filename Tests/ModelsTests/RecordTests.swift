@@ -200,4 +200,40 @@ private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
             while try recipients.next(bytes.span, &at) != nil {}
         }
     }
+
+    /// Lines for a channel's watchers read back, and whoever looks for recipients finds none.
+    @Test func channelLinesAreSteppedOver() throws {
+        let channel = ChannelID("a \"b\" ü")!
+        let post = Array(#"x{"id":"1","title":"}"}x"#.utf8)
+        var batch = GatewayBatch()
+        batch.post(channel, StreamPosition(epoch: 7, offset: 9), post, 1..<post.count - 1)
+        batch.presence(channel, joins: true, Array(#"{"user":"ann"}"#.utf8))
+        batch.presence(channel, joins: false, Array("{}".utf8))
+        #expect(batch.count == 3)
+        let message = GatewayMessage.head(sequence: 1) + batch.take() + Array("[]\n{\"channel\":\"c\",\"later\":1}\n".utf8)
+        var at = 0
+        _ = try GatewayMessage.head(message.span, &at)
+        var lines: [ChannelLine] = []
+        while let pair = try GatewayMessage.pair(message.span, &at) {
+            var each = pair.recipients.lowerBound
+            var recipients = try GatewayRecipients(message.span, &each)
+            #expect(try recipients.next(message.span, &each) == nil)
+            lines.append(try ChannelLine.read(message.span, pair.notification))
+        }
+        #expect(lines.count == 4 && lines[..<3].allSatisfy { $0.channel == channel } && lines[3].kind == .unknown)
+        var texts: [String] = []
+        for line in lines {
+            switch line.kind {
+            case .post(let position, let range):
+                texts.append("\(position) \(String(decoding: message[range], as: UTF8.self))")
+            case .join(let range), .leave(let range): texts.append(String(decoding: message[range], as: UTF8.self))
+            case .unknown: break
+            }
+        }
+        #expect(texts == [#"7-9 {"id":"1","title":"}"}"#, #"{"user":"ann"}"#, "{}"])
+        for bad in [#"{"position":"1-2","pub":{}}"#, #"{"channel":"c","pub":{}}"#, #"{"channel":7}"#, "[]", ""] {
+            let bytes = Array(bad.utf8)
+            #expect(throws: JSONError.self) { try ChannelLine.read(bytes.span, bytes.indices) }
+        }
+    }
 }

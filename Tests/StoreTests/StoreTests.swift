@@ -79,6 +79,11 @@ actor TestStore: LoopActor {
     func audience<Value: Sendable>(_ call: (Audiences, @escaping Answer<Value>) -> Void) async throws -> Value {
         try await ask { call(Audiences($0, $1), $2) }
     }
+    func channel<Value: Sendable>(
+        limits: ChannelLimits = ChannelLimits(), _ call: (ChannelStreams, @escaping Answer<Value>) -> Void
+    ) async throws -> Value {
+        try await ask { call(ChannelStreams($0, $1, limits: limits), $2) }
+    }
     func device<Value: Sendable>(_ call: (Devices, @escaping Answer<Value>) -> Void) async throws -> Value {
         try await ask { call(Devices($0, $1), $2) }
     }

@@ -12,6 +12,7 @@ struct FanoutTools {
     let inbox: Inbox
     let gateways: Gateways
     let audiences: Audiences
+    let channels: ChannelStreams
     let topics: Topics
     let limits: FanoutLimits
     let metrics: FanoutMetrics
@@ -35,7 +36,7 @@ final class BatchRun {
 
     let tools: FanoutTools
     private let batch: RecordBatch
-    private(set) var items: [Item] = []
+    var items: [Item] = []
     private var outputs: [OutgoingRecord] = []
     private var queues = PersonQueues()
     private var calls: [DeliveryCall] = []
@@ -47,11 +48,12 @@ final class BatchRun {
     /// Walks whose next page is to be read.
     private var walks: [AudienceWalk] = []
     private var walksUnderWay = 0
-    private var table: GatewayTable
+    var table: GatewayTable
     /// Gateways whose publish failed and is to be made again.
     private var republish: [Int] = []
     private var pause: LoopTimer?
     private var pauseLength: Int64 = 0
+    var posts = ChannelPosts()
     private var isTurnScheduled = false
     private var lane = (topic: "", priority: Priority.normal)
     private(set) var isOver = false
@@ -88,8 +90,9 @@ final class BatchRun {
             case .user, .users:
                 items.append(item)
                 if order.admit(direct: index, key: incoming.key) { enqueue(index) }
-            case .channel:
+            case .channel(let channel):
                 items.append(item)
+                posts.admit(index, to: channel)
                 order.admit(index, audience: record.audience.listID ?? "", key: incoming.key)
             case .followersOf, .broadcast: throw DeadLetter(.invalidData, "this audience is not served yet")
             }
@@ -131,7 +134,7 @@ final class BatchRun {
     // MARK: Turns
 
     /// Does, once at the end of this turn, all that has become possible in it.
-    private func schedule() {
+    func schedule() {
         guard !isTurnScheduled else { return }
         isTurnScheduled = true
         tools.loop.atTurnEnd {
@@ -153,13 +156,14 @@ final class BatchRun {
         if pause == nil {
             if tools.client.isUp {
                 publish()
+                post()
                 call()
                 walk()
             } else {
                 hold()
             }
         }
-        if queues.busy == 0, order.isEmpty { finish() }
+        if queues.busy == 0, order.isEmpty, posts.isEmpty { finish() }
     }
 
     private func finish() {
@@ -180,7 +184,7 @@ final class BatchRun {
         }
     }
 
-    private func failed(_ error: RedisError) {
+    func failed(_ error: RedisError) {
         tools.metrics.retries.increment()
         hold()
     }
@@ -323,7 +327,9 @@ final class BatchRun {
         metrics.parcelSizes.observe(Double(table.outboxes[gateway].underWay?.count ?? 0))
         if receivers == 0 { metrics.unheard.increment() }
         let now = EventLoop.wallClock()
-        for slot in table.outboxes[gateway].answered() {
+        let answered = table.outboxes[gateway].answered()
+        for line in answered.channels { posts.published(line) }
+        for slot in answered.slots {
             if receivers > 0 {
                 for delivery in calls[slot].deliveries { metrics.toPublished.observe(milliseconds: now - delivery.accepted) }
             }

@@ -21,6 +21,7 @@ struct FanoutMetrics {
     let deadLetters: Labeled<DeadLetterReason, Counter>
     let fresh: Counter
     let repeated: Counter
+    let posts: Labeled<DeliveryOutcome, Counter>
     let pushes: Labeled<Priority, Counter>
     let publishes: Counter
     let unheard: Counter
@@ -35,6 +36,8 @@ struct FanoutMetrics {
             "carillon_fanout_deliveries_total", "Notifications appended to inboxes, or found in them.", by: "outcome")
         fresh = deliveries[.fresh]
         repeated = deliveries[.repeated]
+        posts = metrics.counter(
+            "carillon_fanout_posts_total", "Notifications appended to channels, or found in them.", by: "outcome")
         pushes = metrics.counter("carillon_fanout_pushes_total", "Push records for people without a route.", by: "priority")
         publishes = metrics.counter("carillon_fanout_publishes_total", "Batches published to gateways.")
         unheard = metrics.counter("carillon_fanout_unheard_publishes_total", "Batches that no gateway received.")

@@ -7,17 +7,19 @@ public struct FanoutSettings: SettingsGroup {
     public let kafka: KafkaServerSettings
     public let apiKey: APIKeySettings
     public let inbox: InboxLimits
+    public let channels: ChannelLimits
     public let limits: FanoutLimits
 
     public static let declarations =
         RedisSettings.declarations + KafkaServerSettings.declarations + APIKeySettings.declarations
-        + InboxLimits.declarations + FanoutLimits.declarations
+        + InboxLimits.declarations + ChannelLimits.declarations + FanoutLimits.declarations
 
     public init(_ environment: Environment) throws(SettingsError) {
         redis = try RedisSettings(environment)
         kafka = try KafkaServerSettings(environment)
         apiKey = try APIKeySettings(environment)
         inbox = try InboxLimits(environment)
+        channels = try ChannelLimits(environment)
         limits = try FanoutLimits(environment)
     }
 }

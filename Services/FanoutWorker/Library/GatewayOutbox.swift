@@ -9,6 +9,7 @@ struct GatewayOutbox {
     private var batch = GatewayBatch()
     /// Whose lines the open batch holds.
     private var slots: [PersonQueues.Slot] = []
+    private var channels: [ChannelPosts.Line] = []
     private var closed: [Parcel] = []
     private(set) var underWay: Parcel?
 
@@ -19,6 +20,8 @@ struct GatewayOutbox {
         var count: Int
         /// The calls that wait for its answer.
         var slots: [PersonQueues.Slot]
+        /// The same for calls of channels.
+        var channels: [ChannelPosts.Line]
     }
 
     init(instance: InstanceID, limit: Int) {
@@ -39,6 +42,15 @@ struct GatewayOutbox {
         if batch.lines.count >= limit { close() }
     }
 
+    /// Adds the posts of one call for a channel's watchers at this gateway. They stay together in one batch.
+    mutating func add(_ call: ChannelPosts.Call, of channel: ChannelID, _ line: ChannelPosts.Line, epoch: UInt64, offsets: [UInt64]) {
+        for (post, offset) in zip(call.posts, offsets) {
+            batch.post(channel, StreamPosition(epoch: epoch, offset: offset), post.bytes, post.range)
+        }
+        channels.append(line)
+        if batch.lines.count >= limit { close() }
+    }
+
     /// The next publish, if none is under way and there is anything to say.
     mutating func begin() -> Parcel? {
         guard underWay == nil else { return nil }
@@ -49,16 +61,17 @@ struct GatewayOutbox {
     }
 
     /// The publish under way was answered. What waited for it goes on.
-    mutating func answered() -> [PersonQueues.Slot] {
+    mutating func answered() -> (slots: [PersonQueues.Slot], channels: [ChannelPosts.Line]) {
         defer { underWay = nil }
-        return underWay?.slots ?? []
+        return (underWay?.slots ?? [], underWay?.channels ?? [])
     }
 
     private mutating func close() {
         guard !batch.isEmpty else { return }
         let count = batch.count
-        closed.append(Parcel(lines: batch.take(), count: count, slots: slots))
+        closed.append(Parcel(lines: batch.take(), count: count, slots: slots, channels: channels))
         slots = []
+        channels = []
     }
 }
 
@@ -83,6 +96,17 @@ struct GatewayTable {
     var outboxes: [GatewayOutbox] = []
 
     init(limit: Int) { self.limit = limit }
+
+    /// Where an instance's outbox stands.
+    mutating func find(_ instance: InstanceID) -> Int {
+        let text = Array(instance.text.utf8)
+        if let index = entries.firstIndex(where: { $0.text == text }) { return index }
+        var mark: UInt64 = 0
+        for byte in text.suffix(8) { mark = mark << 8 | UInt64(byte) }
+        entries.append(Entry(mark: mark, text: text))
+        outboxes.append(GatewayOutbox(instance: instance, limit: limit))
+        return entries.count - 1
+    }
 
     /// Where the outbox of a connection's gateway stands, and the connection as the outbox takes it.
     /// Nil for a text that is no connection.

@@ -1,0 +1,45 @@
+import Models
+import Redis
+import ServiceRuntime
+import Store
+
+// A post is one entry of its channel, for those who look at it now, beside the entries in its members' inboxes.
+extension BatchRun {
+    /// Makes the calls that may be made.
+    func post() {
+        while let (line, call) = posts.next(callBytes: tools.limits.callBytes, { delivery($0) }) {
+            tools.channels.append(call.posts, to: posts.channel(line)) { self.appended(line, $0) }
+        }
+    }
+
+    private func delivery(_ index: Int) -> Delivery {
+        let record = items[index].record
+        return Delivery(id: record.id, accepted: record.accepted, bytes: record.bytes, range: record.notification)
+    }
+
+    private func appended(_ line: ChannelPosts.Line, _ result: Result<Posted, RedisError>) {
+        guard !isOver else { return }
+        defer { schedule() }
+        switch result {
+        case .success(let posted):
+            for entry in posted.entries { tools.metrics.posts[entry.isFresh ? .fresh : .repeated].increment() }
+            let call = posts.appended(line, gateways: posted.watchers.count)
+            for instance in posted.watchers {
+                let gateway = table.find(instance)
+                table.outboxes[gateway].add(
+                    call, of: posts.channel(line), line, epoch: posted.epoch, offsets: posted.entries.map(\.offset))
+            }
+        case .failure(let error):
+            failed(error)
+            guard
+                case .giveUp(let records) = posts.failed(line, isOutage: error.isOutage, attempts: tools.limits.attempts)
+            else { return }
+            for index in records where !items[index].isDeadLetter {
+                items[index].isDeadLetter = true
+                deadLetter(
+                    items[index].source, DeadLetter(.attemptsExhausted, "the channel does not take it"),
+                    attempts: tools.limits.attempts)
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+/// A line for the watchers of a channel at one gateway. Its line of recipients is empty, `[]`, so that a gateway that knows
+/// no channels steps over both.
+///
+///     {"channel":"general","position":"<epoch>-<offset>","pub":<notification>}
+///     {"channel":"general","join":<info>}   or "leave"
+public struct ChannelLine: Equatable, Sendable {
+    public enum Kind: Equatable, Sendable {
+        /// A post, as a range of the line's bytes, and its place in the channel.
+        case post(StreamPosition, Range<Int>)
+        /// Somebody began to watch; what the others are shown of it.
+        case join(Range<Int>)
+        case leave(Range<Int>)
+        /// Of a later version.
+        case unknown
+    }
+
+    public var channel: ChannelID
+    public var kind: Kind
+
+    /// Reads the line that stands at `range`. The post is skipped over and not looked into.
+    public static func read(_ bytes: Span<UInt8>, _ range: Range<Int>) throws(JSONError) -> ChannelLine {
+        let line = bytes.extracting(range)
+        var at = 0
+        var channel: ChannelID?
+        var position: StreamPosition?
+        var post: Range<Int>?
+        var kind = Kind.unknown
+        var members = try JSONMembers(line, &at)
+        while let name = try members.next(line, &at) {
+            switch JSONKey(line, name) {
+            case .channel: channel = try identifier(line, &at)
+            case .position: position = StreamPosition(line.extracting(try JSON.string(line, &at).contents))
+            case .pub: post = shifted(try JSON.value(line, &at), by: range.lowerBound)
+            case .join: kind = .join(shifted(try JSON.value(line, &at), by: range.lowerBound))
+            case .leave: kind = .leave(shifted(try JSON.value(line, &at), by: range.lowerBound))
+            default: _ = try JSON.value(line, &at)
+            }
+        }
+        try JSON.end(line, &at)
+        guard let channel else { throw .unexpected(at: 0) }
+        if let post {
+            guard let position else { throw .unexpected(at: 0) }
+            kind = .post(position, post)
+        }
+        return ChannelLine(channel: channel, kind: kind)
+    }
+
+    private static func shifted(_ range: Range<Int>, by offset: Int) -> Range<Int> {
+        range.lowerBound &+ offset..<range.upperBound &+ offset
+    }
+}
+
+extension GatewayBatch {
+    /// Adds a post for a channel's watchers, whose bytes must hold no line break.
+    public mutating func post(_ channel: ChannelID, _ position: StreamPosition, _ bytes: [UInt8], _ range: Range<Int>) {
+        var writer = JSONWriter(capacity: range.count + 256)
+        writer.raw(#"{"channel":"#)
+        writer.string(channel.text)
+        writer.raw(#","position":""#)
+        position.append(to: &writer.bytes)
+        writer.raw(#"","pub":"#)
+        writer.raw(bytes, range)
+        writer.byte(UInt8(ascii: "}"))
+        addLine(writer.take())
+    }
+
+    /// Tells a channel's listeners that somebody came, or went. `info` is JSON without a line break.
+    public mutating func presence(_ channel: ChannelID, joins: Bool, _ info: [UInt8]) {
+        var writer = JSONWriter(capacity: info.count + 192)
+        writer.raw(#"{"channel":"#)
+        writer.string(channel.text)
+        writer.raw(joins ? #","join":"# : #","leave":"#)
+        writer.raw(info)
+        writer.byte(UInt8(ascii: "}"))
+        addLine(writer.take())
+    }
+}
+
+extension JSONKey {
+    static let position = JSONKey("position")
+    static let pub = JSONKey("pub")
+    static let join = JSONKey("join")
+    static let leave = JSONKey("leave")
+}

@@ -1,0 +1,199 @@
+internal import Redis
+
+extension Lua {
+    /// `count(watchers)`: connections over all instances. `leave(people, presence, connection)`: takes one watcher away and
+    /// answers what was noted of it.
+    fileprivate static let crowd = """
+        local function count(watchers)
+          local total = 0
+          for _, number in ipairs(redis.call('HVALS', watchers)) do total = total + tonumber(number) end
+          return total
+        end
+        local function leave(people, presence, connection)
+          local value = redis.call('HGET', presence, connection)
+          if not value then return nil end
+          redis.call('HDEL', presence, connection)
+          local person = string.match(value, '^[^|]*')
+          if redis.call('HINCRBY', people, person, -1) <= 0 then redis.call('HDEL', people, person) end
+          return value
+        end
+        local function set(key, instance, number)
+          if tonumber(number) > 0 then redis.call('HSET', key, instance, number) else redis.call('HDEL', key, instance) end
+        end
+
+        """
+}
+
+extension ChannelStreams {
+    /// Appends what is new, in order, and answers for all of it.
+    ///
+    /// KEYS: channel, state, watchers, `channel:{c}:seen:` (the prefix of the buckets).
+    /// ARGV: most entries, greatest age in ms, dedup window in ms; then id, accepted and bytes of each post.
+    /// Answers epoch, instances with watchers, and for each post whether it is fresh and its offset.
+    ///
+    /// All keys are read before the first write, and the first write is an XADD, which is refused when memory is short.
+    static let appendScript = RedisScript(
+        "append", keys: 4,
+        Lua.clock + Lua.newEpoch + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor')
+            local watchers = redis.call('HKEYS', KEYS[3])
+            local maxEntries, maxAge, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+            local epoch, offset, floor = state[1], 0, 1
+            if epoch then
+              offset, floor = tonumber(state[2]), tonumber(state[3])
+            else
+              epoch = newEpoch(KEYS[1], now)
+            end
+            local first = offset
+            local bucket = math.floor(now / window)
+            local seen, seenBefore = KEYS[4] .. bucket, KEYS[4] .. bucket - 1
+            local ids = {}
+            for i = 4, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
+            local known = redis.call('HMGET', seen, unpack(ids))
+            local before = tonumber(epoch) < bucket * window and redis.call('HMGET', seenBefore, unpack(ids)) or {}
+
+            local reply, marks, added = {tonumber(epoch), watchers}, {}, {}
+            for i = 1, #ids do
+              local old = added[ids[i]] or (first > 0 and (known[i] or before[i]))
+              if not old then
+                offset = offset + 1
+                redis.call('XADD', KEYS[1], epoch .. '-' .. offset,
+                  'n', ARGV[3 + i * 3], 'id', ids[i], 't', now, 'a', ARGV[2 + i * 3])
+                added[ids[i]] = offset
+                marks[#marks + 1] = ids[i]
+                marks[#marks + 1] = offset
+              end
+              reply[#reply + 1] = old and 0 or 1
+              reply[#reply + 1] = old and tonumber(old) or offset
+            end
+            if offset == first then return reply end
+
+            if first == 0 then
+              redis.call('XTRIM', KEYS[1], 'MINID', epoch)
+              redis.call('DEL', seen, seenBefore)
+            end
+            redis.call('HSET', seen, unpack(marks))
+            redis.call('PEXPIREAT', seen, (bucket + 2) * window, 'NX')
+            local gone = 0
+            if offset - floor + 1 > maxEntries then gone = redis.call('XTRIM', KEYS[1], 'MAXLEN', maxEntries) end
+            -- No entry is older than its epoch, so the oldest need not be looked at before that age.
+            local looking = now - tonumber(epoch) > maxAge
+            while looking do
+              local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+              local fields = oldest[2]
+              looking = false
+              for j = 1, #fields, 2 do
+                if fields[j] == 't' and tonumber(fields[j + 1]) < now - maxAge then looking = true end
+              end
+              if looking then gone = gone + redis.call('XDEL', KEYS[1], oldest[1]) end
+            end
+            if gone > 0 then
+              floor = tonumber(string.match(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1], '%d+$'))
+            end
+            redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', offset, 'floor', floor)
+            -- With its last post a channel ends: the next one, if there is any, begins a later epoch.
+            redis.call('PEXPIRE', KEYS[1], maxAge)
+            redis.call('PEXPIRE', KEYS[2], maxAge)
+            return reply
+            """)
+
+    /// Reads on from a position, or backwards; writes nothing.
+    ///
+    /// KEYS: channel, state. ARGV: as `page` of an inbox, then 1 for backwards.
+    static let historyScript = RedisScript(
+        "history", keys: 2,
+        Lua.readPage + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor')
+            local epoch = state[1]
+            if not epoch then
+              local lost = ARGV[1] == 'present' or (ARGV[1] ~= 'floor' and (ARGV[1] ~= '0' or tonumber(ARGV[2]) > 0))
+              return {0, 0, 1, 0, lost and 0 or 1, 1, {}}
+            end
+            local offset, floor, after, limit = tonumber(state[2]), tonumber(state[3]), tonumber(ARGV[2]), tonumber(ARGV[3])
+            if ARGV[5] == '0' then
+              return readPage(KEYS[1], epoch, offset, floor, 0, ARGV[1], after, limit, tonumber(ARGV[4]))
+            end
+            local isKnown = ARGV[1] == 'floor' or ARGV[1] == epoch
+            local last = ARGV[1] == 'floor' and offset or after - 1
+            local entries = isKnown and last > 0 and limit > 0
+              and redis.call('XREVRANGE', KEYS[1], epoch .. '-' .. last, epoch .. '-1', 'COUNT', limit) or {}
+            return {tonumber(epoch), offset, floor, 0, isKnown and 1 or 0, 1, entries}
+            """)
+
+    /// KEYS: channel, state, watchers, listeners, people, presence of the instance.
+    /// ARGV: as `page` of an inbox, greatest age in ms, instance, its watchers, its listeners; then of each newcomer the
+    /// connection and `<person>|<info>`.
+    static let watchScript = RedisScript(
+        "watch", keys: 6,
+        Lua.clock + Lua.newEpoch + Lua.readPage + Lua.crowd + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor')
+            -- Read before anything is written: a key of the wrong type must fail here.
+            for i = 3, 6 do redis.call('HLEN', KEYS[i]) end
+            local epoch, offset, floor = state[1], 0, 1
+            local isNew = not epoch
+            if isNew then
+              epoch = newEpoch(KEYS[1], now)
+            else
+              offset, floor = tonumber(state[2]), tonumber(state[3])
+            end
+            local page = readPage(KEYS[1], epoch, offset, floor, 0,
+              ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
+            if isNew then
+              redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0, 'floor', 1)
+              redis.call('PEXPIRE', KEYS[2], ARGV[5])
+            end
+            local changed = 0
+            for i = 9, #ARGV, 2 do
+              if redis.call('HSET', KEYS[6], ARGV[i], ARGV[i + 1]) == 1 then
+                redis.call('HINCRBY', KEYS[5], string.match(ARGV[i + 1], '^[^|]*'), 1)
+                changed = changed + 1
+              end
+            end
+            set(KEYS[3], ARGV[6], ARGV[7])
+            set(KEYS[4], ARGV[6], ARGV[8])
+            return {page, {changed, count(KEYS[3]), redis.call('HKEYS', KEYS[4])}}
+            """)
+
+    /// KEYS: watchers, listeners, people, presence of the instance. ARGV: instance, its watchers, its listeners; connections.
+    static let unwatchScript = RedisScript(
+        "unwatch", keys: 4,
+        Lua.crowd + """
+            for i = 1, 4 do redis.call('HLEN', KEYS[i]) end
+            local changed = 0
+            for i = 4, #ARGV do
+              if leave(KEYS[3], KEYS[4], ARGV[i]) then changed = changed + 1 end
+            end
+            set(KEYS[1], ARGV[1], ARGV[2])
+            set(KEYS[2], ARGV[1], ARGV[3])
+            return {changed, count(KEYS[1]), redis.call('HKEYS', KEYS[2])}
+            """)
+
+    /// KEYS: as `unwatch`. ARGV: instance, most. Answers whether all have gone, the listeners that are left, and of each that
+    /// went what was noted.
+    static let sweepScript = RedisScript(
+        "sweepWatchers", keys: 4,
+        Lua.crowd + """
+            for i = 1, 4 do redis.call('HLEN', KEYS[i]) end
+            local gone = {}
+            for _, connection in ipairs(redis.call('HRANDFIELD', KEYS[4], ARGV[2])) do
+              gone[#gone + 1] = leave(KEYS[3], KEYS[4], connection)
+            end
+            redis.call('HDEL', KEYS[1], ARGV[1])
+            redis.call('HDEL', KEYS[2], ARGV[1])
+            return {redis.call('EXISTS', KEYS[4]) == 0 and 1 or 0, redis.call('HKEYS', KEYS[2]), gone}
+            """)
+
+    /// KEYS: watchers, people, `channel:{c}:presence:` (a prefix). ARGV: most. Answers connections, people, and if there are
+    /// no more than `most`, of each the connection and what is noted of it.
+    static let presenceScript = RedisScript(
+        "presence", keys: 3,
+        Lua.crowd + """
+            local total = count(KEYS[1])
+            local reply = {total, redis.call('HLEN', KEYS[2])}
+            if total > tonumber(ARGV[1]) then return reply end
+            for _, instance in ipairs(redis.call('HKEYS', KEYS[1])) do
+              for _, part in ipairs(redis.call('HGETALL', KEYS[3] .. instance)) do reply[#reply + 1] = part end
+            end
+            return reply
+            """)
+}

@@ -1,0 +1,99 @@
+public import Models
+public import Redis
+
+/// What one step of a sweep took from one channel.
+public struct SweptWatchers: Equatable, Sendable {
+    public var channel: ChannelID
+    /// Of each watcher that went, its info.
+    public var infos: [[UInt8]]
+    /// Instances whose listeners may be told.
+    public var listeners: [InstanceID]
+    /// Nothing of the instance is left at this channel.
+    var isComplete: Bool
+}
+
+extension ChannelStreams {
+    /// Channels that one step of a sweep looks at.
+    private static let sweepChannels = 50
+
+    /// Removes watchers that a dead instance left: a step, to be repeated until it answers nothing. Harmless when several do
+    /// it at once. A channel that cannot be swept because its keys are of another type is let go.
+    public func sweep(
+        _ instance: InstanceID, limit: Int = 500, reply: @escaping (Result<[SweptWatchers], RedisError>) -> Void
+    ) {
+        client.send(
+            arguments: 3,
+            { writer in
+                writer.argument("SRANDMEMBER" as StaticString)
+                keys.write("watching:{", bytes(instance.text), "}", to: &writer)
+                writer.argument(Int64(Self.sweepChannels))
+            },
+            { result in
+                switch result.decoded("SRANDMEMBER", \.array) {
+                case .failure(let error): reply(.failure(error))
+                case .success(let names):
+                    let channels = names.compactMap { $0.bytes.flatMap { ChannelID($0.span) } }
+                    self.sweep(instance, channels, limit, reply)
+                }
+            })
+    }
+
+    private func sweep(
+        _ instance: InstanceID, _ channels: [ChannelID], _ limit: Int,
+        _ reply: @escaping (Result<[SweptWatchers], RedisError>) -> Void
+    ) {
+        guard !channels.isEmpty else { return reply(.success([])) }
+        let gathering = Gathering<SweptWatchers>(count: channels.count) { result in
+            guard case .success(let swept) = result else { return reply(result) }
+            self.forget(swept.filter(\.isComplete).map(\.channel), instance) { reply($0.map { swept }) }
+        }
+        for (index, channel) in channels.enumerated() {
+            sweep(instance, channel: channel, limit: limit) { gathering.take($0, at: index) }
+        }
+    }
+
+    /// The same for one channel, without the note of it.
+    public func sweep(
+        _ instance: InstanceID, channel: ChannelID, limit: Int = 500,
+        reply: @escaping (Result<SweptWatchers, RedisError>) -> Void
+    ) {
+        client.eval(
+            Self.sweepScript, arguments: 6,
+            { writer in
+                writeCrowd(bytes(channel.text), instance, to: &writer)
+                writer.argument(instance.text)
+                writer.argument(Int64(limit))
+            },
+            { result in
+                if case .failure(let error) = result, !error.isOutage {
+                    return reply(.success(SweptWatchers(channel: channel, infos: [], listeners: [], isComplete: true)))
+                }
+                reply(result.decoded("sweepWatchers") { SweptWatchers(channel, $0) })
+            })
+    }
+
+    private func forget(
+        _ channels: [ChannelID], _ instance: InstanceID, _ reply: @escaping (Result<Void, RedisError>) -> Void
+    ) {
+        guard !channels.isEmpty else { return reply(.success(())) }
+        client.send(
+            arguments: 2 + channels.count,
+            { writer in
+                writer.argument("SREM" as StaticString)
+                keys.write("watching:{", bytes(instance.text), "}", to: &writer)
+                for channel in channels { writer.argument(channel.text) }
+            },
+            { reply($0.map { _ in }) })
+    }
+}
+
+extension SweptWatchers {
+    init?(_ channel: ChannelID, _ value: RedisValue) {
+        guard let parts = value.array, parts.count == 3, let complete = parts[0].integer, let listeners = parts[1].array,
+            let gone = parts[2].array
+        else { return nil }
+        self.init(
+            channel: channel, infos: gone.compactMap { $0.bytes.map(watcherInfo) }, listeners: instances(listeners),
+            isComplete: complete == 1)
+    }
+}

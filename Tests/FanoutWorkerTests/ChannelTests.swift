@@ -1,0 +1,85 @@
+import Foundation
+import Kafka
+import Models
+import Store
+import TestSupport
+import Testing
+
+@testable import FanoutWorker
+
+@Suite(.serialized) struct ChannelTests {
+    /// One entry a post, under the id that the inboxes have; one line for each gateway with watchers; nothing twice.
+    @Test func aPostIsOneEntryOfItsChannel() async throws {
+        let rig = try await Rig(["FANOUT_CALL_BYTES": "1KB"])
+        for gateway in ["one", "two", "idle"] { try await rig.addGateway(gateway) }
+        try await rig.addGateway("dead", listens: false)
+        for gateway in ["one", "two", "dead"] { try await rig.watch("general", at: gateway) }
+        await rig.add(["ann", "bob"], to: "channel:general")
+        let posts = (1...60).map { record($0, for: #"{"channel":"general"}"#, actor: "ann") }
+        await rig.produce("notifications.normal", posts.map { ("room", $0.value) })
+        #expect(try await rig.until { $0.postCount("one") >= 60 && $0.postCount("two") >= 60 })
+        #expect(try await rig.history("general") == posts.map(\.id))
+        for gateway in ["one", "two"] {
+            let heard = try await rig.posts(gateway)
+            #expect(heard.count == 60)
+            for (number, post) in posts.enumerated() {
+                #expect(heard[number].hasPrefix("general \(number + 1) {") && heard[number].contains(post.id))
+            }
+        }
+        #expect(try await rig.posts("idle").isEmpty)
+        #expect(try await rig.until { _ in true })
+        #expect(try await rig.read("push.normal", count: 60).count == 60)
+        #expect(try await rig.inbox("bob") == posts.map(\.id))
+        #expect(await rig.metric("carillon_fanout_posts_total{outcome=\"fresh\"}") == 60)
+        // The same records again: the channel knows them, the gateways hear of them again.
+        await rig.produce("notifications.normal", posts.prefix(3).map { ("room", $0.value) })
+        #expect(try await rig.until { $0.postCount("one") >= 63 })
+        #expect(try await rig.posts("one").suffix(3).map { $0.split(separator: " ")[1] } == ["1", "2", "3"])
+        #expect(try await rig.history("general").count == 60)
+        // Nobody watches and nobody is a member: the history has it all the same.
+        await rig.produce("notifications.low", [("x", record(99, for: #"{"channel":"empty"}"#).value)])
+        #expect(try await eventually { try await rig.history("empty").count == 1 })
+        // A fault that no repetition mends.
+        try rig.redis.cli("SET", "t:channel:{broken}", "no stream")
+        await rig.produce("notifications.low", [("x", record(100, for: #"{"channel":"broken"}"#).value)])
+        let letters = try await rig.read("notifications.dlq", count: 1)
+        #expect(letters.map { String(decoding: $0.header("dlq-reason") ?? [], as: UTF8.self) } == ["attempts_exhausted"])
+        await rig.end()
+    }
+
+    private func eventually(_ question: () async throws -> Bool) async throws -> Bool {
+        let deadline = Date() + 10
+        while Date() < deadline {
+            if try await question() { return true }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        return false
+    }
+
+    @Test func postsOfOneChannelWaitForEachOther() {
+        var posts = ChannelPosts()
+        let id = NotificationID(digest: [UInt8](repeating: 1, count: 16))
+        func post(_ index: Int) -> Delivery { Delivery(id: id, accepted: 1, bytes: [UInt8](repeating: 0, count: 40)) }
+        let (a, b) = (ChannelID("a")!, ChannelID("b")!)
+        for (index, channel) in [a, a, b, a].enumerated() { posts.admit(index, to: channel) }
+        // Bounded by bytes: two go together, the third waits.
+        let first = posts.next(callBytes: 90, post)
+        #expect(first?.line == 0 && first?.call.records == [0, 1])
+        let second = posts.next(callBytes: 90, post)
+        #expect(second?.line == 1 && second?.call.records == [2])
+        #expect(posts.next(callBytes: 90, post) == nil)
+        #expect(posts.failed(0, isOutage: true, attempts: 1) == .again)
+        #expect(posts.next(callBytes: 90, post)?.call.records == [0, 1])
+        _ = posts.appended(0, gateways: 2)
+        posts.published(0)
+        #expect(posts.next(callBytes: 90, post) == nil)
+        posts.published(0)
+        #expect(posts.next(callBytes: 90, post)?.call.records == [3])
+        #expect(posts.failed(0, isOutage: false, attempts: 2) == .again)
+        #expect(posts.next(callBytes: 90, post)?.call.records == [3])
+        #expect(posts.failed(0, isOutage: false, attempts: 2) == .giveUp([3]))
+        #expect(!posts.isEmpty)
+        _ = posts.appended(1, gateways: 0)
+        #expect(posts.isEmpty)
+    }
+}
