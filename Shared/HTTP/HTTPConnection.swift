@@ -10,7 +10,7 @@ final class HTTPConnection: ByteStreamHandler {
 
     private let server: HTTPServer
     let stream: ByteStream
-    let tag: UInt32
+    var tag: UInt32
     private var parser: HTTPRequestParser
     private var current: HTTPExchange?
     /// Bytes behind the request that is being answered: at most `heldBytes` and one receive buffer.
@@ -30,11 +30,13 @@ final class HTTPConnection: ByteStreamHandler {
 
     func received(_ bytes: Span<UInt8>) {
         if isEnding { return }
-        guard current == nil else { return hold(bytes, from: 0) }
+        guard current == nil, !stream.isBlocked else { return hold(bytes, from: 0) }
         process(bytes)
     }
 
-    func drained() {}
+    func drained() {
+        if current == nil, !isEnding { goOn() }
+    }
 
     func closed(_ reason: StreamClosure) {
         isEnding = true
@@ -94,6 +96,7 @@ final class HTTPConnection: ByteStreamHandler {
     }
 
     private func refuse(_ error: HTTPError) {
+        server.onRefusal?(error)
         let response = HTTPResponse.problem(error)
         stream.write(response.encodedHead(date: server.dateText(), keepsAlive: false), response.body)
         end()
@@ -122,6 +125,8 @@ final class HTTPConnection: ByteStreamHandler {
     }
 
     private func goOn() {
+        // Who asks and does not read the answers is answered no further: `drained` goes on.
+        if stream.isBlocked { return }
         let bytes = held
         held = []
         stream.resumeReading()
@@ -150,6 +155,7 @@ final class HTTPConnection: ByteStreamHandler {
 
     func deadlinePassed() {
         if parser.isIdle {
+            if !server.isDraining { server.onIdle?() }
             isEnding = true
             stream.close()
         } else {

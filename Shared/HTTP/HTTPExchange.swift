@@ -22,8 +22,11 @@ public final class HTTPExchange {
     /// The stream under it, for the handler that `upgrade` will name; nil once closed.
     public var stream: ByteStream? { connection?.stream }
 
-    /// What the server's `admits` called the connection; nil once closed.
-    public var tag: UInt32? { connection?.tag }
+    /// What the connection is called in `HTTPServer.onGone`; first what `admits` answered. Nil once closed.
+    public var tag: UInt32? {
+        get { connection?.tag }
+        set { connection?.tag = newValue ?? 0 }
+    }
 
     /// Answers. After the first answer, or when the client has gone, it does nothing.
     public func respond(_ response: HTTPResponse) {

@@ -14,6 +14,10 @@ public final class HTTPServer {
     public var admits: ((ByteStream) -> UInt32?)?
     /// A connection that was not upgraded is gone. Who upgrades one is told of its end by its stream.
     public var onGone: ((_ tag: UInt32) -> Void)?
+    /// A request was refused by the server itself: it could not be read, or did not arrive in time (408).
+    public var onRefusal: ((HTTPError) -> Void)?
+    /// A connection was closed because no request came on it.
+    public var onIdle: (() -> Void)?
     /// Connections that speak HTTP now; upgraded ones do not count.
     public var connectionCount: Int { connections.count }
 

@@ -110,7 +110,7 @@ import Testing
     }
 
     @Test func whoReadsNoAnswersIsClosed() async throws {
-        let site = try await Deployment(["SEND_BUFFER_BYTES": "4KB"])
+        let site = try await Deployment(["SEND_BUFFER_BYTES": "4KB", "OPERATIONS_PER_MINUTE": "1000000"])
         let peer = try #require(WebSocketPeer(site.port, receiveBuffer: 4_096))
         peer.connect(token("bob"))
         #expect(peer.read { !$0.replies.isEmpty })

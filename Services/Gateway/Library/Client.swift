@@ -34,6 +34,10 @@ class Client: ByteStreamHandler {
     final var hasRoute = false
     /// It is not in the slab any more; what is still written to it is its farewell.
     final var hasLeft = false
+    /// It counts among its person's connections.
+    final var isCounted = false
+    /// What it counts under among its address's connections; 0: under none.
+    final var addressKey: UInt32 = 0
 
     init(hub: Hub, stream: ByteStream, name: LocalConnection) {
         self.hub = hub
@@ -84,6 +88,6 @@ class Client: ByteStreamHandler {
 
     final func closed(_ reason: StreamClosure) {
         hub.leave(self)
-        hub.streamClosed()
+        hub.streamClosed(of: self)
     }
 }

@@ -10,8 +10,12 @@ struct Disconnect: Hashable {
     static let slow = Disconnect(code: 3008, reason: "answers are not read")
     static let historyLost = Disconnect(code: 3010, reason: "history lost")
     static let noPong = Disconnect(code: 3012, reason: "no pong")
+    static let tooManyOperations = Disconnect(code: 3013, reason: "too many operations")
     static let badRequest = Disconnect(code: 3501, reason: "bad request")
     static let replaced = Disconnect(code: 3503, reason: "ticket used elsewhere")
+
+    /// One of our own, from 4000 to 4499, where SDKs come back: the person's other connections may have gone by then.
+    static let tooManyConnections = Disconnect(code: 4001, reason: "too many connections of this person")
 
     /// `why` names what is wrong with the token, in words that hold nothing of it.
     static func invalidToken(_ why: String) -> Disconnect { Disconnect(code: 3500, reason: why) }

@@ -37,18 +37,18 @@ final class Entrance {
                     status: 405, name: "method_not_allowed", detail: "This path takes \(allowed).",
                     headers: [("Allow", allowed)]))
         }
-        if hub.isDraining { return comeBackLater(request, exchange, .draining) }
-        if hub.occupancy.connections > hub.maxConnections {
-            return comeBackLater(request, exchange, .overload)
+        if let (why, delay) = hub.refusal(of: request, exchange) {
+            return comeBackLater(request, exchange, why, delay: delay)
         }
-        if !hub.isReady { return comeBackLater(request, exchange, .redis) }
         body(request, exchange)
     }
 
     /// An EventSource stops for good at any status but 200, so it gets one, with nothing in it but when to come back.
-    func comeBackLater(_ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel) {
+    func comeBackLater(
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel, delay: UInt64? = nil
+    ) {
         hub.metrics.refusals[why].increment()
-        let delay = hub.jitteredRetry()
+        let delay = delay ?? hub.jitteredRetry()
         var response: HTTPResponse
         if request.path == "/connection/sse" {
             response = HTTPResponse(
@@ -57,14 +57,9 @@ final class Entrance {
                     ("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"),
                 ], body: EventStream.retry(delay))
         } else {
-            let detail =
-                switch why {
-                case .overload: "This gateway holds as many connections as it may."
-                case .draining: "This gateway is shutting down."
-                case .redis, .token: "This gateway cannot reach its Redis."
-                }
+            let problem = why.problem
             response = .problem(
-                status: 503, name: why == .overload ? "overloaded" : "unavailable", detail: detail,
+                status: problem.status, name: problem.name, detail: problem.detail,
                 headers: [("Retry-After", String((delay + 999) / 1000))])
         }
         // Its descriptor is wanted.
@@ -169,6 +164,7 @@ final class Entrance {
             WebSocketClient(hub: hub, stream: stream, name: name, connectDeadline: deadline)
         }
         client.identity = identity
+        client.addressKey = exchange.tag ?? 0
         if !exchange.upgrade(answer, to: client) { hub.abandon(client) }
     }
 
@@ -250,6 +246,7 @@ final class Entrance {
         let client = hub.insert(firstDue: Int.random(in: 1...max(1, hub.settings.commentSeconds))) { name in
             EventStreamClient(hub: hub, stream: stream, name: name, identity: identity, onBegin: onBegin)
         }
+        client.addressKey = exchange.tag ?? 0
         guard exchange.upgrade(EventStream.head, to: client) else { return hub.abandon(client) }
         hub.register(client, from: cursor.map { .after($0.position) } ?? .present)
     }

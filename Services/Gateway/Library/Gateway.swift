@@ -17,7 +17,7 @@ public actor Gateway: Service {
     public init(context: ServiceContext<GatewaySettings>) throws {
         loop = context.loop
         self.context = context
-        let occupancy = Occupancy()
+        let occupancy = Occupancy(rate: context.settings.admissionRate, now: context.loop.now)
         loops = (1...context.settings.loops).map { number in
             let loop = number == 1 ? context.loop : EventLoop(name: "gateway-\(number)")
             return GatewayLoop(home: context, loop: loop, number: number, occupancy: occupancy)

@@ -37,11 +37,15 @@ actor GatewayLoop: LoopActor {
             sharesPort: context.settings.loops > 1)
         var limits = HTTPLimits()
         limits.requestDeadline = context.settings.handshakeTimeout
+        limits.idleDeadline = context.settings.idleTimeout
+        limits.bodyBytes = context.settings.messageBytes
         let server = HTTPServer(loop: loop, listener: listener, limits: limits)
         hub.server = server
         server.onRequest = { entrance.serve($0, $1) }
-        server.admits = { _ in hub.admitStream() }
-        server.onGone = { _ in hub.occupancy.leave() }
+        server.admits = { hub.admitStream($0) }
+        server.onGone = { hub.occupancy.leave(address: $0) }
+        server.onRefusal = { hub.requestFailed($0) }
+        server.onIdle = { hub.metrics.refusals[.idle].increment() }
         hub.start()
         self.hub = hub
         log = context.log

@@ -16,12 +16,16 @@ enum TransportLabel: String, MetricLabel {
 /// Why a newcomer was not taken.
 enum RefusalLabel: String, MetricLabel {
     case overload, draining, redis, token
+    /// Over MAX_CONNECTIONS_PER_ADDRESS, over ADMISSION_RATE.
+    case address, admission
+    /// A request that did not arrive in time, could not be read, or never came.
+    case timeout, malformed, idle
 }
 
 /// Why the gateway closed a connection.
 enum DisconnectLabel: String, MetricLabel {
     case shutdown, unavailable, expired, historyLost = "history_lost", noPong = "no_pong", token, badRequest = "bad_request"
-    case noConnect = "no_connect", other
+    case noConnect = "no_connect", operations, person, other
 
     init(_ disconnect: Disconnect) {
         switch disconnect.code {
@@ -31,6 +35,8 @@ enum DisconnectLabel: String, MetricLabel {
         case 3005: self = .expired
         case 3010: self = .historyLost
         case 3012: self = .noPong
+        case 3013: self = .operations
+        case 4001: self = .person
         case 3500: self = .token
         case 3501: self = .badRequest
         default: self = .other

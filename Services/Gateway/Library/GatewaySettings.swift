@@ -1,3 +1,4 @@
+import Network
 public import Settings
 
 /// What the gateway reads from the environment.
@@ -5,6 +6,24 @@ public struct GatewaySettings: SettingsGroup {
     static let maxConnectionsSetting = Setting(
         "MAX_CONNECTIONS", .integer(1...10_000_000),
         help: "Connections at most; further ones are asked to come back later (default: the descriptor limit less 256)")
+    static let maxPerPersonSetting = Setting(
+        "MAX_CONNECTIONS_PER_PERSON", .integer(1...1_000_000), default: "100",
+        help: "Sessions of one person at most; further ones are asked to come back later")
+    static let maxPerAddressSetting = Setting(
+        "MAX_CONNECTIONS_PER_ADDRESS", .integer(1...10_000_000), default: "1000",
+        help: "Connections from one address (of IPv6: from one /64) at most; TRUSTED_PROXIES have no limit")
+    static let trustedProxiesSetting = Setting(
+        "TRUSTED_PROXIES", .addressRanges, default: "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+        help: "Whose X-Forwarded-For is believed; the last address in it that is not one of these is the client's")
+    static let operationsSetting = Setting(
+        "OPERATIONS_PER_MINUTE", .integer(10...10_000_000), default: "6000",
+        help: "Commands that one connection may send in a minute; beyond it is closed with 3013")
+    static let idleTimeoutSetting = Setting(
+        "IDLE_TIMEOUT", .duration(.seconds(1) ... .seconds(3600)), default: "75s",
+        help: "How long a connection may stay open between two requests")
+    static let admissionRateSetting = Setting(
+        "ADMISSION_RATE", .integer(10...1_000_000), default: "2000",
+        help: "New WebSocket and SSE sessions in any second at most; the others are asked to come back, spread over time")
     static let loopsSetting = Setting(
         "GATEWAY_LOOPS", .integer(1...64), default: "1",
         help: "Event loops, each on a thread of its own with a listener, a lease and Redis connections of its own")
@@ -60,6 +79,12 @@ public struct GatewaySettings: SettingsGroup {
         help: "Base of the URLs that /v1/connect answers; unset: the request's own host")
 
     public let maxConnections: Int?
+    let maxPerPerson: Int
+    let maxPerAddress: Int
+    let trustedProxies: [AddressRange]
+    let operationsPerMinute: Int
+    let idleTimeout: Duration
+    let admissionRate: Int
     let loops: Int
     public let leaseInterval: Duration
     let pingSeconds: Int
@@ -84,16 +109,25 @@ public struct GatewaySettings: SettingsGroup {
 
     public static let declarations =
         [
-            maxConnectionsSetting.description, loopsSetting.description, leaseIntervalSetting.description, pingIntervalSetting.description,
+            maxConnectionsSetting.description, maxPerPersonSetting.description, maxPerAddressSetting.description,
+            trustedProxiesSetting.description, operationsSetting.description, idleTimeoutSetting.description,
+            admissionRateSetting.description, loopsSetting.description, leaseIntervalSetting.description, pingIntervalSetting.description,
             pongTimeoutSetting.description, commentIntervalSetting.description, handshakeTimeoutSetting.description,
             pollMaxWaitSetting.description,
             messageBytesSetting.description, sendBytesSetting.description, sendMessagesSetting.description,
-            sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description, drainRateSetting.description,
+            sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description,
+            drainRateSetting.description,
             retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
         ] + RedisSettings.declarations + TokenSettings.declarations
 
     public init(_ environment: Environment) throws(SettingsError) {
         maxConnections = try environment.optional(Self.maxConnectionsSetting)
+        maxPerPerson = try environment.value(Self.maxPerPersonSetting)
+        maxPerAddress = try environment.value(Self.maxPerAddressSetting)
+        trustedProxies = try environment.value(Self.trustedProxiesSetting)
+        operationsPerMinute = try environment.value(Self.operationsSetting)
+        idleTimeout = try environment.value(Self.idleTimeoutSetting)
+        admissionRate = try environment.value(Self.admissionRateSetting)
         loops = try environment.value(Self.loopsSetting)
         leaseInterval = try environment.value(Self.leaseIntervalSetting)
         let ping = try environment.value(Self.pingIntervalSetting)

@@ -17,6 +17,7 @@ extension Hub {
     /// Registers a newcomer whose identity is known; answers through `registered` or `notRegistered`.
     func register(_ client: Client, from start: InboxStart) {
         guard isReady, let identity = client.identity else { return client.notRegistered() }
+        guard countPerson(of: client, identity) else { return client.disconnect(.tooManyConnections) }
         slab.setPerson(identity.person, of: client.name)
         watchExpiry(of: client)
         askForRoute(client, identity, from: start) { self.registered(client, start, $0) }

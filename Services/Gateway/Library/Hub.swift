@@ -107,14 +107,6 @@ final class Hub {
 
     // MARK: Clients come and go
 
-    /// A newcomer's socket, before anything is read from it; nil if there is no room even for words.
-    func admitStream() -> UInt32? {
-        // The last descriptors are kept for those who are told to come back later.
-        guard occupancy.connections < maxConnections + Occupancy.reserve else { return nil }
-        occupancy.enter()
-        return 0
-    }
-
     /// Gives a newcomer its place and its first deadline.
     func insert<Made: Client>(firstDue: Int, _ make: (LocalConnection) -> Made) -> Made {
         var made: Made?
@@ -144,6 +136,7 @@ final class Hub {
     func leave(_ client: Client) {
         guard !client.hasLeft else { return }
         client.hasLeft = true
+        if client.isCounted, let person = client.identity?.person { occupancy.leave(person) }
         slab.remove(client.name)
         metrics.connections[TransportLabel(client.transport)].subtract()
         if client.hasRoute, let person = client.identity?.person {
@@ -153,9 +146,9 @@ final class Hub {
         }
     }
 
-    func streamClosed() {
+    func streamClosed(of client: Client) {
         openStreams -= 1
-        occupancy.leave()
+        occupancy.leave(address: client.addressKey)
         onStreamClosed?()
     }
 

@@ -24,10 +24,11 @@ final class WebSocketClient: Client {
     private var connectID: UInt64 = 0
     private var wantsRecovery = false
     /// The second of the loop's clock at which the connect command must have come.
-    private let connectDeadline: UInt64
+    private let connectDeadline: UInt32
+    private var meter = OperationMeter()
 
     init(hub: Hub, stream: ByteStream, name: LocalConnection, connectDeadline: UInt64) {
-        self.connectDeadline = connectDeadline
+        self.connectDeadline = UInt32(clamping: connectDeadline)
         super.init(hub: hub, stream: stream, name: name)
     }
 
@@ -55,13 +56,21 @@ final class WebSocketClient: Client {
                 disconnect(.badRequest)
             }
         case .binary: disconnect(.badRequest)
-        case .ping(let payload): answer(WebSocketFrame.encode(.pong, payload))
-        case .pong: break
+        case .ping(let payload) where isWithinRate(): answer(WebSocketFrame.encode(.pong, payload))
+        case .ping, .pong: break
         case .close(let code): farewell(WebSocketFrame.close(code))
         }
     }
 
+    /// Counts one more command, or ping; false, and it is closed, if there were too many.
+    private func isWithinRate() -> Bool {
+        if meter.count(now: hub.loop.now / 1000, limit: hub.settings.operationsPerMinute) { return true }
+        disconnect(.tooManyOperations)
+        return false
+    }
+
     private func handle(_ command: Command) {
+        guard isWithinRate() else { return }
         if case .connect(let id, let request) = command {
             guard phase == .opened else { return disconnect(.badRequest) }
             return connect(id, request)
@@ -142,11 +151,11 @@ final class WebSocketClient: Client {
 
     override func due(now: UInt64) -> Int? {
         guard phase == .connected else {
-            if now >= connectDeadline {
+            if now >= UInt64(connectDeadline) {
                 disconnect(phase == .opened ? .noConnect : .serverError)
                 return nil
             }
-            return Int(connectDeadline - now)
+            return Int(UInt64(connectDeadline) - now)
         }
         return ping()
     }

@@ -1,0 +1,39 @@
+import Network
+import Settings
+
+/// Where a request came from, for the limit on an address's connections.
+enum RequestOrigin {
+    /// The client's address; nil if no limit holds for it.
+    ///
+    /// A peer outside `trusted` is the client. A trusted one is a proxy, or the operator's own: it is believed what it writes in
+    /// `X-Forwarded-For` (its members are `forwarded`), whose last address that is not a proxy's own is the client. Whatever stands before that one, and
+    /// whatever an untrusted peer writes there, anybody may have written.
+    static func address(peer: NetworkAddress, forwarded: [String], trusted: [AddressRange]) -> NetworkAddress? {
+        guard isTrusted(peer, trusted) else { return peer }
+        for text in forwarded.reversed() {
+            // A proxy of ours wrote it, and meant that it does not know.
+            guard let address = NetworkAddress(text) else { return nil }
+            if !isTrusted(address, trusted) { return address }
+        }
+        return nil
+    }
+
+    static func isTrusted(_ address: NetworkAddress, _ trusted: [AddressRange]) -> Bool {
+        trusted.contains { $0.contains(address) }
+    }
+}
+
+extension SettingKind where Value == [AddressRange] {
+    /// `10.0.0.0/8,::1`, or `none`.
+    static var addressRanges: Self {
+        SettingKind(form: "addresses and networks, separated by commas (192.0.2.1, 10.0.0.0/8, fc00::/7), or none") { text in
+            if text == "none" { return [] }
+            var ranges: [AddressRange] = []
+            for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+                guard let range = AddressRange(part.filter { $0 != " " }) else { return nil }
+                ranges.append(range)
+            }
+            return ranges
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+/// Each limit on clients, reached: what the client is told, what is counted, and that it passes.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct LimitsTests {
+    private func refusals(_ site: Deployment, _ reason: String) async -> Double {
+        await site.metric("carillon_gateway_refusals_total{reason=\"\(reason)\"}")
+    }
+
+    private func connected(_ site: Deployment, _ person: String) throws -> WebSocketPeer {
+        let peer = try #require(WebSocketPeer(site.port))
+        peer.connect(token(person))
+        #expect(peer.read { !$0.replies.isEmpty || $0.closeCode != nil })
+        return peer
+    }
+
+    @Test func connectionsOfAPerson() async throws {
+        let site = try await Deployment(["MAX_CONNECTIONS_PER_PERSON": "2"])
+        let bearer = "Authorization: Bearer \(token("bob"))\r\n"
+        let first = try connected(site, "bob")
+        let second = try #require(EventPeer(site.port, headers: bearer))
+        #expect(second.next()?.contains("connected") == true)
+        #expect(try connected(site, "bob").closeCode == 4001)
+        let stream = try #require(EventPeer(site.port, headers: bearer))
+        #expect(stream.status == 200 && stream.next()?.hasPrefix("retry: ") == true && stream.next() == nil)
+        #expect(await site.metric(#"carillon_gateway_disconnects_total{reason="person"}"#) == 2)
+        #expect(try connected(site, "ann").closeCode == nil)
+        first.socket.close()
+        try await until { try connected(site, "bob").closeCode == nil }
+        await site.stop()
+    }
+
+    @Test func connectionsOfAnAddress() async throws {
+        let site = try await Deployment(["MAX_CONNECTIONS_PER_ADDRESS": "3", "TRUSTED_PROXIES": "none"])
+        // Whoever is not trusted may write what it likes.
+        let held = try (0..<3).map { try #require(WebSocketPeer(site.port, headers: "X-Forwarded-For: 203.0.113.\($0)\r\n")) }
+        #expect(held.allSatisfy { $0.status == 101 })
+        let refused = try #require(WebSocketPeer(site.port))
+        #expect(refused.status == 429 && refused.head.contains("Retry-After: "))
+        refused.socket.close()
+        let stream = try #require(EventPeer(site.port))
+        #expect(stream.status == 200 && stream.next()?.hasPrefix("retry: ") == true && stream.next() == nil)
+        stream.socket.close()
+        let rest = await site.http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("bob"))"])
+        #expect(rest.status == 429 && rest.body.contains("#too_many_connections"))
+        #expect(await refusals(site, "address") == 3)
+        held[0].socket.close()
+        try await until { WebSocketPeer(site.port)?.status == 101 }
+        await site.stop()
+    }
+
+    @Test func connectionsOfAnAddressBehindAProxy() async throws {
+        let site = try await Deployment(["MAX_CONNECTIONS_PER_ADDRESS": "2"])
+        func open(_ forwarded: String) throws -> WebSocketPeer {
+            try #require(WebSocketPeer(site.port, headers: "X-Forwarded-For: \(forwarded)\r\n"))
+        }
+        let held = try [open("203.0.113.7"), open("198.51.100.1, 203.0.113.7, 10.0.0.2")]
+        #expect(held.allSatisfy { $0.status == 101 })
+        #expect(try open("8.8.8.8, 203.0.113.7").status == 429, "what stands before the proxies' own is anybody's")
+        let other = try [open("203.0.113.8"), open("2001:db8::1"), open("2001:db8::2")]
+        #expect(other.allSatisfy { $0.status == 101 })
+        #expect(try open("[2001:db8::3]:4711").status == 429, "one /64")
+        // The proxy itself, and what it passes on without a name, has no limit.
+        let own = try (0..<4).map { _ in try #require(WebSocketPeer(site.port)) }
+        #expect(own.allSatisfy { $0.status == 101 })
+        held[1].socket.close()
+        try await until { try open("203.0.113.7").status == 101 }
+        await site.stop()
+    }
+
+    /// Sends a byte each 100 ms until the peer answers or `seconds` pass; what was answered.
+    private func drip(_ socket: RawSocket, _ bytes: [UInt8], _ seconds: Double) -> String {
+        let deadline = Date() + seconds
+        var index = 0
+        while Date() < deadline, !socket.isEnded {
+            socket.send([bytes[index % bytes.count]])
+            index += 1
+            if socket.fill(milliseconds: 100) { break }
+        }
+        return socket.takeAll(milliseconds: 500)
+    }
+
+    @Test func aSlowRequestAndASlowConnect() async throws {
+        let site = try await Deployment(["HANDSHAKE_TIMEOUT": "1s"])
+        let letters = Array(String(repeating: "a", count: 64).utf8)
+        let head = try #require(RawSocket(port: site.port))
+        head.send("GET /v1/inbox HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        #expect(drip(head, letters, 4).hasPrefix("HTTP/1.1 408"))
+        let line = try #require(RawSocket(port: site.port))
+        #expect(drip(line, Array("GET /".utf8) + letters, 4).hasPrefix("HTTP/1.1 408"))
+        let body = try #require(RawSocket(port: site.port))
+        body.send("POST /v1/connect HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
+        #expect(drip(body, letters, 4).hasPrefix("HTTP/1.1 408"))
+        #expect(await refusals(site, "timeout") == 3)
+        // A frame that never ends, and one that ends in time but is no connect.
+        let socket = try #require(WebSocketPeer(site.port))
+        socket.socket.send([0x81, 0xFE, 0x10, 0x00, 0, 0, 0, 0])
+        #expect(drip(socket.socket, letters, 4).contains("no connect command in time"))
+        #expect(await site.metric(#"carillon_gateway_disconnects_total{reason="no_connect"}"#) == 1)
+        await site.stop()
+    }
+
+    @Test func idleHTTPConnections() async throws {
+        let site = try await Deployment(["IDLE_TIMEOUT": "1s", "HANDSHAKE_TIMEOUT": "1s"])
+        let socket = try #require(RawSocket(port: site.port))
+        socket.send("GET /v1/inbox HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(token("bob"))\r\n\r\n")
+        #expect(socket.take(through: "\r\n\r\n")?.contains("200 OK") == true)
+        _ = socket.takeAll(milliseconds: 4_000)
+        #expect(socket.isEnded)
+        let silent = try #require(RawSocket(port: site.port))
+        _ = silent.takeAll(milliseconds: 4_000)
+        #expect(silent.isEnded)
+        #expect(await refusals(site, "idle") == 2)
+        await site.stop()
+    }
+
+    @Test func aMessageOverAllItsFragments() async throws {
+        let site = try await Deployment(["CLIENT_MESSAGE_MAX_BYTES": "1KB"])
+        func fragment(_ first: UInt8, _ count: Int) -> [UInt8] {
+            [first, 0x80 | 126, UInt8(count >> 8), UInt8(count & 255), 0, 0, 0, 0] + [UInt8](repeating: 0x20, count: count)
+        }
+        let peer = try #require(WebSocketPeer(site.port))
+        peer.socket.send(fragment(0x01, 400) + fragment(0x00, 400) + fragment(0x00, 400))
+        #expect(peer.read { $0.closeCode == 1009 })
+        let single = try #require(WebSocketPeer(site.port))
+        single.socket.send([0x81, 0xFF, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
+        #expect(single.read { $0.closeCode == 1009 }, "by its announced length alone")
+        let large = await site.http("POST", "/v1/connect", ["Content-Length": "2000"])
+        #expect(large.status == 413)
+        await site.stop()
+    }
+
+    @Test func operationsOfAConnection() async throws {
+        let site = try await Deployment(["OPERATIONS_PER_MINUTE": "20"])
+        let bob = try connected(site, "bob")
+        bob.send((2..<60).map { #"{"id":\#($0),"rpc":{"method":"x"}}"# }.joined(separator: "\n"))
+        #expect(bob.read { $0.closeCode == 3013 } && bob.replies.count < 45)
+        let ann = try connected(site, "ann")
+        for _ in 0..<60 { ann.frame(9, [1]) }
+        #expect(ann.read { $0.closeCode == 3013 })
+        #expect(await site.metric(#"carillon_gateway_disconnects_total{reason="operations"}"#) == 2)
+        await site.stop()
+    }
+
+    @Test func newcomersASecond() async throws {
+        let site = try await Deployment(["ADMISSION_RATE": "10", "RETRY_DELAY": "100ms"])
+        let stream = try #require(EventPeer(site.port, headers: "Authorization: Bearer \(token("ann"))\r\n"))
+        let next = try #require(EventPeer(site.port, headers: "Authorization: Bearer \(token("ann"))\r\n"))
+        let greetings = [stream.next(), next.next()].map { $0 ?? "" }
+        #expect(
+            greetings.contains { $0.contains("connected") } && greetings.contains { !$0.contains("connected") && $0.hasPrefix("retry: ") })
+        var admitted: [Date] = []
+        var refused = 0
+        try await until(12) {
+            let peer = try #require(WebSocketPeer(site.port))
+            if peer.status == 101 { admitted.append(Date()) } else { refused += 1 }
+            if peer.status != 101 { #expect(peer.status == 503 && peer.head.contains("Retry-After: ")) }
+            return admitted.count == 25
+        }
+        #expect(refused > 0)
+        for first in admitted { #expect(admitted.count { $0 >= first && $0 < first + 0.95 } <= 10) }
+        #expect(await refusals(site, "admission") == Double(refused + 1))
+        #expect(await site.http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("bob"))"]).status == 200, "no session")
+        await site.stop()
+    }
+}
