@@ -20,8 +20,11 @@ public enum WebSocketHandshake {
             return refuse(
                 426, "websocket_version", "The WebSocket version here is 13.", [("Sec-WebSocket-Version", "13")])
         }
-        guard let key = request.header("sec-websocket-key"), isKey(Array(key.utf8)) else {
-            return refuse(400, "websocket_key", "Sec-WebSocket-Key is not 16 bytes in Base64.", [])
+        // It must not stand twice (section 11.3.1); a key holds no comma, so its field is one token.
+        guard request.tokens("sec-websocket-key").count == 1, let key = request.header("sec-websocket-key"),
+            isKey(Array(key.utf8))
+        else {
+            return refuse(400, "websocket_key", "Sec-WebSocket-Key is not 16 bytes in Base64, once.", [])
         }
         return .success(
             Array(

@@ -74,7 +74,7 @@ def test_a_like_is_in_app_only(cluster, person):
     assert [entry["title"] for entry in cluster.inbox(bob)["notifications"]] == ["liked", "written"]
 
 
-@pytest.mark.parametrize("kind", ["websocket", "event_stream"])
+@pytest.mark.parametrize("kind", ["websocket", "event_stream", "poll"])
 def test_whoever_was_away_gets_what_was_missed_once_and_in_order(cluster, person, kind):
     bob = person("bob")
     connect = getattr(cluster, kind)

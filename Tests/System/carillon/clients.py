@@ -239,6 +239,68 @@ class EventStream(Receiver):
         self.closed.set()
 
 
+class Poll(Receiver):
+    """A client that polls, one answer after another on one HTTP connection: asks for the cursor at once unless it brings one,
+    raises Refused, then goes on polling."""
+
+    def __init__(self, url, token=None, cursor=None, timeout=10, wait=30):
+        super().__init__()
+        self.wait_seconds, self.answers, self.unread, self.refusal = wait, 0, None, None
+        parts = urllib.parse.urlsplit(url)
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        self.connection.connect()
+        self.socket = self.connection.sock
+        self.path = parts.path + "?" + (parts.query + "&" if parts.query else "")
+        self.headers = {"Authorization": "Bearer " + token} if token else {}
+        self.cursor = cursor
+        # The first answer says where it stands; what a brought cursor has not seen is in it.
+        first = self.poll(0)
+        self.recovered = first["recovered"] if first else True
+        self.socket.settimeout(wait + 10)
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def poll(self, wait):
+        """An answer's document, None at 204; notes what it brings."""
+        cursor = f"&cursor={self.cursor}" if self.cursor else ""
+        self.connection.request("GET", f"{self.path}wait={wait}{cursor}", headers=self.headers)
+        answer = self.connection.getresponse()
+        body = answer.read()
+        if answer.status not in (200, 204):
+            raise Refused(answer.status, answer.reason, answer.headers, body)
+        assert self.connection.sock is self.socket, "the HTTP connection was not kept"
+        self.answers += 1
+        if answer.status == 204:
+            assert body == b"", body
+            return None
+        page = json.loads(body)
+        self.unread = page["unread"]
+        # An answer gives one cursor, the last one's; those before it follow from the positions between.
+        epoch, offset = position(page["cursor"])
+        count = len(page["notifications"])
+        for number, notification in enumerate(page["notifications"]):
+            self.arrived(notification, f"1.{epoch}-{offset - count + 1 + number}")
+        self.cursor = page["cursor"]
+        return page
+
+    def listen(self):
+        try:
+            while not self.closed.is_set():
+                self.poll(self.wait_seconds)
+        except (OSError, http.client.HTTPException, AttributeError, ValueError):
+            pass  # closed, here or there
+        except Refused as refusal:
+            self.refusal = refusal
+        self.closed.set()
+
+    def close(self):
+        import socket
+        self.closed.set()
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
 class Follower:
     """A person's device that comes back with its cursor whenever its connection ends; it notes every frame of every
     connection, and which of them its own cursor had passed already."""

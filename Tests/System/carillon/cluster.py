@@ -7,7 +7,7 @@ import resource
 import subprocess
 
 from . import http, kafka, tokens
-from .clients import EventStream, WebSocket
+from .clients import EventStream, Poll, WebSocket
 from .processes import ROOT, Process, free_port
 from .servers import SERVICES, Apns, Edge, Redis, binaries, broker
 from .waiting import until
@@ -128,6 +128,10 @@ class Cluster:
     def event_stream(self, person, gateway=None, cursor=None, **claims):
         return EventStream((gateway.url if gateway else self.edge_url) + f"/connection/sse?u={http.quote(person)}",
                            token=self.token(person, **claims), cursor=cursor)
+
+    def poll(self, person, gateway=None, cursor=None, **claims):
+        return Poll((gateway.url if gateway else self.edge_url) + f"/connection/poll?u={http.quote(person)}",
+                    token=self.token(person, **claims), cursor=cursor)
 
     def inbox(self, person, after=None, limit=1000):
         path = f"/v1/inbox?limit={limit}" + (f"&after={after}" if after else "")
