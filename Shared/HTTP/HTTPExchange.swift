@@ -8,6 +8,8 @@ public final class HTTPExchange {
     let minorVersion: Int
     /// Called if the client goes before it is answered; to stop work that nobody waits for.
     public var onClose: (() -> Void)?
+    /// Fields that the answer carries whatever it is; not those of an upgrade, which is a head already.
+    public var addedHeaders: [(name: String, value: String)] = []
 
     init(connection: HTTPConnection, request: HTTPRequest) {
         self.connection = connection
@@ -32,6 +34,8 @@ public final class HTTPExchange {
     public func respond(_ response: HTTPResponse) {
         guard let connection else { return }
         finish()
+        var response = response
+        response.headers += addedHeaders
         connection.respond(response, to: self)
     }
 

@@ -56,6 +56,14 @@ public struct HTTPResponse: Sendable {
         return Array(text.utf8)
     }
 
+    /// The head of an answer whose content ends with the connection: it needs neither a length nor chunks
+    /// (RFC 9112 section 6.3), for `HTTPExchange.upgrade`.
+    public func encodedStreamHead() -> [UInt8] {
+        var text = "HTTP/1.1 \(status) \(HTTPResponse.reason(status))\r\n"
+        for (name, value) in headers { text += "\(HTTPResponse.safe(name)): \(HTTPResponse.safe(value))\r\n" }
+        return Array((text + "Connection: close\r\n\r\n").utf8)
+    }
+
     /// A field's text with nothing in it that could end its line.
     static func safe(_ text: String) -> String {
         if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) { return text }

@@ -29,18 +29,39 @@ public final class RESTRouter {
     private let loop: EventLoop
     private let metrics: Metrics
     private let apiKey: [UInt8]?
-    private let tokens: TokenVerifier?
+    private let tokens: Credentials?
+    private let origins: OriginPolicy?
+    private let refusals: Refusals?
     private let unrouted: Counter
+    /// Asked before a person's route is served, where tokens can be revoked; nil says that it cannot be known now.
+    public var isRevoked: ((TokenClaims, @escaping (Bool?) -> Void) -> Void)?
 
     /// - Parameters:
     ///   - apiKey: needed if a route asks for it.
     ///   - tokens: needed if a route is a person's.
-    public init(loop: EventLoop, metrics: Metrics, apiKey: APIKeySettings? = nil, tokens: TokenVerifier? = nil) {
+    ///   - origins: which web pages may ask; nil: nobody looks where a request comes from.
+    ///   - refusals: where callers that are not let in are counted.
+    public init(
+        loop: EventLoop, metrics: Metrics, apiKey: APIKeySettings? = nil, tokens: Credentials? = nil,
+        origins: OriginPolicy? = nil, refusals: Refusals? = nil
+    ) {
         self.loop = loop
         self.metrics = metrics
         self.apiKey = apiKey.map { Array($0.key.utf8) }
         self.tokens = tokens
+        self.origins = origins
+        self.refusals = refusals
         unrouted = Self.answers(metrics, "GET", "none")[2]
+    }
+
+    /// The front of a service's own port: with the origins that it is told to let in.
+    public convenience init<Values>(
+        _ context: ServiceContext<Values>, apiKey: APIKeySettings? = nil, tokens: Credentials? = nil
+    ) {
+        self.init(
+            loop: context.loop, metrics: context.metrics, apiKey: apiKey, tokens: tokens,
+            origins: OriginPolicy(allowed: context.process.allowedOrigins),
+            refusals: Refusals(log: context.log, metrics: context.metrics))
     }
 
     /// Adds a route. `pattern` is `/v1/audiences/{id}/members`; each part in braces becomes one of the call's parameters.
@@ -59,58 +80,84 @@ public final class RESTRouter {
 
     /// Takes every request: `server.onRequest = { router.handle($0, $1) }`.
     public func handle(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        let origin = origins?.verdict(request) ?? .own
+        exchange.addedHeaders = origins?.headers(origin) ?? []
+        if origin == .refused {
+            unrouted.increment()
+            refusals?.note(.origin)
+            return exchange.respond(OriginPolicy.refusal)
+        }
         switch table.match(request.method, request.pathSegments) {
         case .notFound:
             unrouted.increment()
             exchange.respond(.problem(status: 404, name: "not_found", detail: "There is nothing at this path."))
         case .methodNotAllowed(let allowed):
             unrouted.increment()
+            if let origins, request.method == "OPTIONS" {
+                return exchange.respond(origins.preflight(origin, methods: allowed + ", OPTIONS"))
+            }
             exchange.respond(
                 .problem(
                     status: 405, name: "method_not_allowed", detail: "This path takes \(allowed).",
                     headers: [(name: "Allow", value: allowed)]))
-        case .found(let route, let parameters):
-            let began = EventLoop.monotonicNanoseconds()
-            let measure = { (status: Int) in
-                route.answers[min(max(status / 100, 2), 5) - 2].increment()
-                route.seconds.observe(Double(EventLoop.monotonicNanoseconds() - began) / 1e9)
-            }
-            switch admit(request, route.access) {
-            case .failure(let refusal):
-                measure(refusal.response.status)
-                exchange.respond(refusal.response)
-            case .success(let claims):
-                route.handler(
-                    RESTCall(
-                        request: request, parameters: parameters, claims: claims, exchange: exchange, measure: measure))
-            }
+        case .found(let route, let parameters): serve(route, parameters, request, exchange)
         }
     }
 
-    private struct Refusal: Error { let response: HTTPResponse }
-
-    private func admit(_ request: HTTPRequest, _ access: RESTAccess) -> Result<TokenClaims?, Refusal> {
-        switch access {
-        case .open: return .success(nil)
+    private func serve(_ route: Route, _ parameters: [String], _ request: HTTPRequest, _ exchange: HTTPExchange) {
+        let began = EventLoop.monotonicNanoseconds()
+        let measure = { (status: Int) in
+            route.answers[min(max(status / 100, 2), 5) - 2].increment()
+            route.seconds.observe(Double(EventLoop.monotonicNanoseconds() - began) / 1e9)
+        }
+        var claims: TokenClaims?
+        switch route.access {
+        case .open: break
         case .apiKey:
-            guard let apiKey, let given = request.header("x-api-key"), constantTimeEqual(Array(given.utf8), apiKey) else {
-                return .failure(
-                    Refusal(
-                        response: .problem(
-                            status: 401, name: "api_key_invalid", detail: "X-API-Key is missing or is not the configured key.")))
-            }
-            return .success(nil)
+            if !hasKey(request) { return answer(Self.keyProblem, .apiKey, exchange, measure) }
         case .person:
-            guard let tokens else { return .failure(Self.refusal(nil)) }
-            guard let token = bearerToken(of: request) else { return .failure(Self.refusal(nil)) }
-            switch tokens.verify(token, now: EventLoop.wallClock() / 1000) {
-            case .success(let claims): return .success(claims)
-            case .failure(let error): return .failure(Self.refusal(error))
+            switch person(request) {
+            case .success(let found): claims = found
+            case .failure(let refusal): return answer(tokenProblem(refusal.error), refusal.cause, exchange, measure, refusal.error)
+            }
+        }
+        let call = RESTCall(request: request, parameters: parameters, claims: claims, exchange: exchange, measure: measure)
+        guard let claims, let isRevoked else { return route.handler(call) }
+        isRevoked(claims) { [self] verdict in
+            switch verdict {
+            case false?: route.handler(call)
+            case true?: answer(tokenProblem(.invalid(.revoked)), .revoked, exchange, measure)
+            case nil: call.unavailable("Whether the token has been revoked cannot be known now.")
             }
         }
     }
 
-    private static func refusal(_ error: TokenError?) -> Refusal { Refusal(response: tokenProblem(error)) }
+    private func answer(
+        _ refusal: HTTPResponse, _ cause: RefusalCause, _ exchange: HTTPExchange, _ measure: (Int) -> Void,
+        _ error: TokenError? = nil
+    ) {
+        measure(refusal.status)
+        refusals?.note(cause, error)
+        exchange.respond(refusal)
+    }
+
+    private func hasKey(_ request: HTTPRequest) -> Bool {
+        guard let apiKey, let given = request.header("x-api-key") else { return false }
+        return constantTimeEqual(Array(given.utf8), apiKey)
+    }
+
+    private struct Refusal: Error {
+        let error: TokenError?
+        var cause: RefusalCause { error.map(RefusalCause.init) ?? .missing }
+    }
+
+    private func person(_ request: HTTPRequest) -> Result<TokenClaims, Refusal> {
+        guard let tokens, let token = bearerToken(of: request) else { return .failure(Refusal(error: nil)) }
+        return tokens.claims(token).mapError { Refusal(error: $0) }
+    }
+
+    private static let keyProblem = HTTPResponse.problem(
+        status: 401, name: "api_key_invalid", detail: "X-API-Key is missing or is not the configured key.")
 
     private static func answers(_ metrics: Metrics, _ method: StaticString, _ route: StaticString) -> [Counter] {
         (2...5).map {
@@ -131,7 +178,12 @@ public func bearerToken(of request: HTTPRequest) -> String? {
 
 /// 401 for a token that was refused, or for none: `token_expired` or `token_invalid`, and in words what was wrong.
 public func tokenProblem(_ error: TokenError?) -> HTTPResponse {
-    let name = if case .expired = error { "token_expired" } else { "token_invalid" }
+    let name =
+        switch error {
+        case .expired: "token_expired"
+        case .invalid(.revoked): "token_revoked"
+        default: "token_invalid"
+        }
     let detail = error?.description ?? "there is no Authorization: Bearer token"
     return .problem(
         status: 401, name: name, detail: detail.prefix(1).uppercased() + detail.dropFirst() + ".",

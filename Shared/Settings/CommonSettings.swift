@@ -59,7 +59,13 @@ public enum Common {
     public static let demo = Setting(
         "DEMO", .boolean, default: "false", help: "Take the well-known demo credentials; only for trying things out")
     public static let tokenSecret = Setting(
-        "TOKEN_SECRET", .text(32...1024), help: "Key of the HS256 tokens that people bring", secret: true)
+        "TOKEN_SECRET", .text(32...1024), help: "Key of the HS256 tokens that name no key (kid)", secret: true)
+    public static let keyFile = Setting(
+        "JWKS_FILE", .path,
+        help: "JWK Set whose keys tokens name by their kid (HS256, RS256, ES256); reread when it changes")
+    public static let allowedOrigins = Setting(
+        "ALLOWED_ORIGINS", .list(of: .origin),
+        help: "Origins of web pages that may use what is served, beside the host's own; unset: none")
     public static let tokenIssuer = Setting(
         "TOKEN_ISSUER", .text(1...255), help: "What a token's iss must be; unset: not checked")
     public static let tokenAudience = Setting(
@@ -110,11 +116,13 @@ public struct ProcessSettings: SettingsGroup {
     public let operationsPort: Int
     public let logLevel: LogLevel
     public let demo: Bool
+    /// Each as a browser writes it in `Origin`.
+    public let allowedOrigins: [String]
 
     public static let declarations = [
         Common.namespace.description, Common.instanceID.description, Common.listenAddress.description,
         Common.port.description, Common.operationsPort.description, Common.logLevel.description,
-        Common.demo.description,
+        Common.demo.description, Common.allowedOrigins.description,
     ]
 
     public init(_ environment: Environment) throws(SettingsError) {
@@ -125,6 +133,7 @@ public struct ProcessSettings: SettingsGroup {
         operationsPort = try environment.value(Common.operationsPort)
         logLevel = try environment.value(Common.logLevel)
         demo = try environment.value(Common.demo)
+        allowedOrigins = try environment.optional(Common.allowedOrigins) ?? []
     }
 }
 
@@ -168,23 +177,29 @@ public struct KafkaServerSettings: SettingsGroup {
     }
 }
 
-/// How people's tokens are checked. The well-known demo secret is refused unless `DEMO=true`.
+/// How people's tokens are checked: by a secret, by a file of keys, or by both. The well-known demo secret is refused
+/// unless `DEMO=true`.
 public struct TokenSettings: SettingsGroup {
-    public let secret: String
+    /// For tokens that name no key.
+    public let secret: String?
+    /// For those that do.
+    public let keyFile: String?
     public let issuer: String?
     public let audience: String?
 
     public static let demoSecret = "carillon-demo-token-secret-0000000"
     public static let declarations = [
-        Common.tokenSecret.description, Common.tokenIssuer.description, Common.tokenAudience.description,
-        Common.demo.description,
+        Common.tokenSecret.description, Common.keyFile.description, Common.tokenIssuer.description,
+        Common.tokenAudience.description, Common.demo.description,
     ]
 
     public init(_ environment: Environment) throws(SettingsError) {
-        secret = try environment.value(Common.tokenSecret)
+        keyFile = try environment.optional(Common.keyFile)
+        // With a file of keys no token need be signed with a secret that services share.
+        secret = try keyFile == nil ? environment.value(Common.tokenSecret) : environment.optional(Common.tokenSecret)
         issuer = try environment.optional(Common.tokenIssuer)
         audience = try environment.optional(Common.tokenAudience)
-        try refuseWellKnown(secret, Self.demoSecret, Common.tokenSecret.name, environment)
+        if let secret { try refuseWellKnown(secret, Self.demoSecret, Common.tokenSecret.name, environment) }
     }
 }
 

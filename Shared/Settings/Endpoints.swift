@@ -96,6 +96,24 @@ extension SettingKind where Value == HostPort {
     }
 }
 
+extension SettingKind where Value == String {
+    /// A web page's origin as a browser writes it (RFC 6454 section 6.1): lower case, no path, no port that is the
+    /// scheme's own. Neither `*` nor `null` is one: credentials go to pages that are named.
+    public static var origin: Self {
+        SettingKind(form: "an origin as browsers write it, scheme://host[:port] without a path (* is not taken)") { text in
+            guard text.utf8.count <= 255, let end = text.firstIndex(of: ":"), text[end...].hasPrefix("://") else { return nil }
+            let scheme = text[..<end]
+            let isLower = text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !(0x41...0x5A).contains($0) }
+            guard isLower, !scheme.isEmpty, scheme.utf8.allSatisfy({ isNameByte($0) }) else { return nil }
+            let own = scheme == "https" ? 443 : scheme == "http" ? 80 : nil
+            guard let place = HostPort(text[end...].dropFirst(3), defaultPort: own ?? 1), !place.host.contains("*") else {
+                return nil
+            }
+            return own != nil && text.hasSuffix(":\(place.port)") && place.port == own ? nil : text
+        }
+    }
+}
+
 func percentDecoded(_ text: some StringProtocol) -> String? {
     var bytes: [UInt8] = []
     var rest = text.utf8.makeIterator()

@@ -46,14 +46,18 @@ public enum TokenError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 /// What is wrong with a token that is not merely old.
-public enum TokenFault: String, Error, Sendable, CustomStringConvertible {
+public enum TokenFault: String, Error, CaseIterable, Sendable, CustomStringConvertible {
     case tooLarge = "the token is larger than 8 KB"
     case notThreeParts = "the token is not three parts separated by dots"
     case notBase64 = "a part of the token is not base64url"
     case headerNotJSON = "the token's header is not a JSON object"
     case noAlgorithm = "the token's header names no algorithm (alg)"
     case unsigned = "the token is not signed (alg: none)"
-    case otherAlgorithm = "the token's algorithm is not HS256"
+    case otherAlgorithm = "the token's algorithm is none of HS256, RS256 and ES256"
+    case algorithmMismatch = "the token's algorithm is not that of its key"
+    case badKeyID = "the token's kid is not text of 1 to 255 bytes"
+    case unknownKey = "the token's kid names no key that is known here"
+    case noKeyID = "the token names no key (kid)"
     case critical = "the token's header demands an extension (crit) that is not known here"
     case badSignature = "the token's signature does not match"
     case claimsNotJSON = "the token's claims are not a JSON object"
@@ -67,6 +71,7 @@ public enum TokenFault: String, Error, Sendable, CustomStringConvertible {
     case wrongAudience = "the token's aud does not hold the expected one"
     case badChannels = "channels is not a list of valid ids"
     case badDevice = "device is not a valid id: 1 to 128 bytes without control characters, {, } or |"
+    case revoked = "the token has been revoked"
     case badID = "jti is not text of 1 to 255 bytes"
 
     public var description: String { rawValue }

@@ -1,21 +1,32 @@
-/// Checks the JSON Web Tokens (RFC 7519) that people bring. HS256 is pinned: what a token's header asks for decides
-/// nothing but a refusal. Holds the prepared key; may be used on any thread.
+internal import Synchronization
+
+/// Checks the JSON Web Tokens (RFC 7519) that people bring: HS256, RS256, ES256. Which algorithm is used is the key's
+/// own; what a token's header asks for decides nothing but a refusal. Holds the prepared keys; may be used on any thread.
 public final class TokenVerifier: Sendable {
     /// Longest token that is looked at, in bytes.
     public static let maximumLength = 8192
     /// How far `iat` and `nbf` may lie in the future, in seconds: clocks differ. `exp` is exact.
     public static let skew: Int64 = 60
 
-    private let key: HMACKey
+    /// For tokens without a `kid`.
+    private let secret: KeyEntry?
+    private let keys: Mutex<KeySet?>
     private let issuer: String?
     private let audience: String?
 
-    /// `issuer` and `audience` are compared where they are given.
-    public init(secret: String, issuer: String? = nil, audience: String? = nil) {
-        key = HMACKey(Array(secret.utf8))
+    /// - Parameters:
+    ///   - secret: the HS256 key of tokens that name none. Without it they are refused.
+    ///   - keys: those that a token names by its `kid`. Without them a `kid` means nothing, and `secret` is used.
+    ///   - issuer: compared where it is given, as is `audience`.
+    public init(secret: String?, keys: KeySet? = nil, issuer: String? = nil, audience: String? = nil) {
+        self.secret = secret.map { KeyEntry(VerificationKey(secret: Array($0.utf8))) }
+        self.keys = Mutex(keys)
         self.issuer = issuer
         self.audience = audience
     }
+
+    /// From now on a token's `kid` names one of these.
+    public func use(_ keys: KeySet) { self.keys.withLock { $0 = keys } }
 
     /// The claims of a token that holds at `now` (seconds since 1970), or why it does not.
     public func verify(_ token: String, now: Int64) -> Result<TokenClaims, TokenError> {
@@ -39,19 +50,33 @@ public final class TokenVerifier: Sendable {
         guard let header = base64urlDecoded(parts[0]), let claims = base64urlDecoded(parts[1]),
             let signature = base64urlDecoded(parts[2])
         else { throw TokenFault.notBase64 }
-        try checkHeader(header)
-        guard constantTimeEqual(key.code(token[..<parts[1].endIndex]), signature) else { throw TokenFault.badSignature }
+        let entry = try key(header)
+        guard entry.key.verifies(signature, of: token[..<parts[1].endIndex]) else { throw TokenFault.badSignature }
         return claims
     }
 
-    private func checkHeader(_ header: [UInt8]) throws(TokenFault) {
+    /// The key that a header names, if its algorithm is the one that the header states (RFC 8725 section 3.1).
+    private func key(_ header: [UInt8]) throws(TokenFault) -> KeyEntry {
         guard let members = ClaimsReader.members(header) else { throw .headerNotJSON }
         guard let algorithm = members.first(where: { $0.name == "alg" }) else { throw .noAlgorithm }
         guard case .string(let name) = algorithm.value else { throw .noAlgorithm }
         if name.lowercased() == "none" { throw .unsigned }
-        guard name == "HS256" else { throw .otherAlgorithm }
+        guard let stated = TokenAlgorithm(rawValue: name) else { throw .otherAlgorithm }
         // RFC 7515 section 4.1.11: what is marked as critical and not understood makes the token invalid.
         guard !members.contains(where: { $0.name == "crit" }) else { throw .critical }
+        let entry = try entry(members.first { $0.name == "kid" }?.value)
+        guard entry.key.algorithm == stated else { throw .algorithmMismatch }
+        return entry
+    }
+
+    private func entry(_ keyID: ClaimsReader.Value?) throws(TokenFault) -> KeyEntry {
+        if let keyID, let keys = keys.withLock({ $0 }) {
+            guard case .string(let name) = keyID, (1...255).contains(name.utf8.count) else { throw .badKeyID }
+            guard let entry = keys.entry(name) else { throw .unknownKey }
+            return entry
+        }
+        guard let secret else { throw .noKeyID }
+        return secret
     }
 
     private func check(_ bytes: [UInt8], _ now: Int64) throws -> TokenClaims {

@@ -1,4 +1,5 @@
 import EventLoop
+import Glibc
 import ServiceRuntime
 import TestSupport
 import Testing
@@ -53,6 +54,89 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
         #expect(metrics.contains("{method=\"GET\",route=\"none\",status=\"4xx\"} 2\n"))
         await host.drain()
         host.loop.stop()
+    }
+
+    @Test func pagesOfOtherOrigins() async throws {
+        let host = try sampleHost(["ALLOWED_ORIGINS": "https://app.example"])
+        try await host.start()
+        let port = await host.port
+        let (listed, other) = ("Origin: https://app.example", "Origin: https://app.example.evil")
+        let allowed = "Access-Control-Allow-Origin: https://app.example\r\nAccess-Control-Allow-Credentials: true\r\n"
+        for path in ["/v1/ticks", "/v1/me", "/v1/nothing"] {
+            // What is refused can be read as well.
+            let answer = ask(port, "GET", path, headers: [listed])
+            #expect(answer.contains(allowed) && answer.contains("Vary: Origin\r\n"))
+            let refused = ask(port, "GET", path, headers: [other])
+            #expect(refused.hasPrefix("HTTP/1.1 403 ") && refused.contains("#origin_not_allowed\""))
+            #expect(!refused.contains("Access-Control"))
+            #expect(!ask(port, "GET", path).contains("Access-Control"))
+        }
+        let preflight = ask(port, "OPTIONS", "/v1/names/alice", headers: [listed, "Access-Control-Request-Method: PUT"])
+        #expect(preflight.hasPrefix("HTTP/1.1 204 ") && preflight.contains(allowed))
+        #expect(preflight.contains("Access-Control-Allow-Methods: PUT, OPTIONS\r\n"))
+        #expect(preflight.contains("Access-Control-Allow-Headers: Authorization, Content-Type, If-Match, Last-Event-ID\r\n"))
+        #expect(ask(port, "OPTIONS", "/v1/names/alice", headers: [other]).hasPrefix("HTTP/1.1 403 "))
+        #expect(ask(port, "OPTIONS", "/v1/nothing", headers: [listed]).hasPrefix("HTTP/1.1 404 "))
+        #expect(ask(port, "GET", "/v1/ticks", headers: ["Origin: http://test"]).hasPrefix("HTTP/1.1 200 "))
+        let metrics = ask(await host.operationsPort, "GET", "/metrics", headers: [other])
+        #expect(metrics.contains("carillon_refused_credentials_total{cause=\"origin\"} 4\n"))
+        await host.drain()
+        host.loop.stop()
+    }
+
+    @Test func keyFile() async throws {
+        let path = "/tmp/carillon-jwks-\(UInt64.random(in: 0 ... .max)).json"
+        defer { unlink(path) }
+        func write(_ kid: String, _ secret: String) {
+            let text = #"{"keys":[{"kty":"oct","kid":"\#(kid)","k":"\#(base64url(Array(secret.utf8)))"}]}"#
+            writeFile(path + ".new", text)
+            rename(path + ".new", path)
+        }
+        let (first, second) = ("first-secret-of-thirty-two-bytes-", "second-secret-of-thirty-two-bytes")
+        let now = EventLoop.wallClock() / 1000
+        func asked(_ port: Int?, _ kid: String, _ secret: String) -> String {
+            let claims = #"{"sub":"alice","exp":\#(now + 60)}"#
+            let input = [#"{"alg":"HS256","kid":"\#(kid)"}"#, claims].map { base64url(Array($0.utf8)) }.joined(separator: ".")
+            let token = "\(input).\(base64url(HMACKey(Array(secret.utf8)).code(Array(input.utf8))))"
+            return ask(port, "GET", "/v1/me", headers: ["Authorization: Bearer \(token)"])
+        }
+        let keyless = try sampleHost(["JWKS_FILE": "/nowhere/keys.json"])
+        await #expect(throws: (any Error).self) { try await keyless.start() }
+        keyless.loop.stop()
+        write("one", first)
+        let host = try sampleHost(["JWKS_FILE": path])
+        try await host.start()
+        let (port, operations) = (await host.port, await host.operationsPort)
+        #expect(asked(port, "one", first).hasPrefix("HTTP/1.1 200 "))
+        #expect(asked(port, "two", second).contains("kid names no key"))
+        write("two", second)
+        #expect(await soon { asked(port, "two", second).hasPrefix("HTTP/1.1 200 ") })
+        #expect(asked(port, "one", first).contains("kid names no key"))
+        // What is no set of keys changes nothing.
+        writeFile(path, "{")
+        #expect(await soon { ask(operations, "GET", "/metrics").contains("carillon_key_file_reads_total{result=\"refused\"} 1\n") })
+        #expect(asked(port, "two", second).hasPrefix("HTTP/1.1 200 "))
+        let metrics = ask(operations, "GET", "/metrics")
+        #expect(metrics.contains("carillon_key_file_reads_total{result=\"taken\"} 2\n"))
+        #expect(!metrics.contains("carillon_refused_credentials_total{cause=\"unknown_key\"} 0\n"))
+        await host.drain()
+        host.loop.stop()
+    }
+
+    /// Whether it holds within five seconds.
+    private func soon(_ holds: () -> Bool) async -> Bool {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while ContinuousClock.now < deadline {
+            if holds() { return true }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+        return false
+    }
+
+    private func writeFile(_ path: String, _ text: String) {
+        guard let file = fopen(path, "w") else { return }
+        fputs(text, file)
+        fclose(file)
     }
 
     @Test func operations() async throws {

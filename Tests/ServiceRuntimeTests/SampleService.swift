@@ -41,8 +41,7 @@ actor SampleService: Service {
         server = try context.serve()
         redis = context.dependencies.source(.redis)
         router = RESTRouter(
-            loop: context.loop, metrics: context.metrics, apiKey: context.settings.apiKey,
-            tokens: TokenVerifier(secret: context.settings.tokens.secret))
+            context, apiKey: context.settings.apiKey, tokens: try Credentials(context, context.settings.tokens))
     }
 
     func start() async throws {

@@ -92,6 +92,24 @@ private func complaint<Value>(_ setting: Setting<Value>, _ text: String) -> Stri
         #expect(throws: SettingsError.self) { try TokenSettings(Environment(["TOKEN_SECRET": "too short"])) }
     }
 
+    @Test func aKeyFileStandsInForTheSecret() throws {
+        let settings = try TokenSettings(Environment(["JWKS_FILE": "/etc/keys.json"]))
+        #expect(settings.secret == nil && settings.keyFile == "/etc/keys.json")
+        #expect(throws: SettingsError.self) { try TokenSettings(Environment([:])) }
+        #expect(throws: SettingsError.self) { try TokenSettings(Environment(["JWKS_FILE": "/x", "TOKEN_SECRET": "short"])) }
+    }
+
+    @Test func originsAreExact() throws {
+        func origins(_ text: String) -> [String]? { try? ProcessSettings(Environment(["ALLOWED_ORIGINS": text])).allowedOrigins }
+        #expect(origins("https://a.example, http://b.example:8080") == ["https://a.example", "http://b.example:8080"])
+        #expect(origins("capacitor://localhost,https://[::1]:8443") == ["capacitor://localhost", "https://[::1]:8443"])
+        for text in [
+            "*", "null", "a.example", "https://", "https://a.example/", "https://a.example:443", "http://a.example:80",
+            "https://*.example", "https://A.example", "https://a.example,*", "https://a b", "://a", "https://a:0",
+        ] { #expect(origins(text) == nil, "\(text)") }
+        #expect(origins("") == [])
+    }
+
     @Test func processSettingsHaveDefaults() throws {
         let settings = try ProcessSettings(Environment([:]))
         #expect(settings.namespace == "" && !settings.instanceID.isEmpty && settings.logLevel == .info && !settings.demo)
@@ -100,7 +118,7 @@ private func complaint<Value>(_ setting: Setting<Value>, _ text: String) -> Stri
 
     @Test func lists() {
         let help = SettingsText.help(ProcessSettings.declarations + TokenSettings.declarations)
-        #expect(help.split(separator: "\n").count == 10)
+        #expect(help.split(separator: "\n").count == 12)
         #expect(help.contains("  LOG_LEVEL        info     Least severity that is logged. One of debug, info, warning, error.\n"))
         let page = SettingsText.markdown([
             ("gateway", ProcessSettings.declarations + TokenSettings.declarations), ("other", ProcessSettings.declarations),

@@ -85,7 +85,7 @@ import Testing
     }
 }
 
-private func makeKey(_ options: String..., algorithm: String) throws -> [UInt8] {
+func makeKey(_ options: String..., algorithm: String) throws -> [UInt8] {
     try Child.output(of: "/usr/bin/openssl", ["genpkey", "-quiet", "-algorithm", algorithm] + options)
 }
 

@@ -39,7 +39,7 @@ public actor FanoutWorker: Service {
             loop: loop, settings: KafkaSettings(settings.kafka, process: context.process), service: Self.name,
             topics: Priority.allCases.map { "notifications.\($0.rawValue)" },
             limits: PipelineLimits(records: settings.limits.batchRecords))
-        router = RESTRouter(loop: loop, metrics: context.metrics, apiKey: settings.apiKey)
+        router = RESTRouter(context, apiKey: settings.apiKey)
         tools = FanoutTools(
             loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox), gateways: Gateways(client, keys),
             audiences: Audiences(client, keys),

@@ -33,5 +33,8 @@ struct ReplyError: Hashable {
     static let unavailable = ReplyError(code: 100, message: "temporarily unavailable", isTemporary: true)
     static let methodNotFound = ReplyError(code: 104, message: "method not found")
     static let notAvailable = ReplyError(code: 108, message: "not available")
-    static let tokenExpired = ReplyError(code: 109, message: "token expired")
+
+    static func tokenExpired(secondsAgo: Int64) -> ReplyError {
+        ReplyError(code: 109, message: "token expired \(secondsAgo) s ago")
+    }
 }

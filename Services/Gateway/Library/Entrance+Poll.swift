@@ -2,6 +2,7 @@ import EventLoop
 import HTTP
 import Models
 import Network
+import ServiceRuntime
 import Store
 
 // Long polling: `/connection/poll?cursor=…&wait=30`.
@@ -28,7 +29,7 @@ extension Entrance {
                 case .failure: comeBackLater(request, exchange, .redis)
                 }
             }
-        case .none?: refuse(exchange, "token_invalid", "There is neither a token nor a ticket.")
+        case .none?: refuse(exchange, .missing, "There is neither a token nor a ticket.")
         case nil: break
         }
     }

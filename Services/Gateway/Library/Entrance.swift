@@ -14,6 +14,7 @@ final class Entrance {
     init(hub: Hub) { self.hub = hub }
 
     func serve(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        guard isOfAllowedOrigin(request, exchange) else { return }
         switch request.path {
         case "/connection/websocket": admit(request, exchange, ["GET"], openWebSocket)
         case "/connection/sse": admit(request, exchange, ["GET"], openEventStream)
@@ -32,6 +33,10 @@ final class Entrance {
     ) {
         guard methods.contains(request.method) else {
             let allowed = methods.joined(separator: ", ")
+            if request.method == "OPTIONS" {
+                return exchange.respond(
+                    hub.origins.preflight(hub.origins.verdict(request), methods: allowed + ", OPTIONS"))
+            }
             return exchange.respond(
                 .problem(
                     status: 405, name: "method_not_allowed", detail: "This path takes \(allowed).",
@@ -69,6 +74,17 @@ final class Entrance {
 
     // MARK: Who it is
 
+    /// A web page may come from where the operator says; who is no browser names no origin.
+    private func isOfAllowedOrigin(_ request: HTTPRequest, _ exchange: HTTPExchange) -> Bool {
+        let origin = hub.origins.verdict(request)
+        exchange.addedHeaders = hub.origins.headers(origin)
+        guard origin == .refused else { return true }
+        hub.metrics.refusals[.origin].increment()
+        hub.refusals.note(.origin)
+        exchange.respond(OriginPolicy.refusal)
+        return false
+    }
+
     enum Credential {
         case bearer(TokenClaims)
         case ticket(String)
@@ -79,15 +95,13 @@ final class Entrance {
     func credential(_ request: HTTPRequest, _ exchange: HTTPExchange) -> Credential? {
         if let header = request.header("authorization") {
             guard header.lowercased().hasPrefix("bearer ") else {
-                refuse(exchange, "token_invalid", "The Authorization field is not of the scheme Bearer.")
+                refuse(exchange, .malformed, "The Authorization field is not of the scheme Bearer.")
                 return nil
             }
             switch hub.claims(String(header.dropFirst(7).drop { $0 == " " })) {
             case .success(let claims): return .bearer(claims)
             case .failure(let error):
-                var name = "token_invalid"
-                if case .expired = error { name = "token_expired" }
-                refuse(exchange, name, "The request is not authorised: \(error).")
+                refuse(exchange, error)
                 return nil
             }
         }
@@ -95,13 +109,21 @@ final class Entrance {
         return Credential.none
     }
 
-    func refuse(_ exchange: HTTPExchange, _ name: String, _ detail: String) {
+    func refuse(_ exchange: HTTPExchange, _ error: TokenError) {
         hub.metrics.refusals[.token].increment()
-        exchange.respond(.unauthorised(name, detail))
+        hub.refusals.note(error)
+        exchange.respond(tokenProblem(error))
+    }
+
+    /// For what is no fault of a token: `detail` says what was wrong.
+    func refuse(_ exchange: HTTPExchange, _ cause: RefusalCause, _ detail: String) {
+        hub.metrics.refusals[.token].increment()
+        hub.refusals.note(cause)
+        exchange.respond(.unauthorised("token_invalid", detail))
     }
 
     func refuseTicket(_ exchange: HTTPExchange) {
-        refuse(exchange, "token_invalid", "The ticket is unknown, used or expired.")
+        refuse(exchange, .ticket, "The ticket is unknown, used or expired.")
     }
 
     /// Claims of a bearer token, for the paths that take nothing else.
@@ -109,7 +131,7 @@ final class Entrance {
         switch credential(request, exchange) {
         case .bearer(let claims)?: return claims
         case .none?, .ticket?:
-            refuse(exchange, "token_invalid", "This path takes a token as Authorization: Bearer.")
+            refuse(exchange, .missing, "This path takes a token as Authorization: Bearer.")
             return nil
         case nil: return nil
         }
@@ -185,7 +207,7 @@ final class Entrance {
                 case .failure: comeBackLater(request, exchange, .redis)
                 }
             }
-        case .none?: refuse(exchange, "token_invalid", "There is neither a token nor a ticket.")
+        case .none?: refuse(exchange, .missing, "There is neither a token nor a ticket.")
         case nil: break
         }
     }
@@ -205,13 +227,14 @@ final class Entrance {
     ) -> Client.Identity? {
         if let start = stored.ticket.start {
             guard let cursor, cursor.position.epoch != start.epoch || cursor.position.offset >= start.offset else {
-                refuse(exchange, "token_invalid", "The ticket has been used, and the cursor is not of its use.")
+                refuse(exchange, .ticket, "The ticket has been used, and the cursor is not of its use.")
                 return nil
             }
         }
         let identity = identity(stored.ticket, request)
-        guard identity.expires > EventLoop.wallClock() / 1000 else {
-            refuse(exchange, "token_expired", "The ticket's token has expired.")
+        let late = EventLoop.wallClock() / 1000 - identity.expires
+        if late >= 0 {
+            refuse(exchange, .expired(secondsAgo: late))
             return nil
         }
         return identity
@@ -247,7 +270,7 @@ final class Entrance {
             EventStreamClient(hub: hub, stream: stream, name: name, identity: identity, onBegin: onBegin)
         }
         client.addressKey = exchange.tag ?? 0
-        guard exchange.upgrade(EventStream.head, to: client) else { return hub.abandon(client) }
+        guard exchange.upgrade(EventStream.head(exchange.addedHeaders), to: client) else { return hub.abandon(client) }
         hub.register(client, from: cursor.map { .after($0.position) } ?? .present)
     }
 

@@ -1,11 +1,18 @@
+import HTTP
 import Models
 
 /// What the gateway says over SSE (the HTML standard, "Server-sent events").
 enum EventStream {
     /// The response's head. It ends with the connection, so it needs no length and no chunks.
-    static let head = Array(
-        ("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
-            + "X-Accel-Buffering: no\r\nConnection: close\r\n\r\n").utf8)
+    /// - Parameter added: fields that this answer carries besides, as those of CORS; nothing in them can end a line.
+    static func head(_ added: [(name: String, value: String)]) -> [UInt8] {
+        HTTPResponse(
+            status: 200,
+            headers: [
+                ("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"),
+            ] + added
+        ).encodedStreamHead()
+    }
     static let comment = Array(":\n\n".utf8)
 
     /// How long to wait before reconnecting, in ms.

@@ -31,7 +31,9 @@ final class Hub {
     let routes: Routes
     let gateways: Gateways
     let tickets: Tickets
-    private let verifier: TokenVerifier
+    private let credentials: Credentials
+    let refusals: Refusals
+    let origins: OriginPolicy
     let clientSource: DependencySource
     let subscriberSource: DependencySource
 
@@ -81,8 +83,9 @@ final class Hub {
         routes = Routes(redis, keyspace)
         gateways = Gateways(redis, keyspace)
         tickets = Tickets(redis, keyspace)
-        verifier = TokenVerifier(
-            secret: settings.tokens.secret, issuer: settings.tokens.issuer, audience: settings.tokens.audience)
+        credentials = try Credentials(context, settings.tokens)
+        refusals = Refusals(log: context.log, metrics: context.metrics)
+        origins = OriginPolicy(allowed: context.process.allowedOrigins)
         clientSource = context.dependencies.source(.redis)
         subscriberSource = context.dependencies.source(.redis)
         wheel = Wheel(second: loop.now / 1000)
@@ -193,8 +196,7 @@ final class Hub {
 
     /// Who a token's bearer is, now.
     func identify(_ token: String) -> Result<Client.Identity, TokenError> {
-        let now = EventLoop.wallClock() / 1000
-        return verifier.verify(token, now: now).flatMap { claims in
+        credentials.claims(token).flatMap { claims in
             guard let person = PersonID(claims.subject) else { return .failure(.invalid(.badSubject)) }
             return .success(Client.Identity(person: person, device: claims.device, expires: claims.expires))
         }
@@ -202,6 +204,6 @@ final class Hub {
 
     /// The claims as a whole, for a ticket.
     func claims(_ token: String) -> Result<TokenClaims, TokenError> {
-        verifier.verify(token, now: EventLoop.wallClock() / 1000)
+        credentials.claims(token)
     }
 }

@@ -1,6 +1,7 @@
 import EventLoop
 import Models
 import Network
+import ServiceRuntime
 import Store
 import Tokens
 import WebSocket
@@ -98,12 +99,15 @@ final class WebSocketClient: Client {
             case .success(let claimed):
                 identity = Identity(
                     person: claimed.person, device: claimed.device ?? identity?.device, expires: claimed.expires)
-            case .failure(TokenError.expired): return answer(Replies.error(id, .tokenExpired))
-            case .failure(TokenError.invalid(let fault)): return disconnect(.invalidToken(fault.rawValue))
+            case .failure(let error): return refuse(id, error)
             }
         }
-        guard let identity, identity.expires > 0 else { return disconnect(.invalidToken("no token and no ticket")) }
-        if identity.expires <= EventLoop.wallClock() / 1000 { return answer(Replies.error(id, .tokenExpired)) }
+        guard let identity, identity.expires > 0 else {
+            hub.refusals.note(.missing)
+            return disconnect(.invalidToken("no token and no ticket"))
+        }
+        let late = EventLoop.wallClock() / 1000 - identity.expires
+        if late >= 0 { return refuse(id, .expired(secondsAgo: late)) }
         phase = .connecting
         connectID = id
         wantsRecovery = request.recovery != .none
@@ -117,14 +121,23 @@ final class WebSocketClient: Client {
         switch hub.identify(token) {
         case .success(let claimed):
             guard let person = identity?.person, claimed.person == person else {
+                hub.refusals.note(.claims)
                 return disconnect(.invalidToken("the token is another person's"))
             }
             let isSooner = claimed.expires < identity?.expires ?? 0
             identity?.expires = claimed.expires
             if isSooner { hub.watchExpiry(of: self) }
             answer(Replies.refresh(id, client: hub.connection(of: self).description, ttl: ttl(claimed.expires)))
-        case .failure(TokenError.expired): answer(Replies.error(id, .tokenExpired))
-        case .failure(TokenError.invalid(let fault)): disconnect(.invalidToken(fault.rawValue))
+        case .failure(let error): refuse(id, error)
+        }
+    }
+
+    /// An expired token may be followed by a new one; what is wrong with any other does not pass.
+    private func refuse(_ id: UInt64, _ error: TokenError) {
+        hub.refusals.note(error)
+        switch error {
+        case .expired(let seconds): answer(Replies.error(id, .tokenExpired(secondsAgo: seconds)))
+        case .invalid(let fault): disconnect(.invalidToken(fault.rawValue))
         }
     }
 

@@ -36,7 +36,7 @@ public actor NotificationService: Service {
             loop: loop, settings: kafka, service: Self.name, topics: [#"^events\..*"#], excluding: [#"\.dlq$"#],
             limits: PipelineLimits(records: settings.limits.batchRecords))
         producer = try KafkaProducer(loop: loop, settings: kafka)
-        router = RESTRouter(loop: loop, metrics: context.metrics, apiKey: settings.apiKey)
+        router = RESTRouter(context, apiKey: settings.apiKey)
         EventsRoute(translation: translation, producer: producer).add(to: router)
         let (pipeline, producer) = (pipeline, producer)
         context.metrics.gauge("carillon_events_held", "Events read from Kafka and not begun.") { Double(pipeline.heldRecords) }

@@ -33,7 +33,7 @@ public actor PresenceService: Service {
             metrics: context.metrics)
         redis = context.dependencies.source(.redis)
         server = try context.serve()
-        router = RESTRouter(loop: context.loop, metrics: context.metrics, apiKey: settings.apiKey)
+        router = RESTRouter(context, apiKey: settings.apiKey)
     }
 
     public func start() async throws {

@@ -90,10 +90,7 @@ public actor PushService: Service {
     }
 
     private func serve(_ devices: Devices) throws {
-        let tokens = context.settings.tokens
-        let router = RESTRouter(
-            loop: loop, metrics: context.metrics,
-            tokens: TokenVerifier(secret: tokens.secret, issuer: tokens.issuer, audience: tokens.audience))
+        let router = RESTRouter(context, tokens: try Credentials(context, context.settings.tokens))
         DeviceRoutes(devices, limit: context.settings.devicesPerPerson, log: context.log).add(to: router)
         let server = try context.serve()
         server.onRequest = { router.handle($0, $1) }

@@ -4,6 +4,7 @@
 #include <openssl/pem.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
+#include <openssl/param_build.h>
 #include <openssl/rand.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -17,3 +18,38 @@ static inline void carillon_ssl_ctx_set_modes(SSL_CTX *context) {
 static inline int carillon_ssl_ctx_require_tls12(SSL_CTX *context) { return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION); }
 static inline size_t carillon_bio_pending(BIO *bio) { return BIO_ctrl_pending(bio); }
 static inline void carillon_bio_never_ends(BIO *bio) { BIO_set_mem_eof_return(bio, -1); }
+// Public keys from their numbers. In C, because a builder keeps the pointers that it is given. NULL: libcrypto does not take them.
+static inline EVP_PKEY *carillon_public_key(const char *type, OSSL_PARAM_BLD *builder) {
+    OSSL_PARAM *parameters = OSSL_PARAM_BLD_to_param(builder);
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL), *check = NULL;
+    EVP_PKEY *key = NULL;
+    if (parameters && context && EVP_PKEY_fromdata_init(context) == 1) EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters);
+    if (key && (check = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL), EVP_PKEY_public_check(check) != 1)) {
+        EVP_PKEY_free(key);
+        key = NULL;
+    }
+    EVP_PKEY_CTX_free(check);
+    EVP_PKEY_CTX_free(context);
+    OSSL_PARAM_free(parameters);
+    return key;
+}
+static inline EVP_PKEY *carillon_rsa_public_key(const unsigned char *n, int n_length, const unsigned char *e, int e_length) {
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    BIGNUM *modulus = BN_bin2bn(n, n_length, NULL), *exponent = BN_bin2bn(e, e_length, NULL);
+    EVP_PKEY *key = NULL;
+    if (builder && modulus && exponent && OSSL_PARAM_BLD_push_BN(builder, "n", modulus) && OSSL_PARAM_BLD_push_BN(builder, "e", exponent))
+        key = carillon_public_key("RSA", builder);
+    BN_free(modulus);
+    BN_free(exponent);
+    OSSL_PARAM_BLD_free(builder);
+    return key;
+}
+static inline EVP_PKEY *carillon_p256_public_key(const unsigned char *point, size_t length) {
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    EVP_PKEY *key = NULL;
+    if (builder && OSSL_PARAM_BLD_push_utf8_string(builder, "group", "prime256v1", 0)
+        && OSSL_PARAM_BLD_push_octet_string(builder, "pub", point, length))
+        key = carillon_public_key("EC", builder);
+    OSSL_PARAM_BLD_free(builder);
+    return key;
+}

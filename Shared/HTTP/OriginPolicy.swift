@@ -1,0 +1,70 @@
+/// Which web pages may use what is served here: an exact list of origins, and whatever came from this very host.
+/// Pure: a request in, a verdict or headers out (the Fetch standard, "HTTP-CORS protocol"; RFC 6454).
+public struct OriginPolicy: Sendable {
+    public enum Verdict: Equatable, Sendable {
+        /// No page of a browser asks, or one of this very host.
+        case own
+        /// A page of a listed origin asks.
+        case listed(String)
+        case refused
+    }
+
+    /// Fields that a page may send, beyond those that every page may.
+    public static let allowedHeaders = "Authorization, Content-Type, If-Match, Last-Event-ID"
+    /// Seconds for which a browser may remember a preflight's answer.
+    public static let preflightLifetime = 600
+
+    private let allowed: Set<String>
+
+    /// - Parameter allowed: `https://app.example`, with a port where it is not the scheme's own; compared letter by letter.
+    public init(allowed: [String]) { self.allowed = Set(allowed) }
+
+    public func verdict(_ request: HTTPRequest) -> Verdict {
+        guard let origin = request.header("origin") else { return .own }
+        if allowed.contains(origin) { return .listed(origin) }
+        return Self.isSame(origin, request) ? .own : .refused
+    }
+
+    /// The page's own host is the one that was asked. Behind a proxy that says by which scheme it was asked
+    /// (`X-Forwarded-Proto`), that counts too; no page can make its browser send that field.
+    private static func isSame(_ origin: String, _ request: HTTPRequest) -> Bool {
+        guard let host = request.header("host"), !host.isEmpty else { return false }
+        let scheme: String
+        let standard: String
+        if origin.hasPrefix("http://") { (scheme, standard) = ("http", ":80") }
+        else if origin.hasPrefix("https://") { (scheme, standard) = ("https", ":443") }
+        else { return false }
+        if let forwarded = request.tokens("x-forwarded-proto").first, forwarded != scheme { return false }
+        func bare(_ text: Substring) -> String {
+            String(text.hasSuffix(standard) ? text.dropLast(standard.count) : text).lowercased()
+        }
+        return bare(origin.dropFirst(scheme.count + 3)) == bare(Substring(host))
+    }
+
+    /// What every answer carries, so that the page may read it and no cache serves it to another.
+    public func headers(_ verdict: Verdict) -> [(name: String, value: String)] {
+        guard case .listed(let origin) = verdict else { return allowed.isEmpty ? [] : [("Vary", "Origin")] }
+        return [
+            ("Vary", "Origin"), ("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true"),
+            ("Access-Control-Expose-Headers", "ETag, Retry-After"),
+        ]
+    }
+
+    /// The answer to OPTIONS: a preflight brings no credentials, and gets nothing but this.
+    /// - Parameter methods: of the path, separated by commas.
+    public func preflight(_ verdict: Verdict, methods: String) -> HTTPResponse {
+        var response = HTTPResponse(status: 204, headers: [("Allow", methods), ("Cache-Control", "no-store")])
+        guard case .listed = verdict else { return response }
+        response.headers += [
+            ("Access-Control-Allow-Methods", methods), ("Access-Control-Allow-Headers", Self.allowedHeaders),
+            ("Access-Control-Max-Age", String(Self.preflightLifetime)),
+            ("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers"),
+        ]
+        return response
+    }
+
+    /// 403 for a page of another origin.
+    public static let refusal = HTTPResponse.problem(
+        status: 403, name: "origin_not_allowed",
+        detail: "The page's origin is not listed in ALLOWED_ORIGINS, and is not this host's own.")
+}

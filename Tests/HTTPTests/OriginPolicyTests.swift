@@ -1,0 +1,55 @@
+import Testing
+
+@testable import HTTP
+
+@Suite struct OriginPolicyTests {
+    private let policy = OriginPolicy(allowed: ["https://app.example", "http://localhost:5173"])
+
+    private func verdict(
+        _ origin: String?, host: String? = "gateway.example", scheme: String? = nil
+    ) -> OriginPolicy.Verdict {
+        var headers: [(String, String)] = []
+        if let origin { headers.append(("Origin", origin)) }
+        if let host { headers.append(("Host", host)) }
+        if let scheme { headers.append(("X-Forwarded-Proto", scheme)) }
+        return policy.verdict(HTTPRequest(path: "/", headers: headers))
+    }
+
+    @Test func theListIsExact() {
+        #expect(verdict(nil) == .own && verdict(nil, host: nil) == .own)
+        #expect(verdict("https://app.example") == .listed("https://app.example"))
+        #expect(verdict("http://localhost:5173") == .listed("http://localhost:5173"))
+        for origin in [
+            "http://app.example", "https://app.example:8443", "https://app.example.evil", "https://evil.app.example",
+            "https://app.exampl", "https://app.example/", "null", "", "*", "https://", "file://", "http://localhost",
+        ] { #expect(verdict(origin) == .refused, "\(origin)") }
+    }
+
+    @Test func theHostItselfIsNoStranger() {
+        #expect(verdict("http://gateway.example") == .own && verdict("https://gateway.example") == .own)
+        #expect(verdict("http://gateway.example:8080", host: "gateway.example:8080") == .own)
+        #expect(verdict("http://gateway.example", host: "Gateway.Example:80") == .own)
+        #expect(verdict("https://gateway.example", host: "gateway.example:443") == .own)
+        #expect(verdict("https://gateway.example", scheme: "https") == .own)
+        #expect(verdict("http://gateway.example", scheme: "https") == .refused)
+        #expect(verdict("http://gateway.example:8080") == .refused)
+        #expect(verdict("https://gateway.example", host: "gateway.example:80") == .refused)
+        #expect(verdict("http://", host: "") == .refused && verdict("http://a", host: nil) == .refused)
+    }
+
+    @Test func headersAndPreflight() {
+        let headers = policy.headers(.listed("https://app.example"))
+        #expect(headers.contains { $0 == ("Access-Control-Allow-Origin", "https://app.example") })
+        #expect(headers.contains { $0 == ("Access-Control-Allow-Credentials", "true") })
+        #expect(policy.headers(.own).map(\.name) == ["Vary"] && policy.headers(.refused).map(\.name) == ["Vary"])
+        #expect(OriginPolicy(allowed: []).headers(.own).isEmpty)
+        let answer = policy.preflight(.listed("https://app.example"), methods: "GET, OPTIONS")
+        #expect(answer.status == 204 && answer.body.isEmpty)
+        #expect(answer.headers.contains { $0 == ("Access-Control-Allow-Methods", "GET, OPTIONS") })
+        #expect(
+            answer.headers.contains {
+                $0 == ("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Last-Event-ID")
+            })
+        #expect(!policy.preflight(.own, methods: "GET").headers.contains { $0.name.hasPrefix("Access-Control") })
+    }
+}
