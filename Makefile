@@ -1,13 +1,13 @@
 # Carillon. `make help` lists what can be made; settings are given as `make run GATEWAYS=3 EDGE_PORT=9090`.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build install test check format faults bench containers env clean
+.PHONY: help run demo build install test check format faults bench bench-gateway containers env clean
 
 SWIFT_SOURCES := Package.swift Services Shared Tests $(wildcard Benchmarks)
 RELEASE := .build/release
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install:
 	@deploy/install-dependencies build run
@@ -38,6 +38,9 @@ faults: ## the kill, stop and outage tests with ten seeds each
 
 bench: build ## measures, and writes the table of docs/performance.md
 	@Benchmarks/run
+
+bench-gateway: build ## measures the gateway beside its peers (BENCH_PEERS=a folder with load.c and raw.c)
+	@Benchmarks/run-gateway
 
 containers: ## builds the images, runs docker-compose.yml, and checks what it promises
 	@/usr/bin/python3 Tests/Containers/check.py

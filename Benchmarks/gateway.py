@@ -1,0 +1,337 @@
+"""Measures the gateway beside its peers and writes the second table of docs/performance.md.
+
+Started by `Benchmarks/run-gateway`, which gives it a fresh cluster of release binaries. The peers are run in alternating rounds with
+it: `raw`, a loop of bare send() in C, which is the floor, and nginx with nchan. Their processor is utime + stime over the
+deliveries that clients saw; resident bytes are the growth of RssAnon + RssShmem.
+"""
+
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+import measure
+
+PEERS = pathlib.Path(os.environ["BENCH_PEERS"])
+CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "19000"))
+ROUNDS = 3
+PUBLICATIONS = 10
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="carillon-bench-"))
+
+
+def compile_peers():
+    for name in ("load", "raw"):
+        subprocess.run(["gcc", "-O2", "-o", WORK / name, PEERS / f"{name}.c"], check=True)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def await_port(port):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"nothing listens at {port}")
+
+
+def message(size=200):
+    return (f"ts={time.monotonic_ns()} ").ljust(size, "x")
+
+
+# MARK: who is measured
+
+
+class Raw:
+    """One epoll thread without a protocol: what the kernel alone takes."""
+
+    name = "raw"
+    kinds = {"ws": ["-u", "/ws"], "sse": ["-u", "/sse"]}
+
+    def __init__(self):
+        self.port = free_port()
+        self.process = subprocess.Popen([WORK / "raw", str(self.port)])
+        await_port(self.port)
+        self.pids = [self.process.pid]
+
+    def publish(self, count=1):
+        for _ in range(count):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            connection.request("POST", "/pub", message())
+            connection.getresponse().read()
+
+    def load(self, kind):
+        return ["-p", str(self.port), *self.kinds[kind]]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Nchan(Raw):
+    """nginx with nchan, one worker, as its documentation sets it up."""
+
+    name = "nchan"
+
+    def __init__(self):
+        self.port = free_port()
+        folder = WORK / f"nginx-{self.port}"
+        folder.mkdir()
+        (folder / "nginx.conf").write_text(f"""
+            load_module modules/ngx_nchan_module.so;
+            daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid {folder}/pid; error_log {folder}/error.log;
+            events {{ worker_connections 20400; }}
+            http {{
+              access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+              fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+              nchan_max_reserved_memory 256M;
+              server {{
+                listen 127.0.0.1:{self.port} backlog=4096;
+                location = /ws {{ nchan_subscriber websocket; nchan_channel_id bench; }}
+                location = /sse {{ nchan_subscriber eventsource; nchan_channel_id bench; }}
+                location = /pub {{ nchan_publisher; nchan_channel_id bench; }}
+              }}
+            }}""")
+        self.process = subprocess.Popen(["/usr/sbin/nginx", "-p", folder, "-c", folder / "nginx.conf"])
+        await_port(self.port)
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        self.pids = [self.process.pid, *map(int, children)]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Carillon:
+    """The gateway; its publications come the whole way from Kafka."""
+
+    def __init__(self, env, name, audience):
+        self.env, self.name, self.audience = env, name, audience
+        self.sequence = 0
+
+    def start(self):
+        self.env = measure.restart_gateway(self.env)
+        self.port = int(measure.gateway(self.env).rsplit(":", 1)[1])
+        self.pids = measure.pids(self.env, "gateway")
+        return self
+
+    def publish(self, count=1):
+        lines = []
+        for _ in range(count):
+            self.sequence += 1
+            lines.append(json.dumps({
+                "specversion": "1.0", "id": f"{self.name}-{time.time_ns()}-{self.sequence}", "source": "/bench", "type": "social.like",
+                "data": {"audience": {"channel": self.audience}, "body": message(80)}}))
+        subprocess.run(
+            ["kcat", "-q", "-P", "-b", self.env["KAFKA_BROKERS"], "-t", "events.bench", "-k", self.audience,
+             "-H", "content-type=application/cloudevents+json"], input="\n".join(lines), text=True, check=True)
+
+    def load(self, kind):
+        tokens = WORK / "tokens"
+        if not tokens.exists():
+            tokens.write_text("\n".join(token(self.env, f"bench-{number}") for number in range(CONNECTIONS)))
+        common = ["-p", str(self.port), "-t", str(tokens)]
+        if kind == "sse":
+            return [*common, "-w", "1", "-u", "/connection/sse", "-H", "Authorization: Bearer {T}"]
+        frames = ['{"id":1,"connect":{"token":"{T}"}}']
+        if self.audience == "watched":
+            frames.append('{"id":2,"subscribe":{"channel":"channel:watched"}}')
+        sent = [argument for frame in frames for argument in ("-f", frame)]
+        return [*common, "-w", str(len(frames)), "-u", "/connection/websocket", *sent]
+
+    def stop(self):
+        pass
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def token(env, person):
+    head = base64url(b'{"alg":"HS256","typ":"JWT"}')
+    claims = base64url(json.dumps({"sub": person, "exp": int(time.time()) + 7200, "channels": ["watched"]}).encode())
+    mark = hmac.digest(env["TOKEN_SECRET"].encode(), f"{head}.{claims}".encode(), hashlib.sha256)
+    return f"{head}.{claims}.{base64url(mark)}"
+
+
+def make_members(env, channel):
+    """All who will connect are members: each gets the post in her own inbox."""
+    for first in range(0, CONNECTIONS, 1000):
+        body = json.dumps({"members": [f"bench-{n}" for n in range(first, min(first + 1000, CONNECTIONS))]}).encode()
+        request = urllib.request.Request(
+            f"{env['EDGE_URL']}/v1/audiences/{urllib.parse.quote('channel:' + channel, safe='')}/members", body, method="PUT",
+            headers={"X-API-Key": env["API_KEY"], "Content-Type": "application/json"})
+        urllib.request.urlopen(request, timeout=30).read()
+
+
+# MARK: what is measured
+
+
+class Load:
+    """The load generator with its connections."""
+
+    def __init__(self, arguments, connections):
+        self.process = subprocess.Popen(
+            [WORK / "load", "-n", str(connections), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.up = self.fields(self.process.stdout.readline())["up"]
+
+    @staticmethod
+    def fields(line):
+        pairs = (field.split("=") for field in line.split() if "=" in field)
+        return {name: float(value) for name, value in pairs}
+
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+
+    def collect(self, marks, seconds=30):
+        self.ask(f"w {int(marks)} {seconds * 1000}")
+        return self.fields(self.process.stdout.readline())
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        time.sleep(1)
+
+
+def cpu(peer):
+    return sum(map(measure.cpu_seconds, peer.pids))
+
+
+def resident(peer):
+    return sum(map(measure.resident, peer.pids))
+
+
+def measure_round(peer, kind, bundles):
+    """Connects all, publishes one at a time and ten at a time: bytes and processor of a connection, processor of a delivery."""
+    settle(peer)
+    bytes_before, cpu_before = resident(peer), cpu(peer)
+    load = Load(peer.load(kind), CONNECTIONS)
+    figures = {"up": load.up, "connect_us": (cpu(peer) - cpu_before) / load.up * 1e6}
+    settle(peer)
+    figures["bytes"] = (resident(peer) - bytes_before) / load.up
+    for bundle in bundles:
+        load.ask("r")
+        before, wanted = cpu(peer), 0
+        for _ in range(PUBLICATIONS):
+            peer.publish(bundle)
+            wanted += load.up * bundle
+            seen = load.collect(wanted)
+            if seen["timeout"]:
+                raise SystemExit(f"{peer.name} {kind}: {seen['marks']:.0f} of {wanted:.0f} arrived")
+        settle(peer)
+        figures[f"cpu_{bundle}"] = (cpu(peer) - before) / seen["marks"] * 100_000
+        figures["least"], figures["most"] = seen["min_per"], seen["max_per"]
+    load.stop()
+    return figures
+
+
+def settle(peer):
+    """Until it has done nothing for half a second."""
+    busy = cpu(peer)
+    for _ in range(40):
+        time.sleep(0.5)
+        now = cpu(peer)
+        if now - busy <= 0.01:
+            return
+        busy = now
+
+
+def measure_idle(env, seconds=60):
+    """19,000 idle connections that answer their pings: the gateway's share of a core, and Redis's commands."""
+    address = measure.gateway(env)
+    watched = measure.pids(env, "gateway")
+    with measure.Held(f"gateway={address}", f"people={CONNECTIONS}", "prefix=idle", f"secret={env['TOKEN_SECRET']}") as up:
+        time.sleep(5)
+        commands, ticks = redis_calls(env), sum(map(measure.cpu_seconds, watched))
+        time.sleep(seconds)
+        share = (sum(map(measure.cpu_seconds, watched)) - ticks) / seconds
+        used = {name: calls - commands.get(name, 0) for name, calls in redis_calls(env).items()}
+    return {"connected": up["connected"], "share": share, "commands": {name: calls for name, calls in used.items() if calls}}
+
+
+def redis_calls(env):
+    url = urllib.parse.urlsplit(env["REDIS_URL"])
+    with socket.create_connection((url.hostname, url.port)) as link:
+        link.sendall(b"INFO commandstats\r\n")
+        data = b""
+        while b"cmdstat_" not in data or not data.endswith(b"\r\n"):
+            data += link.recv(65536)
+    lines = [line for line in data.decode().splitlines() if line.startswith("cmdstat_")]
+    return {line[8:].split(":")[0]: int(line.split("calls=")[1].split(",")[0]) for line in lines}
+
+
+def deliveries(env):
+    text = urllib.request.urlopen(env["OPERATIONS_GATEWAY"] + "/metrics", timeout=5).read().decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("carillon_gateway_deliveries_total"))
+
+
+def medians(rounds):
+    return {name: statistics.median(figures[name] for figures in rounds) for name in rounds[0]}
+
+
+def main():
+    compile_peers()
+    env = measure.cluster()
+    make_members(env, "members")
+    watched, inboxes = Carillon(env, "channel", "watched"), Carillon(env, "inbox", "members")
+    plan = [
+        ("raw, WebSocket", Raw, "ws", [1]), ("nchan, WebSocket", Nchan, "ws", [1]),
+        ("Carillon, one channel, WebSocket", watched.start, "ws", [1, 10]),
+        ("Carillon, an inbox each, WebSocket", inboxes.start, "ws", [1]),
+        ("raw, SSE", Raw, "sse", [1]), ("nchan, SSE", Nchan, "sse", [1]),
+        ("Carillon, an inbox each, SSE", inboxes.start, "sse", [1]),
+    ]
+    rounds = {name: [] for name, *_ in plan}
+    for number in range(ROUNDS):
+        for name, make, kind, bundles in plan:
+            peer = make()
+            try:
+                figures = measure_round(peer, kind, bundles)
+            finally:
+                peer.stop()
+            rounds[name].append(figures)
+            print(f"round {number + 1}: {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()), flush=True)
+    results = {name: medians(those) for name, those in rounds.items()}
+    idle = measure_idle(measure.restart_gateway(inboxes.env))
+    print(json.dumps({"results": results, "idle": idle}, indent=1))
+    write(results, idle)
+    return 0
+
+
+def write(results, idle):
+    lines = [
+        measure.headline(measure.cluster()), "",
+        f"| {CONNECTIONS:,} connections | bytes a connection | CPU a connect | CPU s for 100,000 deliveries | ÷ raw |", "|---|---|---|---|---|"]
+    for name, figures in results.items():
+        floor = results["raw, SSE" if "SSE" in name else "raw, WebSocket"]["cpu_1"]
+        lines.append(
+            f"| {name} | {figures['bytes']:,.0f} | {figures['connect_us']:.0f} µs | {figures['cpu_1']:.2f} | {figures['cpu_1'] / floor:.2f} |")
+    channel = results["Carillon, one channel, WebSocket"]
+    lines += [
+        "", f"Ten messages to each that come together cost {channel['cpu_10'] / channel['cpu_1']:.2f} a message of what one alone costs (aim: at most 0.3).",
+        f"{idle['connected']:,} idle connections with their pings take {100 * idle['share']:.2f} % of a core (aim: under 2); Redis heard of the "
+        f"gateway, the presence-service and this benchmark in 60 s: " + ", ".join(f"{name} {calls}" for name, calls in sorted(idle["commands"].items())) + ".", ""]
+    measure.splice("gateway", "\n".join(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
