@@ -64,7 +64,7 @@ class Raw:
     """One epoll thread without a protocol: what the kernel alone takes."""
 
     name = "raw"
-    kinds = {"ws": ["-u", "/ws"], "sse": ["-u", "/sse"]}
+    kinds = {"ws": ["-u", "/ws"], "sse": ["-k", "sse", "-u", "/sse"]}
 
     def __init__(self):
         self.port = free_port()
@@ -96,7 +96,7 @@ class Nchan(Raw):
         folder = WORK / f"nginx-{self.port}"
         folder.mkdir()
         (folder / "nginx.conf").write_text(f"""
-            load_module modules/ngx_nchan_module.so;
+            load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
             daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid {folder}/pid; error_log {folder}/error.log;
             events {{ worker_connections 20400; }}
             http {{
@@ -150,7 +150,7 @@ class Carillon:
             tokens.write_text("\n".join(token(self.env, f"bench-{number}") for number in range(CONNECTIONS)))
         common = ["-p", str(self.port), "-t", str(tokens)]
         if kind == "sse":
-            return [*common, "-w", "1", "-u", "/connection/sse", "-H", "Authorization: Bearer {T}"]
+            return [*common, "-k", "sse", "-w", "1", "-u", "/connection/sse", "-H", "Authorization: Bearer {T}"]
         frames = ['{"id":1,"connect":{"token":"{T}"}}']
         if self.audience == "watched":
             frames.append('{"id":2,"subscribe":{"channel":"channel:watched"}}')
@@ -225,6 +225,7 @@ def measure_round(peer, kind, bundles):
     settle(peer)
     bytes_before, cpu_before = resident(peer), cpu(peer)
     load = Load(peer.load(kind), CONNECTIONS)
+    print(f"{peer.name}, {kind}: {load.up:.0f} connections", flush=True)
     figures = {"up": load.up, "connect_us": (cpu(peer) - cpu_before) / load.up * 1e6}
     settle(peer)
     figures["bytes"] = (resident(peer) - bytes_before) / load.up
@@ -284,6 +285,50 @@ def deliveries(env):
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("carillon_gateway_deliveries_total"))
 
 
+class OwnGateway(Carillon):
+    """A gateway of this benchmark's own beside the cluster's, with so many loops."""
+
+    def __init__(self, env, loops):
+        super().__init__(env, f"loops-{loops}-{time.time_ns()}", "watched")
+        self.port, self.operations = free_port(), free_port()
+        own = {name: env[name] for name in ("REDIS_URL", "TOKEN_SECRET", "API_KEY")} | {
+            "PORT": str(self.port), "OPERATIONS_PORT": str(self.operations), "INSTANCE_ID": f"bench-loops-{loops}", "DEMO": "true",
+            "LISTEN_ADDRESS": "127.0.0.1", "GATEWAY_LOOPS": str(loops), "PING_INTERVAL": "60s", "PONG_TIMEOUT": "59s",
+            "ADMISSION_RATE": "1000000"}
+        self.process = subprocess.Popen([measure.ROOT / ".build/release/gateway"], env=os.environ | own, stderr=subprocess.DEVNULL)
+        await_port(self.port)
+        self.pids = [self.process.pid]
+        self.env = env | {"OPERATIONS_GATEWAY": f"http://127.0.0.1:{self.operations}"}
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def measure_loops(env, loops, connections=9_000, messages=50):
+    """Deliveries a second of a burst to clients that do not read meanwhile: the kernel keeps all, the load generator does nothing."""
+    gateway = OwnGateway(env, loops)
+    load = Load(gateway.load("ws"), connections)
+    gateway.publish(1)
+    load.collect(connections)
+    settle(gateway)
+    os.kill(load.process.pid, signal.SIGSTOP)
+    start, begin, wanted = deliveries(gateway.env), None, messages * connections
+    gateway.publish(messages)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        done, now = deliveries(gateway.env) - start, time.monotonic()
+        if done and begin is None:
+            begin, first = now, done
+        if done >= wanted:
+            break
+        time.sleep(0.01)
+    os.kill(load.process.pid, signal.SIGCONT)
+    load.stop()
+    gateway.stop()
+    return (done - first) / (now - begin)
+
+
 def medians(rounds):
     return {name: statistics.median(figures[name] for figures in rounds) for name in rounds[0]}
 
@@ -300,6 +345,8 @@ def main():
         ("raw, SSE", Raw, "sse", [1]), ("nchan, SSE", Nchan, "sse", [1]),
         ("Carillon, an inbox each, SSE", inboxes.start, "sse", [1]),
     ]
+    # Some of the rows, while something is tried; the table is written of all.
+    plan = [row for row in plan if os.environ.get("BENCH_ROWS", "") in row[0]]
     rounds = {name: [] for name, *_ in plan}
     for number in range(ROUNDS):
         for name, make, kind, bundles in plan:
@@ -313,7 +360,8 @@ def main():
     results = {name: medians(those) for name, those in rounds.items()}
     idle = measure_idle(measure.restart_gateway(inboxes.env))
     print(json.dumps({"results": results, "idle": idle}, indent=1))
-    write(results, idle)
+    if "BENCH_ROWS" not in os.environ:
+        write(results, idle)
     return 0
 
 
