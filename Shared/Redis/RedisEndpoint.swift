@@ -69,5 +69,7 @@ public struct RedisLimits: Sendable {
     public init(_ settings: RedisSettings) {
         commandTimeout = settings.commandTimeout
         maxInFlight = settings.maxInFlight
+        connectTimeout = settings.connectTimeout
+        maxQueuedBytes = settings.maxQueued
     }
 }

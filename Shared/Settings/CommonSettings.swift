@@ -42,6 +42,12 @@ public enum Common {
     public static let redisMaxInFlight = Setting(
         "REDIS_MAX_IN_FLIGHT", .integer(100...1_000_000), default: "10000",
         help: "Commands sent to Redis and not yet answered; one more is refused, and its work waits")
+    public static let redisConnectTimeout = Setting(
+        "REDIS_CONNECT_TIMEOUT", .duration(.milliseconds(10) ... .seconds(60)), default: "5s",
+        help: "How long each step to a connection to Redis may take: its name, the connection, its greeting")
+    public static let redisMaxQueued = Setting(
+        "REDIS_MAX_QUEUED", .size(1 << 10...1 << 30), default: "64MB",
+        help: "Bytes of commands that Redis has not taken yet; what is over it is refused, and its work waits")
     public static let kafkaBrokers = Setting(
         "KAFKA_BROKERS", .list(of: .hostPort(defaultPort: 9092)), default: "127.0.0.1:9092",
         help: "Brokers to start from")
@@ -144,11 +150,15 @@ public struct RedisSettings: SettingsGroup {
     public let authorities: String?
     public let commandTimeout: Duration
     public let maxInFlight: Int
+    public let connectTimeout: Duration
+    /// In bytes.
+    public let maxQueued: Int
     public let shards: Int
 
     public static let declarations = [
         Common.redisURL.description, Common.redisAuthorities.description, Common.redisCommandTimeout.description,
-        Common.redisMaxInFlight.description, Common.shards.description,
+        Common.redisMaxInFlight.description, Common.redisConnectTimeout.description, Common.redisMaxQueued.description,
+        Common.shards.description,
     ]
 
     public init(_ environment: Environment) throws(SettingsError) {
@@ -156,6 +166,8 @@ public struct RedisSettings: SettingsGroup {
         authorities = try environment.optional(Common.redisAuthorities)
         commandTimeout = try environment.value(Common.redisCommandTimeout)
         maxInFlight = try environment.value(Common.redisMaxInFlight)
+        connectTimeout = try environment.value(Common.redisConnectTimeout)
+        maxQueued = try environment.value(Common.redisMaxQueued)
         shards = try environment.value(Common.shards)
     }
 }

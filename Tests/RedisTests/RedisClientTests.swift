@@ -247,6 +247,34 @@ private actor Caller: LoopActor {
         await caller.stop()
     }
 
+    @Test func boundsTheBytesThatRedisHasNotTaken() async throws {
+        let server = try RedisServer()
+        var limits = quick
+        limits.maxQueuedBytes = 100_000
+        let caller = Caller(server, limits: limits)
+        await caller.start()
+        #expect(await caller.comesUp())
+        let results = await caller.burst(10, "SET", "n", String(repeating: "x", count: 30_000))
+        #expect(results.filter { $0 == .failure(.overloaded) }.count == 6)
+        #expect(results.count == 10)
+        #expect(await caller.send("STRLEN", "n") == .success(.integer(30_000)))
+        await caller.stop()
+    }
+
+    @Test func givesUpAServerThatTakesNoConnection() async throws {
+        let server = try RedisServer()
+        // The kernel takes the connection; nobody greets.
+        server.suspend()
+        var limits = quick
+        limits.connectTimeout = .milliseconds(100)
+        let caller = Caller(server, limits: limits)
+        await caller.start()
+        #expect(await caller.goesDown())
+        server.resume()
+        #expect(await caller.comesUp())
+        await caller.stop()
+    }
+
     @Test func loadsAScriptThatWasFlushed() async throws {
         let server = try RedisServer()
         let caller = Caller(server)
