@@ -43,6 +43,14 @@ import Testing
         #expect(later == [false, false, true, false])
     }
 
+    @Test func aDrainIsSpreadOverItsWindow() {
+        let many = DrainPace(count: 5_000, window: 20_000)
+        #expect([0, 1_000, 10_000, 19_999, 20_000].map { many.due(elapsed: $0) } == [0, 250, 2_500, 4_999, 5_000])
+        let few = DrainPace(count: 30, window: 20_000)
+        #expect([0, 50, 299, 300].map { few.due(elapsed: $0) } == [0, 5, 29, 30])
+        #expect(DrainPace(count: 7, window: 0).due(elapsed: 0) == 7)
+    }
+
     @Test func operationsAreCountedByTheMinute() {
         var meter = OperationMeter()
         let counted = [61, 61, 62, 63, 64, 119, 120].map { meter.count(now: $0, limit: 5) }

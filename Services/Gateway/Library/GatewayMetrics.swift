@@ -48,6 +48,7 @@ enum DisconnectLabel: String, MetricLabel {
 struct GatewayMetrics {
     let connections: Labeled<TransportLabel, Gauge>
     let deliveries: Labeled<TransportLabel, Counter>
+    let admissions: Counter
     let refusals: Labeled<RefusalLabel, Counter>
     let disconnects: Labeled<DisconnectLabel, Counter>
     let batches: Counter
@@ -62,6 +63,8 @@ struct GatewayMetrics {
         connections = metrics.gauge("carillon_gateway_connections", "Connections held.", by: "transport")
         deliveries = metrics.counter(
             "carillon_gateway_deliveries_total", "Notifications written to clients.", by: "transport")
+        admissions = metrics.counter(
+            "carillon_gateway_admissions_total", "Newcomers that ADMISSION_RATE let in.")
         refusals = metrics.counter("carillon_gateway_refusals_total", "Newcomers that were not taken.", by: "reason")
         disconnects = metrics.counter(
             "carillon_gateway_disconnects_total", "Connections that the gateway closed.", by: "reason")

@@ -1,4 +1,5 @@
 import Network
+import ServiceRuntime
 public import Settings
 
 /// What the gateway reads from the environment.
@@ -65,9 +66,9 @@ public struct GatewaySettings: SettingsGroup {
     static let reconcileWindowSetting = Setting(
         "RECONCILE_WINDOW", .integer(1...10_000), default: "64",
         help: "Sessions compared with their inboxes at the same time after a suspected loss")
-    static let drainRateSetting = Setting(
-        "DRAIN_RATE", .integer(1...1_000_000), default: "2000",
-        help: "Clients told to reconnect each second while the gateway drains")
+    static let drainWindowSetting = Setting(
+        "DRAIN_WINDOW", .duration(.zero ... .seconds(600)), default: "20s",
+        help: "Over how long a draining gateway spreads its clients' leaving; cut to DRAIN_TIMEOUT less 5s")
     static let retryDelaySetting = Setting(
         "RETRY_DELAY", .duration(.milliseconds(100) ... .seconds(60)), default: "2s",
         help: "After how long, with jitter, a client is asked to come back that cannot be served now")
@@ -100,7 +101,7 @@ public struct GatewaySettings: SettingsGroup {
     let socketBytes: Int
     let pageEntries: Int
     let reconcileWindow: Int
-    let drainRate: Int
+    let drainWindow: Duration
     let retryDelay: Duration
     let ticketLifetime: Duration
     let publicURL: ServiceURL?
@@ -116,7 +117,7 @@ public struct GatewaySettings: SettingsGroup {
             pollMaxWaitSetting.description,
             messageBytesSetting.description, sendBytesSetting.description, sendMessagesSetting.description,
             sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description,
-            drainRateSetting.description,
+            drainWindowSetting.description,
             retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
         ] + RedisSettings.declarations + TokenSettings.declarations
 
@@ -147,7 +148,8 @@ public struct GatewaySettings: SettingsGroup {
         socketBytes = try environment.value(Self.socketBytesSetting)
         pageEntries = try environment.value(Self.pageEntriesSetting)
         reconcileWindow = try environment.value(Self.reconcileWindowSetting)
-        drainRate = try environment.value(Self.drainRateSetting)
+        let drainTimeout = try environment.value(RuntimeSettings.drainTimeout)
+        drainWindow = min(try environment.value(Self.drainWindowSetting), max(.zero, drainTimeout - .seconds(5)))
         retryDelay = try environment.value(Self.retryDelaySetting)
         ticketLifetime = try environment.value(Self.ticketLifetimeSetting)
         publicURL = try environment.optional(Self.publicURLSetting)

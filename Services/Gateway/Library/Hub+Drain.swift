@@ -4,25 +4,34 @@ import Redis
 import Store
 
 extension Hub {
-    /// Asks every client to come back, in random order and spread over time, so that the others are not stormed; ends
-    /// when all have gone and their routes with them.
+    /// How long the last streams may take to say farewell, and Redis to take their routes away. After it the sweep does what
+    /// was left. With DRAIN_WINDOW it fits into DRAIN_TIMEOUT.
+    static let farewellTime = Duration.seconds(4)
+
+    /// Listens no more, keeps the lease, and asks every client to come back, in random order and spread over DRAIN_WINDOW, so
+    /// that the others are not stormed; what is new goes to each until then. Ends when all have gone and their routes with
+    /// them; at once if there are none.
     func drain(_ completion: @escaping () -> Void) {
         isDraining = true
         server?.drain()
         var names: [UInt32] = []
         for index in 0..<slab.extent where slab[index] != nil { names.append(index) }
         names.shuffle()
-        let period = Duration.milliseconds(50)
-        let perTick = max(1, settings.drainRate / 20)
+        if names.isEmpty { return waitForLast(completion) }
+        let pace = DrainPace(count: names.count, window: settings.drainWindow.wholeMilliseconds)
+        let began = loop.now
         var timer: LoopTimer?
         let step = { [self] in
-            for index in names.suffix(perTick) { slab[index]?.disconnect(.shutdown) }
-            names.removeLast(min(perTick, names.count))
+            let left = pace.count - pace.due(elapsed: loop.now - began)
+            while names.count > left { slab[names.removeLast()]?.disconnect(.shutdown) }
             guard names.isEmpty else { return }
             timer?.cancel()
             timer = nil
+            // Who was let in just before and has got a place since.
+            for index in 0..<slab.extent { slab[index]?.disconnect(.shutdown) }
             waitForLast(completion)
         }
+        let period = Duration.milliseconds(50)
         timer = loop.timer(after: period, every: period, step)
     }
 
@@ -30,12 +39,16 @@ extension Hub {
     /// the sweep: this process's lease ends with it.
     private func waitForLast(_ completion: @escaping () -> Void) {
         var isDone = false
-        let check = { [self] in
-            guard !isDone, openStreams == 0, removalsInFlight == 0, removals.isEmpty || !redis.isUp else { return }
+        let end = { [self] in
+            guard !isDone else { return }
             isDone = true
             onStreamClosed = nil
             withdraw(completion)
         }
+        let check = { [self] in
+            if openStreams == 0, removalsInFlight == 0, removals.isEmpty || !redis.isUp { end() }
+        }
+        loop.timer(after: Self.farewellTime, end)
         onStreamClosed = check
         check()
     }

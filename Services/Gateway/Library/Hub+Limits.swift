@@ -34,9 +34,11 @@ extension Hub {
         if !isReady { return (.redis, jitteredRetry()) }
         // A poll that brings a cursor goes on; how many of those there are is bounded by their connections.
         let isNewcomer = isSession && (request.path != "/connection/poll" || request.query("cursor") == nil)
-        if isNewcomer, case .refused(let spread) = occupancy.admit(now: loop.now) {
+        guard isNewcomer else { return nil }
+        if case .refused(let spread) = occupancy.admit(now: loop.now) {
             return (.admission, jitteredRetry() + UInt64.random(in: 0...spread))
         }
+        metrics.admissions.increment()
         return nil
     }
 
