@@ -95,6 +95,17 @@ public final class RedisClient {
             })
     }
 
+    /// Which run of which server answers (`INFO server`): another after a restart and after a failover. Nil if it does not
+    /// say so.
+    public func runID(_ reply: @escaping (String?) -> Void) {
+        send("INFO", "server") { result in
+            let name = "run_id:"
+            let text = (try? result.get())?.text ?? ""
+            let line = text.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name) }
+            reply(line.map { String($0.dropFirst(name.count)) })
+        }
+    }
+
     private func load(_ script: RedisScript) {
         // Many calls may have failed together; to load it for each is wasteful and harmless.
         connection?.send(["SCRIPT", "LOAD", script.source]) { _ in }

@@ -88,7 +88,10 @@ final class RedisConnection: ByteStreamHandler {
         if let onPush, onPush(value) { return }
         guard let first = inFlight.removeFirst() else { return end("it sent a reply to nothing") }
         isOverdue = false
-        if case .error(let text) = value { first.reply(.failure(.server(text))) } else { first.reply(.success(value)) }
+        guard case .error(let text) = value else { return first.reply(.success(value)) }
+        first.reply(.failure(.server(text)))
+        // A primary that has become a replica stays one: where the primary is now, a new connection finds out.
+        if text.hasPrefix("READONLY") { end("it is a replica") }
     }
 
     // MARK: Deadlines

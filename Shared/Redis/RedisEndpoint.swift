@@ -61,8 +61,8 @@ public struct RedisLimits: Sendable {
     public var maxQueuedBytes = 64 << 20
     /// The longest pause between two attempts to connect; the first is a twentieth of it, each is jittered.
     public var reconnectLimit = Duration.seconds(1)
-    /// A connection that was quiet for this long is asked whether it lives.
-    public var idlePing = Duration.seconds(2)
+    /// A connection that was quiet for this long is asked whether it lives; nil: never by itself.
+    public var idlePing: Duration? = .seconds(2)
 
     public init() {}
 

@@ -37,6 +37,13 @@ public final class RedisSubscriber {
         connector.start()
     }
 
+    /// Asks the server whether it lives; if it does not say so in time, the connection counts as lost.
+    public func probe() {
+        loop.assertCurrent()
+        guard let connection, connection.commandsInFlight == 0 else { return }
+        connection.send(["PING"]) { _ in }
+    }
+
     /// Ends the subscription and all attempts; neither callback is called any more.
     public func close() {
         loop.assertCurrent()

@@ -2,6 +2,7 @@ import EventLoop
 import Foundation
 import Models
 import ServiceRuntime
+import Settings
 import Store
 import TestSupport
 import Testing
@@ -40,6 +41,41 @@ import Testing
         try await site.feeder.deliver(["unread"], to: "bob", publishes: false)
         try await site.feeder.publish("[nonsense\n{}\n", to: instance(site))
         #expect(bob.readTitles(4, 2).last == "unread")
+        await site.stop()
+    }
+
+    @Test func faultsAreMadeOnlyWhereTheyAreAllowed() async throws {
+        for (name, value) in ["FAULT_DROP_BATCHES": "10", "FAULT_DELAY_BATCHES": "10"] {
+            #expect(throws: SettingsError.self) { try GatewaySettings(Environment(["TOKEN_SECRET": secret, name: value])) }
+        }
+        let site = try await Deployment(["FAULTS": "allowed", "FAULT_DROP_BATCHES": "100"])
+        let bob = try connected(site, "bob")
+        #expect(site.log.count("on purpose") == 1)
+        for number in 0..<5 {
+            try await site.feeder.deliver(["\(number)"], to: "bob")
+            #expect(bob.readTitles(number + 1, 2) == (0...number).map { "\($0)" })
+        }
+        #expect(await site.metric("carillon_gateway_gaps_total") >= 3)
+        #expect(await site.metric("carillon_gateway_batches_total") == 0)
+        await site.stop()
+    }
+
+    @Test func aRestartedRedisThatLacksRoutesGetsThemAgain() async throws {
+        let site = try await Deployment(["RECONCILE_WINDOW": "2"])
+        let people = (0..<20).map { "person\($0)" }
+        let peers = try people.map { try connected(site, $0) }
+        let before = try instance(site)
+        // As where one had acknowledged what the next never got; the lease is there.
+        for person in people { try site.redis.cli("DEL", "routes:{\(shard(person))}:\(person)") }
+        site.redis.stop()
+        try site.redis.start()
+        try await until { try people.allSatisfy { try routes(site, $0).count == 1 } }
+        #expect(try instance(site) == before)
+        #expect(site.log.count("registering all connections anew") == 1)
+        for (person, peer) in zip(people, peers) {
+            try await site.feeder.deliver(["after"], to: person)
+            #expect(peer.readTitles(1) == ["after"] && peer.closeCode == nil)
+        }
         await site.stop()
     }
 

@@ -68,7 +68,34 @@ import Testing
         let again = tracker.renewed(latest: 8)
         let (lost, settled) = (tracker.check(), tracker.check())
         #expect(again && lost == .lost && settled == .complete)
+        #expect(tracker.silentLosses == 1)
         let next = tracker.batch(9)
-        #expect(!next)
+        #expect(!next && tracker.silentLosses == 0)
+    }
+
+    @Test func whatIsBehindTheOthersForTooLongIsLate() {
+        var tracker = SequenceTracker()
+        _ = tracker.renewed(latest: 9)
+        var findings: [SequenceTracker.Finding] = []
+        for number in 1...3 as ClosedRange<UInt64> {
+            _ = tracker.batch(number)
+            findings.append(tracker.check())
+        }
+        #expect(findings == [.coming, .late, .complete])
+        // What is late still comes in order, and is no loss any more.
+        let order = (4...9).map { tracker.batch($0) }
+        #expect(order.allSatisfy { !$0 })
+        let again = tracker.renewed(latest: 12)
+        #expect(again && tracker.check() == .lost)
+    }
+
+    @Test func aRestartCountsFromWhatTheNextServerSays() {
+        var tracker = SequenceTracker()
+        _ = tracker.batch(1)
+        _ = tracker.batch(500)
+        tracker.restart()
+        tracker.settle(latest: 480)
+        let order = [tracker.batch(481), tracker.batch(483)]
+        #expect(order == [false, true])
     }
 }

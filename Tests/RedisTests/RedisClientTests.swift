@@ -55,6 +55,10 @@ private actor Caller: LoopActor {
         }
     }
 
+    func runID() async -> String? {
+        await withCheckedContinuation { done in client?.runID { done.resume(returning: $0) } }
+    }
+
     func increment(_ key: String) async -> Result<RedisValue, RedisError> {
         await withCheckedContinuation { done in
             client?.eval(
@@ -196,6 +200,28 @@ private actor Caller: LoopActor {
         // Loaded again by the new connection.
         #expect(await caller.increment("n") == .success(.integer(2)))
         #expect(await caller.states.count == 3)
+        await caller.stop()
+    }
+
+    @Test func leavesAPrimaryThatHasBecomeAReplica() async throws {
+        let (server, other) = (try RedisServer(), try RedisServer())
+        let caller = Caller(server, limits: quick)
+        await caller.start()
+        #expect(await caller.comesUp())
+        let run = await caller.runID()
+        #expect(run?.count == 40)
+        try server.cli("REPLICAOF", "127.0.0.1", "\(other.port)")
+        guard case .failure(.server(let text)) = await caller.send("INCR", "n") else {
+            Issue.record("a replica took a write")
+            return
+        }
+        #expect(text.hasPrefix("READONLY"))
+        // A new connection asks anew where the primary is.
+        #expect(await caller.goesDown())
+        try server.cli("REPLICAOF", "NO", "ONE")
+        #expect(await caller.comesUp())
+        #expect(await caller.send("INCR", "n") == .success(.integer(1)))
+        #expect(await caller.runID() == run)
         await caller.stop()
     }
 

@@ -105,6 +105,7 @@ public struct GatewaySettings: SettingsGroup {
     let retryDelay: Duration
     let ticketLifetime: Duration
     let publicURL: ServiceURL?
+    let faults: FaultSettings
     let redis: RedisSettings
     let tokens: TokenSettings
 
@@ -119,7 +120,7 @@ public struct GatewaySettings: SettingsGroup {
             sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description,
             drainWindowSetting.description,
             retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
-        ] + RedisSettings.declarations + TokenSettings.declarations
+        ] + FaultSettings.declarations + RedisSettings.declarations + TokenSettings.declarations
 
     public init(_ environment: Environment) throws(SettingsError) {
         maxConnections = try environment.optional(Self.maxConnectionsSetting)
@@ -153,6 +154,7 @@ public struct GatewaySettings: SettingsGroup {
         retryDelay = try environment.value(Self.retryDelaySetting)
         ticketLifetime = try environment.value(Self.ticketLifetimeSetting)
         publicURL = try environment.optional(Self.publicURLSetting)
+        faults = try FaultSettings(environment)
         redis = try RedisSettings(environment)
         tokens = try TokenSettings(environment)
     }

@@ -6,7 +6,12 @@ import Store
 
 // The lease (law 7), the ear to Redis, and what follows when either was away.
 extension Hub {
+    /// Losses in a row, with nothing heard between them, after which the channel is subscribed to anew: whoever holds the
+    /// other end of that connection is not the one that batches are published at.
+    static let silentLossesUntilNewEar = 3
+
     func startLease() {
+        warnOfFaults()
         redis.onState = { [weak self] state in self?.redisChanged(state) }
         redis.start()
         leaseTimer = loop.timer(after: settings.leaseInterval, every: settings.leaseInterval) { [weak self] in
@@ -22,8 +27,32 @@ extension Hub {
     private func redisChanged(_ state: RedisState) {
         clientSource.report(state)
         guard state == .up else { return walk.stop() }
-        if isEnrolled { renew(settles: true) } else { enrol() }
+        redis.runID { [weak self] run in self?.redisIsUp(run) }
+    }
+
+    /// `run`: which run of which server answers. One that we do not know may lack what the one before had acknowledged:
+    /// routes may be gone though the lease is there.
+    private func redisIsUp(_ run: String?) {
+        let isKnown = run != nil && run == redisRun
+        redisRun = run
+        guard isEnrolled else {
+            enrol()
+            return retryRemovals()
+        }
+        if !isKnown {
+            log.warning("Redis is another or was restarted: registering all connections anew", ["connections": .count(slab.count)])
+            takeNewEpochNumber()
+            listen()
+        }
+        renew(settles: true)
         retryRemovals()
+    }
+
+    /// From here on every route is asked for anew by the walk that follows.
+    private func takeNewEpochNumber() {
+        epochNumber = epochNumber &+ 1 == 0 ? 1 : epochNumber &+ 1
+        tracker.restart()
+        walk.stop()
     }
 
     /// Begins the lease of this instance's epoch, then listens to its channel.
@@ -40,10 +69,13 @@ extension Hub {
 
     private func listen() {
         subscriber?.close()
+        var limits = RedisLimits(settings.redis)
+        // The lease's renewal tells of what this connection did not bring: it need not be asked whether it lives.
+        limits.idlePing = nil
         let subscriber = RedisSubscriber(
-            loop: loop, endpoint: endpoint, limits: RedisLimits(settings.redis), channel: keyspace.channel(of: instance))
+            loop: loop, endpoint: endpoint, limits: limits, channel: keyspace.channel(of: instance))
         self.subscriber = subscriber
-        subscriber.onMessage = { [weak self] in self?.heard($0) }
+        subscriber.onMessage = { [weak self] in self?.arrived($0) }
         subscriber.onState = { [weak self] state in
             guard let self else { return }
             self.subscriberSource.report(state)
@@ -96,9 +128,17 @@ extension Hub {
             switch self.tracker.check() {
             case .complete: break
             case .coming: self.lookForBatches()
-            case .lost: self.lossNoticed()
+            case .late: self.lossNoticed()
+            case .lost:
+                self.lossNoticed()
+                self.doubtTheEar()
             }
         }
+    }
+
+    /// Nothing is heard though something was published: is the connection dead, or to somebody else?
+    private func doubtTheEar() {
+        if tracker.silentLosses.isMultiple(of: Self.silentLossesUntilNewEar) { listen() } else { subscriber?.probe() }
     }
 
     /// Redis does not know us any more: whatever stood there of us is gone or will be swept. Everybody gets a new route
@@ -110,10 +150,8 @@ extension Hub {
         log.warning("the lease is gone: registering all connections anew", ["connections": .count(slab.count)])
         formerInstance = instance
         instance = next
-        epochNumber = epochNumber &+ 1 == 0 ? 1 : epochNumber &+ 1
+        takeNewEpochNumber()
         isEnrolled = false
-        tracker.restart()
-        walk.stop()
         subscriber?.close()
         subscriber = nil
         enrol()

@@ -109,16 +109,19 @@ extension Hub {
 
     // MARK: All sessions, paced
 
+    /// Whether inboxes can be read; for that the gateway need not hear anything.
+    private var canRead: Bool { isEnrolled && redis.isUp }
+
     /// Compares every session with its inbox, and gives a new route to whose route is of a former epoch.
     func startWalk() {
-        guard isReady else { return }
+        guard canRead else { return }
         metrics.reconciliations.increment()
         walk.start()
         goOnWalking()
     }
 
     private func goOnWalking() {
-        guard isReady else { return walk.stop() }
+        guard canRead else { return walk.stop() }
         while case .visit(let index) = walk.step(extent: slab.extent) {
             guard let client = slab[index], client.hasRoute else { continue }
             if visit(client, inWalk: true) { walk.began() }
@@ -127,14 +130,14 @@ extension Hub {
 
     /// True if a read began whose end the walk will hear of.
     private func visit(_ client: Client, inWalk: Bool) -> Bool {
-        if client.routeEpoch != epochNumber { return renewRoute(client, inWalk: inWalk) }
+        if client.routeEpoch != epochNumber, isReady { return renewRoute(client, inWalk: inWalk) }
         guard client.session.verify(isFull: client.isFull()) == .read else { return false }
         read(client, inWalk: inWalk)
         return true
     }
 
     private func renewRouteIfStale(_ client: Client) {
-        guard client.routeEpoch != epochNumber, client.routeEpoch != 0, !client.hasLeft else { return }
+        guard isReady, client.routeEpoch != epochNumber, client.routeEpoch != 0, !client.hasLeft else { return }
         _ = renewRoute(client, inWalk: false)
     }
 

@@ -59,6 +59,9 @@ final class Hub {
     var tracker = SequenceTracker()
     var subscriber: RedisSubscriber?
     var leaseTimer: LoopTimer?
+    /// Which run of which Redis we are registered at; nil if that is not known.
+    var redisRun: String?
+    let faults: BatchFaults?
 
     // Routes (Hub+Routes)
     var walk: Walk
@@ -92,6 +95,7 @@ final class Hub {
         expiries = Wheel(second: loop.now / 1000)
         walk = Walk(window: settings.reconcileWindow)
         self.instance = instance
+        faults = BatchFaults(settings.faults)
     }
 
     func start() {
@@ -143,9 +147,12 @@ final class Hub {
         slab.remove(client.name)
         metrics.connections[TransportLabel(client.transport)].subtract()
         if client.hasRoute, let person = client.identity?.person {
-            let its = client.routeEpoch == epochNumber ? instance : formerInstance ?? instance
-            let connection = ConnectionID(instance: its, index: client.name.index, generation: client.name.generation)
-            remove(Removal(connection: connection, person: person))
+            remove(Removal(connection: connection(of: client), person: person))
+            if client.routeEpoch != epochNumber, let formerInstance {
+                let former = ConnectionID(
+                    instance: formerInstance, index: client.name.index, generation: client.name.generation)
+                remove(Removal(connection: former, person: person))
+            }
         }
     }
 

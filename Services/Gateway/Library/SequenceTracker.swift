@@ -1,25 +1,36 @@
-/// Whether this gateway has heard every batch that was published for it (law 3). Pure.
+/// Whether this gateway has heard every batch that was published for it, and in time (law 3). Pure.
 ///
 /// Batches are numbered by Redis. A number that is skipped shows at the next batch; the last of a burst shows at the
-/// lease's renewal, which answers the latest number: if it has not been heard a moment later, it is lost.
+/// lease's renewal, which answers the latest number: if it has not been heard a moment later, it is lost. While others
+/// still come it may be behind them, and gets one moment more; then it is late, which is no better for who waits for it.
 struct SequenceTracker: Equatable {
+    /// How often what is named may still be coming when it is looked for.
+    static let patience = 1
+
     private(set) var heard: UInt64 = 0
     /// A number that must be heard some time; 0: none is missing.
     private var awaited: UInt64 = 0
     /// What had been heard when it was last looked at.
     private var heardBefore: UInt64 = 0
+    /// How often it has been looked for.
+    private var looks = 0
+    /// Losses in a row between which nothing at all was heard.
+    private(set) var silentLosses = 0
 
     enum Finding: Equatable {
         /// Nothing is missing.
         case complete
         /// Batches are coming, in order: those that are missing are behind them. Look again in a moment.
         case coming
-        /// What was named never came.
+        /// Batches are coming, and what was named is not among them in time.
+        case late
+        /// What was named never came, and nothing else did.
         case lost
     }
 
     /// A batch arrived. True if one before it is missing.
     mutating func batch(_ number: UInt64) -> Bool {
+        silentLosses = 0
         guard number > heard else { return false }
         defer { heard = number }
         return number != heard &+ 1
@@ -31,6 +42,7 @@ struct SequenceTracker: Equatable {
         awaited = max(awaited, latest)
         guard latest > heard, !looksAlready else { return false }
         heardBefore = heard
+        looks = 0
         return true
     }
 
@@ -39,9 +51,14 @@ struct SequenceTracker: Equatable {
         if awaited <= heard { return .complete }
         if heard > heardBefore {
             heardBefore = heard
-            return .coming
+            looks += 1
+            if looks <= Self.patience { return .coming }
+            // All sessions are compared now; what comes after that is named by the next renewal.
+            awaited = 0
+            return .late
         }
         heard = awaited
+        silentLosses += 1
         return .lost
     }
 
@@ -51,6 +68,6 @@ struct SequenceTracker: Equatable {
         awaited = 0
     }
 
-    /// A new epoch of this instance counts from the start.
+    /// A new epoch of this instance, or another Redis, counts for itself.
     mutating func restart() { self = SequenceTracker() }
 }

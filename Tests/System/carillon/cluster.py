@@ -9,6 +9,7 @@ import subprocess
 from . import http, kafka, tokens
 from .clients import EventStream, Poll, WebSocket
 from .processes import ROOT, Process, free_port
+from .redis_wire import RedisWire
 from .servers import SERVICES, Apns, Edge, Redis, binaries, broker
 from .waiting import until
 
@@ -21,7 +22,7 @@ class Service(Process):
         self.url, self.operations = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.operations_port}"
         settings = {
             "INSTANCE_ID": self.instance(service, number), "LISTEN_ADDRESS": "127.0.0.1", "PORT": self.port,
-            "OPERATIONS_PORT": self.operations_port, "REDIS_URL": cluster.redis.url, "KAFKA_BROKERS": cluster.broker.address,
+            "OPERATIONS_PORT": self.operations_port, "REDIS_URL": cluster.redis_url, "KAFKA_BROKERS": cluster.broker.address,
             "KAFKA_MOCK": "true" if cluster.broker.mock else "false", "DEMO": "true", "TOKEN_SECRET": TOKEN_SECRET,
             "API_KEY": API_KEY,
         }
@@ -56,14 +57,17 @@ class Service(Process):
 
 
 class Cluster:
-    """Redis, a broker, the stand-in, `gateways` gateways and one of each other service, behind an edge."""
+    """Redis, a broker, the stand-in, `gateways` gateways and one of each other service, behind an edge. `wired`: the services
+    reach Redis through `wire`."""
 
-    def __init__(self, directory, gateways=2):
+    def __init__(self, directory, gateways=2, wired=False):
         self.directory, self.processes = pathlib.Path(directory), []
         self.token_secret, self.api_key = TOKEN_SECRET, API_KEY
         try:
             self.redis, self.broker, self.apns = (self.run(part) for part in (
                 Redis(self.directory), broker(self.directory), Apns(self.directory)))
+            self.wire = RedisWire(self.redis.url.removeprefix("redis://")) if wired else None
+            self.redis_url = self.wire.url if wired else self.redis.url
             if not self.broker.mock:
                 subprocess.run([binaries() / "carillon-local", "topics"], check=True, capture_output=True,
                                env=os.environ | {"KAFKA_BROKERS": self.broker.address})
@@ -114,6 +118,8 @@ class Cluster:
     def stop(self):
         for process in reversed(self.processes):
             process.end()
+        if getattr(self, "wire", None):
+            self.wire.close()
 
     # What a test does with it
 

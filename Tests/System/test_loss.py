@@ -1,0 +1,158 @@
+"""Loss is noticed (law 3): batches that are dropped, delayed or cut off on their way to a gateway, and what its idleness costs."""
+
+import itertools
+import random
+import time
+
+import pytest
+
+from carillon import kafka
+from carillon.readers import Reader, read
+from carillon.redis_wire import RedisWire
+from carillon.servers import Redis
+from carillon.waiting import until
+
+LATEST = 2.0  # seconds from the append to the client, whatever happens to the batch
+PEOPLE = 20
+NUMBERS = itertools.count(1)
+
+
+class Crowd:
+    """People with a device each, one by WebSocket and the next by event stream, at one gateway."""
+
+    def __init__(self, cluster, gateway, person):
+        self.cluster, self.people = cluster, [person(f"p{number}") for number in range(PEOPLE)]
+        self.clients = {name: (cluster.websocket if number % 2 else cluster.event_stream)(name, gateway)
+                        for number, name in enumerate(self.people)}
+        self.expected = {name: [] for name in self.people}
+
+    def send(self, count):
+        events = []
+        for _ in range(count):
+            name = random.choice(self.people)
+            self.expected[name].append(f"{name} {len(self.expected[name])}")
+            events.append(kafka.event("message.direct", {"user": name}, title=self.expected[name][-1]))
+        kafka.produce(self.cluster.broker.address, "events.system-tests", events)
+
+    def flow(self, seconds, during=None):
+        began, turn = time.monotonic(), 0
+        while time.monotonic() - began < seconds:
+            self.send(random.randint(1, 6))
+            if during:
+                during(turn)
+            turn += 1
+            time.sleep(random.uniform(0, 0.4))
+
+    def late(self):
+        """Seconds from append to arrival of each frame, the longest first."""
+        waits = []
+        for name, client in self.clients.items():
+            if not client.frames:
+                continue
+            key, appended = self.cluster.redis.ask("KEYS", f"inbox:{{*}}:{name}")[0], {}
+            for _, fields in self.cluster.redis.ask("XRANGE", key, "-", "+"):
+                entry = dict(zip(fields[::2], fields[1::2]))
+                appended[entry["id"]] = int(entry["t"]) / 1000
+            waits += [frame.at - appended[frame.id] for frame in client.frames]
+        return sorted(waits, reverse=True)
+
+    def settle(self):
+        until(lambda: all(len(client.frames) >= len(self.expected[name]) for name, client in self.clients.items()), 10,
+              lambda: {name: len(self.expected[name]) - len(client.frames) for name, client in self.clients.items()})
+        for name, client in self.clients.items():
+            assert client.titles == self.expected[name], "all of it, once, in order"
+            assert not client.closed.is_set()
+        late = self.late()
+        print(f"{len(late)} frames; the latest after {[round(wait, 2) for wait in late[:5]]} s")
+        assert late[0] < LATEST, late[:10]
+
+    def close(self):
+        for client in self.clients.values():
+            client.close()
+
+
+@pytest.fixture
+def crowd(cluster, person):
+    made = []
+
+    def make(environment):
+        gateway = cluster.extra("gateway", f"gateway-lossy-{next(NUMBERS)}", environment)
+        made.append((gateway, Crowd(cluster, gateway, person)))
+        return made[-1]
+    yield make
+    for gateway, people in made:
+        people.close()
+        gateway.end()
+
+
+@pytest.mark.parametrize("faults", [
+    {"FAULT_DROP_BATCHES": 100}, {"FAULT_DROP_BATCHES": 25, "FAULT_DELAY_BATCHES": 40, "FAULT_DELAY": "3s"}], ids=["all", "some"])
+def test_batches_dropped_and_delayed_in_the_gateway(crowd, faults):
+    gateway, people = crowd({"FAULTS": "allowed"} | faults)
+    people.flow(3)
+    people.settle()
+    assert gateway.metrics()["carillon_gateway_gaps_total"] > 0
+    assert gateway.lines("on purpose")
+
+
+@pytest.mark.parametrize("how", ["dropped", "delayed", "some of each"])
+def test_batches_dropped_and_delayed_on_the_wire(cluster, crowd, how):
+    wire = RedisWire(cluster.redis.url.removeprefix("redis://"))
+    try:
+        gateway, people = crowd({"REDIS_URL": wire.url})
+        before = gateway.metrics()["carillon_gateway_gaps_total"]
+        wire.drop = {"dropped": 1, "some of each": 0.25}.get(how, 0)
+        wire.delayed, wire.delay = {"delayed": 1, "some of each": 0.4}.get(how, 0), 3
+        people.flow(3)
+        people.settle()
+        assert wire.dropped + wire.held > 5
+        assert gateway.metrics()["carillon_gateway_gaps_total"] > before
+    finally:
+        wire.close()
+
+
+def test_a_wire_that_speaks_nonsense_and_breaks(cluster, crowd):
+    wire = RedisWire(cluster.redis.url.removeprefix("redis://"))
+    try:
+        gateway, people = crowd({"REDIS_URL": wire.url})
+        people.flow(4, during=lambda turn: wire.garble() if turn % 8 == 4 else None)
+        people.settle()
+        assert gateway.lines("no RESP") and wire.accepted > 2
+    finally:
+        wire.close()
+
+
+def commands(redis):
+    """How often each command has been called."""
+    lines = [line.partition(":") for line in redis.ask("INFO", "commandstats").split("\r\n") if line.startswith("cmdstat_")]
+    return {name.removeprefix("cmdstat_"): int(values.split(",")[0].removeprefix("calls=")) for name, _, values in lines}
+
+
+def test_idle_connections_cost_no_redis_command(cluster, tmp_path, person):
+    redis = Redis(tmp_path, "redis-idle").start()
+    gateway = cluster.extra("gateway", "gateway-idle", {"REDIS_URL": redis.url, "PING_INTERVAL": "2s", "PONG_TIMEOUT": "1s",
+                                                        "SSE_COMMENT_INTERVAL": "1s"})
+    people = [person(f"idle-{number}") for number in range(300)]
+    readers = []
+    try:
+        readers += [Reader(gateway.url, name, cluster.token(name), "websocket" if number % 2 else "sse")
+                    for number, name in enumerate(people)]
+        read(readers, lambda reader: reader.greeting, 20, "connected")
+        before, began = commands(redis), time.monotonic()
+        try:
+            read(readers, lambda reader: False, 4, "pings")
+        except AssertionError:
+            pass  # they answered pings all the time
+        calls = {name: count - before.get(name, 0) for name, count in commands(redis).items() if count != before.get(name, 0)}
+        seconds = time.monotonic() - began
+        print(f"{calls} in {seconds:.1f} s")
+        assert not any(reader.closed for reader in readers)
+        assert calls.pop("info") == 1, "ours"
+        # The lease's script, and the three commands that it calls.
+        assert set(calls) == {"evalsha", "hget", "get", "hincrby"}, calls
+        assert all(seconds - 2 <= count <= seconds + 2 for count in calls.values()), calls
+    finally:
+        for reader in readers:
+            reader.close()
+        gateway.end()
+        redis.end()
