@@ -1,7 +1,7 @@
 # Carillon. `make help` lists what can be made; settings are given as `make run GATEWAYS=3 EDGE_PORT=9090`.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build install test check format faults rolling bench bench-gateway containers env clean
+.PHONY: help run demo build install test check format faults rolling fuzz bench bench-gateway containers env clean
 
 SWIFT_SOURCES := Package.swift Services Shared Tests $(wildcard Benchmarks)
 RELEASE := .build/release
@@ -38,6 +38,9 @@ faults: ## the kill, stop and outage tests with ten seeds each
 
 rolling: build ## a rolling restart of three gateways with 5,000 clients each
 	@CARILLON_BIN=$(RELEASE) ROLLING_CLIENTS=5000 Tests/run rolling
+
+fuzz: ## fuzzes the parsers of frames, requests and commands, SECONDS (60) each; what it finds is kept as tests
+	@SECONDS_EACH=$(or $(SECONDS),60) Tests/Fuzz/run
 
 bench: build ## measures, and writes the table of docs/performance.md
 	@Benchmarks/run

@@ -61,7 +61,9 @@ struct RequestLine: Sendable {
         for scheme in ["http://", "https://"] where target.map(lowercase).starts(with: scheme.utf8) {
             let rest = target.dropFirst(scheme.utf8.count)
             guard let end = rest.firstIndex(where: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }) else {
-                return rest.isEmpty ? [] : [UInt8(ascii: "/")]
+                // A host is part of the scheme's form (RFC 9110 section 4.2.1).
+                if rest.isEmpty { break }
+                return [UInt8(ascii: "/")]
             }
             guard end > rest.startIndex else { break }
             return rest[end] == UInt8(ascii: "/") ? rest[end...] : [UInt8(ascii: "/")] + rest[end...]

@@ -83,7 +83,7 @@ private struct Reading: Equatable, CustomStringConvertible {
         ("GET / HTTP/1.1\r\n\r\n", 400), ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         ("GET  / HTTP/1.1\r\n", 400), ("GET / HTTP/1.1 \r\n", 400), ("G@T / HTTP/1.1\r\n", 400),
         ("GET /\u{1} HTTP/1.1\r\n", 400), ("GET /é HTTP/1.1\r\n", 400), ("GET /%zz HTTP/1.1\r\n", 400),
-        ("GET /%ff HTTP/1.1\r\n", 400), ("GET a HTTP/1.1\r\n", 400), ("CONNECT a:80 HTTP/1.1\r\n", 400),
+        ("GET /%ff HTTP/1.1\r\n", 400), ("GET http:// HTTP/1.1\r\n", 400), ("GET a HTTP/1.1\r\n", 400), ("CONNECT a:80 HTTP/1.1\r\n", 400),
         ("GET / HTTP/2.0\r\n", 505), ("GET / HTTP/3.0\r\n", 505), ("GET / HTTQ/1.1\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400), ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\n: a\r\n\r\n", 400), ("GET / HTTP/1.1\r\nHost\r\n\r\n", 400),

@@ -1,0 +1,61 @@
+// What must hold of the frame parser for any bytes at all. Tests/Fuzz compiles this file too, beside the parser's sources.
+#if !FUZZING
+    @testable import WebSocket
+#endif
+
+/// What is wrong with what the parser makes of `input`, or nil. The first byte chooses the limit of a message's size.
+func faultOfFrames(_ input: [UInt8]) -> String? {
+    guard let first = input.first else { return nil }
+    let limit = 16 << Int(first & 7)
+    let bytes = Array(input.dropFirst())
+    let whole = FrameReading([bytes], limit: limit)
+    for pieces in splits(of: bytes) where FrameReading(pieces, limit: limit) != whole {
+        return "split into \(pieces.map(\.count)) it reads otherwise"
+    }
+    for (index, event) in whole.events.enumerated() {
+        switch event {
+        case .text(let text):
+            if text.count > limit { return "a message over the limit" }
+            if String(validating: text, as: UTF8.self) == nil { return "text that is not UTF-8" }
+        case .binary(let data): if data.count > limit { return "a message over the limit" }
+        case .ping(let data), .pong(let data): if data.count > 125 { return "a control frame over 125 bytes" }
+        case .close: if index != whole.events.count - 1 || whole.violation != nil { return "something behind a close" }
+        }
+    }
+    return nil
+}
+
+/// All that comes of pieces that arrive one after another.
+private struct FrameReading: Equatable {
+    var events: [WebSocketEvent] = []
+    var violation: WebSocketViolation?
+    var isIdle = true
+
+    init(_ pieces: [[UInt8]], limit: Int) {
+        var parser = WebSocketParser()
+        do {
+            for piece in pieces {
+                var offset = 0
+                while let event = try parser.next(piece.span, at: &offset, limit: limit) { events.append(event) }
+            }
+        } catch {
+            violation = error
+        }
+        isIdle = parser.isIdle
+    }
+}
+
+/// Byte by byte, in halves, and in pieces whose sizes follow from the bytes themselves.
+func splits(of bytes: [UInt8]) -> [[[UInt8]]] {
+    var pieces: [[UInt8]] = []
+    var state: UInt32 = bytes.reduce(2_166_136_261) { ($0 ^ UInt32($1)) &* 16_777_619 }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        state = state &* 1_664_525 &+ 1_013_904_223
+        let count = Int(state >> 24) % 23 + 1
+        pieces.append(Array(rest.prefix(count)))
+        rest = rest.dropFirst(count)
+    }
+    let middle = bytes.count / 2
+    return [bytes.map { [$0] }, [Array(bytes[..<middle]), Array(bytes[middle...])], pieces]
+}
