@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import socket
 import struct
@@ -157,3 +158,18 @@ class Raw:
 
 def random_mask():
     return os.urandom(4)
+
+
+def command(id, size=None, text="x"):
+    """A command that is answered with an error of the same id; padded to `size` bytes."""
+    head, tail = f'{{"id":{id},"nonsense":"'.encode(), b'"}'
+    filling = text.encode() if size is None else b"x" * (size - len(head) - len(tail))
+    return head + filling + tail
+
+
+def answered(peer, id):
+    """The next frame answers the command of this id."""
+    answer = peer.read()
+    assert answer.opcode == TEXT and answer.fin and answer.rsv == 0, answer
+    assert json.loads(answer.payload)["id"] == id
+    return answer

@@ -1,0 +1,38 @@
+"""What the tests of RFC 6455 begin with."""
+
+import json
+
+import pytest
+
+from frames import TEXT, Raw, frame
+
+
+@pytest.fixture
+def dial(cluster):
+    """New connections, closed with the test."""
+    opened = []
+
+    def dialled():
+        opened.append(Raw(cluster.gateways[0].url))
+        return opened[-1]
+    yield dialled
+    for raw in opened:
+        raw.socket.close()
+
+
+@pytest.fixture
+def raw(dial):
+    """A connection whose handshake is done."""
+    made = dial()
+    assert made.open() == 101
+    return made
+
+
+@pytest.fixture
+def peer(raw, cluster, person):
+    """A connection whose connect command is answered too: from here on each text message gets a reply."""
+    command = json.dumps({"id": 1, "connect": {"token": cluster.token(person())}})
+    raw.send(frame(TEXT, command.encode()))
+    answer = raw.read()
+    assert answer.opcode == TEXT and "connect" in json.loads(answer.payload), answer
+    return raw
