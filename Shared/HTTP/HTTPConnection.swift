@@ -11,6 +11,8 @@ final class HTTPConnection: ByteStreamHandler {
     private let server: HTTPServer
     let stream: ByteStream
     var tag: UInt32
+    /// When the connection was accepted, or, for a request after the first, when its first bytes came; the loop's clock, ms.
+    private(set) var began: UInt64
     private var parser: HTTPRequestParser
     private var current: HTTPExchange?
     /// Bytes behind the request that is being answered: at most `heldBytes` and one receive buffer.
@@ -25,6 +27,7 @@ final class HTTPConnection: ByteStreamHandler {
         self.tag = tag
         self.stream = stream
         parser = HTTPRequestParser(limits: server.limits)
+        began = server.loop.now
         deadline = server.loop.now &+ server.limits.requestDeadline.wholeMilliseconds
     }
 
@@ -55,6 +58,7 @@ final class HTTPConnection: ByteStreamHandler {
 
     private func process(_ bytes: Span<UInt8>) {
         var offset = 0
+        if began == 0 { began = server.loop.now }
         while offset < bytes.count, !isEnding {
             let wasIdle = parser.isIdle
             do {
@@ -119,6 +123,7 @@ final class HTTPConnection: ByteStreamHandler {
                 date: server.dateText(), keepsAlive: keepsAlive, minorVersion: exchange.minorVersion))
         if !exchange.isHead { stream.write(response.body) }
         current = nil
+        began = 0
         if !keepsAlive { return end() }
         deadline = server.loop.now &+ server.limits.idleDeadline.wholeMilliseconds
         if !isInCallback { goOn() }

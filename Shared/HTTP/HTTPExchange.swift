@@ -30,6 +30,10 @@ public final class HTTPExchange {
         set { connection?.tag = newValue ?? 0 }
     }
 
+    /// When its connection was accepted, or, on one that carries several requests, when this one's first bytes came: ms of
+    /// the loop's clock. 0 once closed.
+    public var began: UInt64 { connection?.began ?? 0 }
+
     /// Answers. After the first answer, or when the client has gone, it does nothing.
     public func respond(_ response: HTTPResponse) {
         guard let connection else { return }

@@ -89,6 +89,18 @@ public final class Metrics {
         labeled { histogram(name, help, labels: Self.pair(label, $0), buckets: buckets) }
     }
 
+    public func histogram<First: MetricLabel, Second: MetricLabel>(
+        _ name: StaticString, _ help: StaticString, by first: StaticString, _: First.Type, and second: StaticString,
+        _: Second.Type, buckets: [Double] = Histogram.latency
+    ) -> Labeled<First, Labeled<Second, Histogram>> {
+        labeled { (one: First) in
+            labeled {
+                histogram(
+                    name, help, labels: Self.pair(first, one) + "," + Self.pair(second, $0), buckets: buckets)
+            }
+        }
+    }
+
     // MARK: Text
 
     /// What everything stands at now: a value, so that it may go to another thread and be added to what other loops count.

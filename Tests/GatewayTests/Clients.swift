@@ -9,6 +9,10 @@ final class WebSocketPeer {
     private(set) var titles: [String] = []
     private(set) var cursors: [String] = []
     private(set) var pings = 0
+    /// What was pushed about what is unread.
+    private(set) var reads: [Counts] = []
+    /// Offsets of pushed subscriptions.
+    private(set) var subscribed: [Int] = []
     private(set) var closeCode: Int?
     private(set) var closeReason = ""
     var answersPings = true
@@ -87,6 +91,10 @@ final class WebSocketPeer {
             if answersPings { send("{}") }
         } else if let push = message["push"] as? [String: Any], let publication = push["pub"] as? [String: Any] {
             take(publication)
+        } else if let push = message["push"] as? [String: Any] {
+            let data = (push["message"] as? [String: Any])?["data"] as? [String: Any]
+            if let read = data?["read"] as? [String: Any] { reads.append(Counts(read)) }
+            if let subscribe = push["subscribe"] as? [String: Any] { subscribed.append(subscribe["offset"] as? Int ?? -1) }
         } else {
             replies.append(message)
             for publication in inbox["publications"] as? [[String: Any]] ?? [] { take(publication) }
@@ -96,6 +104,14 @@ final class WebSocketPeer {
     private func take(_ publication: [String: Any]) {
         titles.append((publication["data"] as? [String: Any])?["title"] as? String ?? "?")
         cursors.append((publication["tags"] as? [String: Any])?["cursor"] as? String ?? "?")
+    }
+
+    /// Calls a method and waits for its answer; nil for an error, or none in time.
+    func call(_ method: String, _ data: String = "{}") -> [String: Any]? {
+        let id = replies.count + 1_000
+        send(#"{"id":\#(id),"rpc":{"method":"\#(method)","data":\#(data)}}"#)
+        guard read(until: { $0.replies.last?["id"] as? Int == id }) else { return nil }
+        return (replies.last?["rpc"] as? [String: Any])?["data"] as? [String: Any]
     }
 
     var errorCode: Int? { (replies.last?["error"] as? [String: Any])?["code"] as? Int }
@@ -119,5 +135,21 @@ final class EventPeer {
     func next() -> String? {
         while let event = socket.take(through: "\n\n") { if !event.hasPrefix(":") { return event } }
         return nil
+    }
+}
+
+/// An unread count and its revision.
+struct Counts: Equatable {
+    var unread: Int
+    var revision: Int
+
+    init(_ unread: Int, _ revision: Int) {
+        self.unread = unread
+        self.revision = revision
+    }
+
+    init(_ json: [String: Any]) {
+        unread = json["unread"] as? Int ?? -1
+        revision = json["revision"] as? Int ?? -1
     }
 }

@@ -46,10 +46,11 @@ struct Deployment {
         try await until { await http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("nobody"))"]).status == 200 }
     }
 
-    func http(_ method: String, _ path: String, _ headers: [String: String] = [:]) async -> Answer {
+    func http(_ method: String, _ path: String, _ headers: [String: String] = [:], body: String = "") async -> Answer {
         guard let socket = RawSocket(port: port) else { return Answer(status: 0, head: "", body: "") }
-        let lines = headers.map { "\($0): \($1)\r\n" }.joined()
-        socket.send("\(method) \(path) HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\(lines)\r\n")
+        var lines = headers.map { "\($0): \($1)\r\n" }.joined()
+        if !body.isEmpty { lines += "Content-Length: \(body.utf8.count)\r\n" }
+        socket.send("\(method) \(path) HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\(lines)\r\n\(body)")
         let all = socket.takeAll()
         let parts = all.range(of: "\r\n\r\n").map { (String(all[..<$0.lowerBound]), String(all[$0.upperBound...])) }
         return Answer(
@@ -146,7 +147,9 @@ actor Feeder: LoopActor {
 
     /// Appends notifications with these titles and, unless told not to, publishes them in one batch a gateway.
     @discardableResult
-    func deliver(_ titles: [String], to person: String, publishes: Bool = true) async throws -> Delivered {
+    func deliver(
+        _ titles: [String], to person: String, publishes: Bool = true, priority: String = "normal", accepted: Int64 = 1
+    ) async throws -> Delivered {
         let id = try #require(PersonID(person))
         let inbox = try #require(inbox)
         let gateways = try #require(gateways)
@@ -156,7 +159,9 @@ actor Feeder: LoopActor {
             for index in 0..<8 { digest[index] = UInt8(truncatingIfNeeded: number >> (8 * index)) }
             let notification = NotificationID(digest: digest)
             return Delivery(
-                id: notification, accepted: 1, bytes: Array(#"{"id":"\#(notification)","title":"\#(title)"}"#.utf8))
+                id: notification, accepted: accepted,
+                bytes: Array(
+                    #"{"id":"\#(notification)","type":"test","priority":"\#(priority)","title":"\#(title)"}"#.utf8))
         }
         let delivered: Delivered = try await withCheckedThrowingContinuation { done in
             inbox.deliver(deliveries, to: id) { done.resume(with: $0.mapError { $0 as any Error }) }
@@ -180,6 +185,18 @@ actor Feeder: LoopActor {
     private func publish(_ lines: [UInt8], to instance: InstanceID, _ gateways: Gateways) async throws {
         let _: Published = try await withCheckedThrowingContinuation { done in
             gateways.publish(lines, to: instance) { done.resume(with: $0.mapError { $0 as any Error }) }
+        }
+    }
+
+    /// Reads all that a person has, and tells nobody.
+    func read(_ person: String) async throws {
+        let id = try #require(PersonID(person))
+        let inbox = try #require(inbox)
+        let page: InboxPage = try await withCheckedThrowingContinuation { done in
+            inbox.page(of: id, from: .present, limit: 1) { done.resume(with: $0.mapError { $0 as any Error }) }
+        }
+        let _: Marked = try await withCheckedThrowingContinuation { done in
+            inbox.markRead(.upTo(page.state.position), of: id) { done.resume(with: $0.mapError { $0 as any Error }) }
         }
     }
 

@@ -75,7 +75,7 @@ import Testing
         let bob = try #require(WebSocketPeer(site.port))
         bob.connect(token("bob"))
         #expect(bob.read { !$0.replies.isEmpty })
-        bob.send(#"{"id":2,"rpc":{"method":"x"}}"# + "\n" + #"{"id":3,"nonsense":{}}"#)
+        bob.send(#"{"id":2,"publish":{"channel":"x","data":{}}}"# + "\n" + #"{"id":3,"nonsense":{}}"#)
         #expect(bob.read { $0.replies.count == 3 })
         let codes = bob.replies.dropFirst().map { ($0["error"] as? [String: Any])?["code"] as? Int }
         #expect(codes == [108, 104])

@@ -39,6 +39,9 @@ class Client: ByteStreamHandler {
     /// What it counts under among its address's connections; 0: under none.
     final var addressKey: UInt32 = 0
 
+    /// A window, a rate or a pause, for who has asked for one.
+    final var flow: Flow?
+
     init(hub: Hub, stream: ByteStream, name: LocalConnection) {
         self.hub = hub
         self.stream = stream
@@ -61,6 +64,8 @@ class Client: ByteStreamHandler {
             || stream.secondsBlocked >= hub.settings.sendSeconds
     }
 
+    final var isPaused: Bool { flow?.control.isPaused ?? false }
+
     /// Whether so many bytes more may wait for the socket.
     final func hasRoom(for bytes: Int) -> Bool {
         !stream.isBlocked || stream.queuedBytes + bytes <= hub.settings.sendBytes
@@ -71,6 +76,8 @@ class Client: ByteStreamHandler {
     func received(_ bytes: Span<UInt8>) {}
     /// Writes one notification.
     func write(_ publication: inout Publication, at position: StreamPosition) {}
+    /// Writes how many notifications are unread.
+    func write(_ counts: InboxCounts) {}
     /// The registration has been answered: say so, with the first page, which `session` has taken already.
     func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {}
     /// The registration failed for now: ask the client to come back.
@@ -83,6 +90,7 @@ class Client: ByteStreamHandler {
     // MARK: From the stream
 
     final func drained() {
+        if flow != nil { return hub.release(self) }
         hub.perform(session.drained(), for: self)
     }
 

@@ -10,13 +10,16 @@ enum Command: Equatable {
     case unserved(id: UInt64)
     /// No command of the protocol.
     case unknown(id: UInt64)
-    /// `send`, which has no answer.
-    case ignored
+    case rpc(id: UInt64, Result<Call, ReplyError>)
+    /// Has no answer.
+    case send(Result<Call, ReplyError>)
 }
 
 struct ConnectRequest: Equatable {
     /// Empty where the client relies on a ticket or a header.
     var token = ""
+    /// What it calls itself.
+    var name = ""
     /// What it wants to recover of the subscription `inbox`.
     var recovery = Recovery.none
 
@@ -63,7 +66,7 @@ extension Command {
         var id: UInt64 = 0
         var command: ((UInt64) -> Command)?
         var isEmpty = true
-        var isSend = false
+        var sent: Result<Call, ReplyError>?
         var members = try JSONMembers(line, &at)
         while let name = try members.next(line, &at) {
             isEmpty = false
@@ -78,9 +81,11 @@ extension Command {
                 let token = try tokenMember(line, &at)
                 command = { .refresh(id: $0, token: token) }
             case .send:
-                _ = try JSON.value(line, &at)
-                isSend = true
-            case .subscribe, .unsubscribe, .publish, .presence, .presenceStats, .history, .rpc, .subRefresh, .ping:
+                sent = try Call.decode(line, &at)
+            case .rpc:
+                let call = try Call.decode(line, &at)
+                command = { .rpc(id: $0, call) }
+            case .subscribe, .unsubscribe, .publish, .presence, .presenceStats, .history, .subRefresh, .ping:
                 _ = try JSON.value(line, &at)
                 command = { .unserved(id: $0) }
             default:
@@ -90,7 +95,7 @@ extension Command {
         }
         try JSON.end(line, &at)
         if isEmpty { return .pong }
-        if isSend { return .ignored }
+        if let sent { return .send(sent) }
         guard id > 0 else { return nil }
         return command?(id) ?? .unknown(id: id)
     }
@@ -114,6 +119,7 @@ extension Command {
         while let name = try members.next(line, &at) {
             switch JSONKey(line, name) {
             case .token: request.token = JSON.text(line, try JSON.string(line, &at))
+            case .name where try JSON.kind(line, &at) == .string: request.name = JSON.text(line, try JSON.string(line, &at))
             case .subs where try JSON.kind(line, &at) == .object:
                 var channels = try JSONMembers(line, &at)
                 while let channel = try channels.next(line, &at) {

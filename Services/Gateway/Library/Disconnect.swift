@@ -25,12 +25,14 @@ struct Disconnect: Hashable {
 }
 
 /// An error in a reply of the Centrifuge protocol; the connection stays.
-struct ReplyError: Hashable {
+struct ReplyError: Hashable, Error {
     let code: Int
     let message: String
     var isTemporary = false
 
     static let unavailable = ReplyError(code: 100, message: "temporarily unavailable", isTemporary: true)
+    static let overLimit = ReplyError(code: 106, message: "over a limit of this server")
+    static func badRequest(_ why: String) -> ReplyError { ReplyError(code: 107, message: why) }
     static let methodNotFound = ReplyError(code: 104, message: "method not found")
     static let notAvailable = ReplyError(code: 108, message: "not available")
 

@@ -20,6 +20,8 @@ final class Entrance {
         case "/connection/sse": admit(request, exchange, ["GET"], openEventStream)
         case "/connection/poll": admit(request, exchange, ["GET"], openPoll)
         case "/v1/connect": admit(request, exchange, ["POST"], makeTicket)
+        case "/v1/inbox/ack": admit(request, exchange, ["POST"], acknowledge)
+        case "/v1/inbox/read": admit(request, exchange, ["POST"], markRead)
         case "/v1/inbox": admit(request, exchange, ["GET", "HEAD"], readInbox)
         default:
             exchange.respond(.problem(status: 404, name: "not_found", detail: "Nothing is served at this path."))
@@ -127,7 +129,7 @@ final class Entrance {
     }
 
     /// Claims of a bearer token, for the paths that take nothing else.
-    private func bearer(_ request: HTTPRequest, _ exchange: HTTPExchange) -> TokenClaims? {
+    func bearer(_ request: HTTPRequest, _ exchange: HTTPExchange) -> TokenClaims? {
         switch credential(request, exchange) {
         case .bearer(let claims)?: return claims
         case .none?, .ticket?:
@@ -179,11 +181,11 @@ final class Entrance {
 
     private func upgrade(_ exchange: HTTPExchange, _ answer: [UInt8], _ identity: Client.Identity?) {
         guard let stream = exchange.stream else { return }
+        let opened = exchange.began
         let patience = Int(hub.settings.handshakeTimeout / .seconds(1))
-        let deadline = hub.loop.now / 1000 + UInt64(patience)
         // Looked at early, at a random second, so that pings are spread however clients came.
         let client = hub.insert(firstDue: Int.random(in: 1...max(1, patience))) { name in
-            WebSocketClient(hub: hub, stream: stream, name: name, connectDeadline: deadline)
+            WebSocketClient(hub: hub, stream: stream, name: name, openedAt: opened)
         }
         client.identity = identity
         client.addressKey = exchange.tag ?? 0
@@ -198,7 +200,7 @@ final class Entrance {
         switch credential(request, exchange) {
         case .bearer(let claims)?:
             guard let identity = identity(claims, request) else { return }
-            stream(exchange, identity, cursor, onBegin: nil)
+            stream(request, exchange, identity, cursor, onBegin: nil)
         case .ticket(let name)?:
             hub.tickets.read(name) { [self] result in
                 switch result {
@@ -218,7 +220,7 @@ final class Entrance {
         _ request: HTTPRequest, _ exchange: HTTPExchange, _ name: String, _ stored: StoredTicket, _ cursor: Cursor?
     ) {
         guard let identity = identity(stored, cursor, request, exchange) else { return }
-        stream(exchange, identity, cursor) { [self] client, begin in mark(name, stored, client, begin) { _ in } }
+        stream(request, exchange, identity, cursor) { [self] client, begin in mark(name, stored, client, begin) { _ in } }
     }
 
     /// Whom a ticket that lives on stands for. Answers the request itself, and nil, if it may not be used so.
@@ -262,16 +264,17 @@ final class Entrance {
     }
 
     private func stream(
-        _ exchange: HTTPExchange, _ identity: Client.Identity, _ cursor: Cursor?,
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ identity: Client.Identity, _ cursor: Cursor?,
         onBegin: ((EventStreamClient, StreamPosition) -> Void)?
     ) {
         guard let stream = exchange.stream else { return }
+        let opening = Opening(at: exchange.began, name: ClientName(request.query("name")))
         let client = hub.insert(firstDue: Int.random(in: 1...max(1, hub.settings.commentSeconds))) { name in
             EventStreamClient(hub: hub, stream: stream, name: name, identity: identity, onBegin: onBegin)
         }
         client.addressKey = exchange.tag ?? 0
         guard exchange.upgrade(EventStream.head(exchange.addedHeaders), to: client) else { return hub.abandon(client) }
-        hub.register(client, from: cursor.map { .after($0.position) } ?? .present)
+        hub.register(client, from: cursor.map { .after($0.position) } ?? .present, opening: opening)
     }
 
     // MARK: REST

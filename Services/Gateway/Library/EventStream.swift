@@ -1,5 +1,6 @@
 import HTTP
 import Models
+import Store
 
 /// What the gateway says over SSE (the HTML standard, "Server-sent events").
 enum EventStream {
@@ -24,6 +25,11 @@ enum EventStream {
         Array(
             ("retry: \(milliseconds)\nid: \(Cursor(position))\nevent: connected\n"
                 + #"data: {"recovered":\#(recovered),"unread":\#(unread)}"# + "\n\n").utf8)
+    }
+
+    /// How many are unread. It has no `id:`, so a client's cursor stays where it is.
+    static func read(_ counts: InboxCounts) -> [UInt8] {
+        Array("event: read\ndata: ".utf8) + counts.json + Array("\n\n".utf8)
     }
 
     private static let idStart = Array("id: ".utf8)
@@ -59,6 +65,27 @@ struct Publication {
     /// Its JSON.
     var notification: ArraySlice<UInt8> { message[range] }
 
+    /// Whether the notification is of high priority. Read when it is asked for, from the first members, among which every
+    /// writer of notifications puts it; the rest is not looked at.
+    func isHigh() -> Bool {
+        let line = message.span.extracting(range)
+        var at = 0
+        do throws(JSONError) {
+            var members = try JSONMembers(line, &at)
+            for _ in 0..<4 {
+                guard let name = try members.next(line, &at) else { return false }
+                guard JSONKey(line, name) == .priority else {
+                    _ = try JSON.value(line, &at)
+                    continue
+                }
+                return JSONKey(line, try JSON.string(line, &at)) == .high
+            }
+        } catch {
+            return false
+        }
+        return false
+    }
+
     private func copy(reserving more: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(range.count + more)
@@ -88,4 +115,9 @@ struct Publication {
         eventTail = made
         return made
     }
+}
+
+extension JSONKey {
+    static let high = JSONKey("high")
+    static let priority = JSONKey("priority")
 }

@@ -40,6 +40,8 @@ final class EventStreamClient: Client {
         stream.write(EventStream.eventHead(position), publication.eventStreamTail())
     }
 
+    override func write(_ counts: InboxCounts) { stream.write(EventStream.read(counts)) }
+
     override func due(now: UInt64) -> Int? {
         if isConnected, !stream.isBlocked { stream.write(EventStream.comment) }
         return hub.settings.commentSeconds

@@ -58,6 +58,10 @@ struct GatewayMetrics {
     let reconciliations: Counter
     let ghosts: Counter
     let removalsWaiting: Gauge
+    let calls: Labeled<CallLabel, Counter>
+    let callRefusals: Labeled<CallRefusalLabel, Counter>
+    let delivery: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
+    let firstUpdate: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
 
     init(_ metrics: Metrics) {
         connections = metrics.gauge("carillon_gateway_connections", "Connections held.", by: "transport")
@@ -79,5 +83,15 @@ struct GatewayMetrics {
             "carillon_gateway_ghost_messages_total", "Messages for connections that are not held any more.")
         removalsWaiting = metrics.gauge(
             "carillon_gateway_route_removals_waiting", "Routes whose removal failed and is tried again.")
+        calls = metrics.counter("carillon_gateway_calls_total", "Calls of clients, by rpc, send and REST.", by: "method")
+        callRefusals = metrics.counter(
+            "carillon_gateway_call_refusals_total", "Calls of clients that were not carried out.", by: "reason")
+        delivery = metrics.histogram(
+            "carillon_client_delivery_seconds",
+            "From the acceptance of an event to its acknowledgement by a client that was connected.", by: "transport",
+            TransportLabel.self, and: "client", ClientName.self)
+        firstUpdate = metrics.histogram(
+            "carillon_first_update_seconds", "From the acceptance of a connection to the first frame with its state.",
+            by: "transport", TransportLabel.self, and: "client", ClientName.self)
     }
 }

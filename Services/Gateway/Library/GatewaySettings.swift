@@ -1,6 +1,7 @@
 import Network
 import ServiceRuntime
 public import Settings
+import Store
 
 /// What the gateway reads from the environment.
 public struct GatewaySettings: SettingsGroup {
@@ -61,6 +62,12 @@ public struct GatewaySettings: SettingsGroup {
     static let socketBytesSetting = Setting(
         "SOCKET_BUFFER_BYTES", .size(4608...4_194_304), default: "64KB",
         help: "What the kernel may hold for a client's socket, its bookkeeping included (SO_SNDBUF as it reports it)")
+    static let callIDsSetting = Setting(
+        "CALL_MAX_IDS", .integer(1...1000), default: "100", help: "Notifications that one call of a client may name")
+    static let windowSetting = Setting(
+        "WINDOW_MAX", .integer(1...10_000), default: "1000", help: "Largest window that a client may ask for")
+    static let rateSetting = Setting(
+        "RATE_MAX", .integer(1...10_000), default: "1000", help: "Highest rate, a second, that a client may ask for")
     static let pageEntriesSetting = Setting(
         "PAGE_ENTRIES", .integer(1...1000), default: "100", help: "Notifications read from an inbox at a time")
     static let reconcileWindowSetting = Setting(
@@ -100,6 +107,11 @@ public struct GatewaySettings: SettingsGroup {
     let sendSeconds: Int
     let socketBytes: Int
     let pageEntries: Int
+    let callIDs: Int
+    let maximumWindow: Int
+    let maximumRate: Int
+    /// Of an inbox, for who marks what stands in it.
+    let marking: InboxLimits
     let reconcileWindow: Int
     let drainWindow: Duration
     let retryDelay: Duration
@@ -120,7 +132,9 @@ public struct GatewaySettings: SettingsGroup {
             sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description,
             drainWindowSetting.description,
             retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
-        ] + FaultSettings.declarations + RedisSettings.declarations + TokenSettings.declarations
+            callIDsSetting.description, windowSetting.description, rateSetting.description,
+        ] + InboxLimits.markDeclarations + FaultSettings.declarations + RedisSettings.declarations
+        + TokenSettings.declarations
 
     public init(_ environment: Environment) throws(SettingsError) {
         maxConnections = try environment.optional(Self.maxConnectionsSetting)
@@ -148,6 +162,10 @@ public struct GatewaySettings: SettingsGroup {
         sendSeconds = Int(try environment.value(Self.sendTimeSetting) / .seconds(1))
         socketBytes = try environment.value(Self.socketBytesSetting)
         pageEntries = try environment.value(Self.pageEntriesSetting)
+        callIDs = try environment.value(Self.callIDsSetting)
+        maximumWindow = try environment.value(Self.windowSetting)
+        maximumRate = try environment.value(Self.rateSetting)
+        marking = try InboxLimits(marking: environment)
         reconcileWindow = try environment.value(Self.reconcileWindowSetting)
         let drainTimeout = try environment.value(RuntimeSettings.drainTimeout)
         drainWindow = min(try environment.value(Self.drainWindowSetting), max(.zero, drainTimeout - .seconds(5)))

@@ -24,11 +24,15 @@ extension Hub {
         let line = message.span.extracting(pair.recipients)
         var at = 0
         var recipients = try GatewayRecipients(line, &at)
+        var control: Control?
         while let recipient = try recipients.next(line, &at) {
-            // A control line (no position) is later work; whoever sends one can do without its effect here.
-            guard let position = recipient.position else { continue }
             guard let client = slab[recipient.connection] else {
                 removeGhost(recipient.connection)
+                continue
+            }
+            guard let position = recipient.position else {
+                if control == nil { control = try Control.decode(message.span.extracting(pair.notification)) }
+                if let control { obey(control, client) }
                 continue
             }
             deliver(&publication, at: position, to: client)
@@ -36,6 +40,7 @@ extension Hub {
     }
 
     private func deliver(_ publication: inout Publication, at position: StreamPosition, to client: Client) {
+        if let flow = client.flow { return deliver(&publication, at: position, to: client, flow) }
         let wasLive = client.session.phase == .live
         switch client.session.announced(position, isFull: client.isFull()) {
         case .send:

@@ -15,12 +15,13 @@ extension Hub {
     // MARK: Registration
 
     /// Registers a newcomer whose identity is known; answers through `registered` or `notRegistered`.
-    func register(_ client: Client, from start: InboxStart) {
+    /// `opening` measures its first update.
+    func register(_ client: Client, from start: InboxStart, opening: Opening? = nil) {
         guard isReady, let identity = client.identity else { return client.notRegistered() }
         guard countPerson(of: client, identity) else { return client.disconnect(.tooManyConnections) }
         slab.setPerson(identity.person, of: client.name)
         watchExpiry(of: client)
-        askForRoute(client, identity, from: start) { self.registered(client, start, $0) }
+        askForRoute(client, identity, from: start) { self.registered(client, start, $0, opening) }
     }
 
     private func askForRoute(
@@ -36,7 +37,9 @@ extension Hub {
             reply: reply)
     }
 
-    private func registered(_ client: Client, _ start: InboxStart, _ result: Result<InboxPage, RedisError>) {
+    private func registered(
+        _ client: Client, _ start: InboxStart, _ result: Result<InboxPage, RedisError>, _ opening: Opening?
+    ) {
         // One who has left meanwhile has sent the removal of this route behind its registration.
         guard !client.hasLeft else { return }
         guard case .success(let page) = result else { return client.notRegistered() }
@@ -47,14 +50,18 @@ extension Hub {
             recovered = true
         }
         client.session.begin(at: begin)
+        client.session.knows(revision: page.state.revision)
         _ = client.session.pageBegins(epoch: begin.epoch, recovered: true)
         for entry in page.entries { _ = client.session.entry(entry.offset) }
         metrics.deliveries[TransportLabel(client.transport)].increment(by: page.entries.count)
         client.registered(page, start: begin, recovered: recovered)
         guard !client.hasLeft else { return }
+        if let opening {
+            metrics.firstUpdate[TransportLabel(client.transport)][opening.name].observe(milliseconds: loop.now &- opening.at)
+        }
         let isComplete = !recovered || page.isComplete
         perform(
-            client.session.pageEnds(top: page.state.offset, isComplete: isComplete, isFull: client.isFull()), for: client)
+            client.session.pageEnds(top: page.state.offset, isComplete: isComplete, isFull: isHeld(client)), for: client)
         renewRouteIfStale(client)
     }
 
@@ -72,7 +79,7 @@ extension Hub {
     private func read(_ client: Client, inWalk: Bool = false) {
         guard let person = client.identity?.person else { return }
         inbox.page(
-            of: person, from: .after(client.session.position), limit: settings.pageEntries, bytes: settings.sendBytes
+            of: person, from: .after(client.session.position), limit: pageLimit(of: client), bytes: settings.sendBytes
         ) { self.arrived($0, for: client, inWalk: inWalk) }
     }
 
@@ -84,6 +91,7 @@ extension Hub {
                 client.session.readFailed()
                 stalled.append(client.name)
             }
+            settle(client)
             renewRouteIfStale(client)
         }
         if inWalk {
@@ -97,14 +105,27 @@ extension Hub {
         guard verdict == .read else { return perform(verdict, for: client) }
         // The page before it has filled the socket meanwhile: one of them at a time waits in memory.
         if !client.hasRoom(for: page.entries.reduce(0) { $0 + $1.bytes.count }) { return client.session.postponed() }
-        for entry in page.entries where client.session.entry(entry.offset) == .send {
+        var isCut = false
+        for entry in page.entries {
+            if let flow = client.flow, entry.offset > client.session.position.offset {
+                guard let isWanted = admits(entry.offset, flow) else {
+                    isCut = true
+                    break
+                }
+                guard isWanted else {
+                    _ = client.session.entry(entry.offset)
+                    continue
+                }
+            }
+            guard client.session.entry(entry.offset) == .send else { continue }
             var publication = Publication(entry.bytes)
             client.write(&publication, at: StreamPosition(epoch: page.state.epoch, offset: entry.offset))
             metrics.deliveries[TransportLabel(client.transport)].increment()
         }
         perform(
-            client.session.pageEnds(top: page.state.offset, isComplete: page.isComplete, isFull: client.isFull()),
+            client.session.pageEnds(top: page.state.offset, isComplete: page.isComplete && !isCut, isFull: isHeld(client)),
             for: client)
+        if !client.hasLeft { tell(page.state.counts, to: client) }
     }
 
     // MARK: All sessions, paced
@@ -131,7 +152,10 @@ extension Hub {
     /// True if a read began whose end the walk will hear of.
     private func visit(_ client: Client, inWalk: Bool) -> Bool {
         if client.routeEpoch != epochNumber, isReady { return renewRoute(client, inWalk: inWalk) }
-        guard client.session.verify(isFull: client.isFull()) == .read else { return false }
+        guard client.session.verify(isFull: isHeld(client)) == .read else {
+            settle(client)
+            return false
+        }
         read(client, inWalk: inWalk)
         return true
     }

@@ -63,6 +63,8 @@ final class Hub {
     var redisRun: String?
     let faults: BatchFaults?
 
+    let pacing = Pacing()
+
     // Routes (Hub+Routes)
     var walk: Walk
     /// Sessions whose read failed; looked at again each second.
@@ -82,7 +84,7 @@ final class Hub {
         redis = RedisClient(
             loop: loop, endpoint: endpoint, limits: RedisLimits(settings.redis), scripts: StoreScripts.all,
             checks: [keyspace.shardsCheck])
-        inbox = Inbox(redis, keyspace)
+        inbox = Inbox(redis, keyspace, limits: settings.marking)
         routes = Routes(redis, keyspace)
         gateways = Gateways(redis, keyspace)
         tickets = Tickets(redis, keyspace)

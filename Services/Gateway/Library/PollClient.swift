@@ -72,6 +72,14 @@ final class PollClient: Client {
         hub.loop.atTurnEnd { [weak self] in self?.answer() }
     }
 
+    /// Who waits learns at once that she has read elsewhere: an answer that may hold no notification.
+    override func write(_ counts: InboxCounts) {
+        batch.count(counts.unread)
+        guard !isDue else { return }
+        isDue = true
+        hub.loop.atTurnEnd { [weak self] in self?.answer() }
+    }
+
     override func due(now: UInt64) -> Int? {
         isDue = true
         if isRegistered { answer() } else { disconnect(.serverError) }
@@ -124,13 +132,20 @@ struct PollBatch {
     /// Bytes of the notifications.
     var bytes: Int { notifications.count }
     var isEmpty: Bool { count == 0 }
-    /// Nothing has come, and the cursor has not moved: a time-out.
-    var isWorthAnAnswer: Bool { count > 0 || !recovered }
+    private var isCounted = false
+    /// Otherwise nothing has come, and neither the cursor nor the count has moved: a time-out.
+    var isWorthAnAnswer: Bool { count > 0 || !recovered || isCounted }
 
     mutating func begin(at position: StreamPosition, recovered: Bool, unread: Int) {
         self.position = position
         self.recovered = recovered
         self.unread = unread
+    }
+
+    /// The unread count has changed.
+    mutating func count(_ unread: Int) {
+        self.unread = unread
+        isCounted = true
     }
 
     /// - Parameter isStored: it was there when `unread` was counted.

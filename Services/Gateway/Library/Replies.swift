@@ -1,5 +1,6 @@
 import Models
 import ServiceRuntime
+import Store
 import WebSocket
 
 /// What the gateway says in the Centrifuge client protocol, each as one complete frame.
@@ -43,6 +44,7 @@ enum Replies {
         var position: StreamPosition
         var wasRecovering: Bool
         var recovered: Bool
+        var counts: InboxCounts
     }
 
     /// The reply with the first page in it. `publications` are (offset, notification) in their order.
@@ -56,6 +58,8 @@ enum Replies {
         writer.integer(reply.ttl)
         writer.raw(#","ping":"#)
         writer.integer(Int64(reply.pingSeconds))
+        writer.raw(#","data":"#)
+        reply.counts.write(to: &writer)
         writer.raw(#","pong":true,"subs":{"inbox":{"recoverable":true,"positioned":true,"epoch":""#)
         writer.digits(reply.position.epoch)
         writer.raw(#"","offset":"#)
@@ -76,6 +80,46 @@ enum Replies {
             writer.raw("]")
         }
         writer.raw("}}}}")
+        return WebSocketFrame.text(writer.take())
+    }
+
+    /// The answer to an `rpc`. `data` is JSON.
+    static func rpc(_ id: UInt64, _ data: [UInt8]) -> [UInt8] {
+        WebSocketFrame.text(Array(#"{"id":\#(id),"rpc":{"data":"#.utf8) + data + Array("}}".utf8))
+    }
+
+    /// A push that belongs to no channel. `data` is JSON.
+    static func message(_ data: [UInt8]) -> [UInt8] {
+        WebSocketFrame.text(Array(#"{"push":{"message":{"data":"#.utf8) + data + Array("}}}".utf8))
+    }
+
+    /// The answer to `resume` (nil: to a `send`, which has none), and in the same frame the position from which the
+    /// subscription goes on.
+    static func resumed(_ id: UInt64?, _ page: InboxPage) -> [UInt8] {
+        var writer = JSONWriter(capacity: 384 + page.entries.reduce(0) { $0 + $1.bytes.count + 1 })
+        if let id {
+            writer.raw(#"{"id":"#)
+            writer.digits(id)
+            writer.raw(#","rpc":{"data":{"unread":"#)
+            writer.integer(Int64(page.state.unread))
+            writer.raw(#","revision":"#)
+            writer.digits(page.state.revision)
+            writer.raw(#","complete":"#)
+            writer.bool(page.isComplete)
+            writer.raw(#","cursor":"#)
+            writer.string(Cursor(page.state.position).description)
+            writer.raw(#","notifications":["#)
+            for (index, entry) in page.entries.enumerated() {
+                if index > 0 { writer.byte(UInt8(ascii: ",")) }
+                writer.raw(entry.bytes)
+            }
+            writer.raw("]}}}\n")
+        }
+        writer.raw(#"{"push":{"channel":"inbox","subscribe":{"recoverable":true,"positioned":true,"epoch":""#)
+        writer.digits(page.state.epoch)
+        writer.raw(#"","offset":"#)
+        writer.digits(page.state.offset)
+        writer.raw("}}}")
         return WebSocketFrame.text(writer.take())
     }
 

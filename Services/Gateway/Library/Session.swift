@@ -30,6 +30,8 @@ struct Session: Equatable {
     /// The last offset that was written to the client, and its epoch. Epoch 0: not registered yet.
     private(set) var position = StreamPosition(epoch: 0, offset: 0)
     private(set) var phase = Phase.reading
+    /// The revision of the unread count that the client knows, its lower half.
+    private(set) var revision: UInt32 = 0
     /// The highest offset that was announced in this epoch.
     private var heard: UInt64 = 0
     /// What `heard` was when the read under way began: the inbox must hold it, or it has forgotten.
@@ -74,6 +76,28 @@ struct Session: Equatable {
         case .lost: .keep
         }
     }
+
+    /// The unread count was found to have this revision. `isFull`: the client can take nothing now.
+    ///
+    /// What it cannot be told it will be told by the next page, for which it then waits. While the registration is under
+    /// way nothing may be said before its answer, which may be older than this.
+    mutating func counted(revision counted: UInt64, isFull: Bool) -> Verdict {
+        let counted = UInt32(truncatingIfNeeded: counted)
+        guard phase != .lost, Int32(bitPattern: counted &- revision) > 0 else { return .keep }
+        if position.epoch == 0 { return readOnceMore() }
+        guard isFull else {
+            revision = counted
+            return .send
+        }
+        switch phase {
+        case .live: return wait()
+        case .reading: return readOnceMore()
+        case .waiting, .lost: return .keep
+        }
+    }
+
+    /// The client knows the count of this revision, from an answer.
+    mutating func knows(revision known: UInt64) { revision = UInt32(truncatingIfNeeded: known) }
 
     /// The socket has room again.
     mutating func drained() -> Verdict { phase == .waiting ? read() : .keep }

@@ -21,17 +21,25 @@ final class WebSocketClient: Client {
     /// A ping is out and nothing has come since.
     private var isSilent = false
     private var isPinged = false
-    /// While connecting: the command's id, and whether it asked to recover. After that 0.
-    private var connectID: UInt64 = 0
     private var wantsRecovery = false
-    /// The second of the loop's clock at which the connect command must have come.
-    private let connectDeadline: UInt32
     private var meter = OperationMeter()
+    /// What it calls itself.
+    private(set) var clientName = ClientName.other
+    /// The lower half of the highest offset that it has acknowledged.
+    var acknowledged: UInt32 = 0
+    /// When its connection was accepted, by the loop's clock in ms, the lower half. Its connect command must come within
+    /// HANDSHAKE_TIMEOUT.
+    private let openedAt: UInt32
+    /// While connecting: the command's id. After that 0.
+    private var connectID: UInt64 = 0
 
-    init(hub: Hub, stream: ByteStream, name: LocalConnection, connectDeadline: UInt64) {
-        self.connectDeadline = UInt32(clamping: connectDeadline)
+    init(hub: Hub, stream: ByteStream, name: LocalConnection, openedAt: UInt64) {
+        self.openedAt = UInt32(truncatingIfNeeded: openedAt)
         super.init(hub: hub, stream: stream, name: name)
     }
+
+    /// How long ago its connection was accepted, ms; right for 49 days.
+    var age: UInt32 { UInt32(truncatingIfNeeded: hub.loop.now) &- openedAt }
 
     // MARK: From the client
 
@@ -83,12 +91,14 @@ final class WebSocketClient: Client {
         case .refresh(let id, let token): refresh(id, token)
         case .unserved(let id): answer(Replies.error(id, .notAvailable))
         case .unknown(let id): answer(Replies.error(id, .methodNotFound))
-        case .connect, .pong, .ignored: break
+        case .rpc(let id, let call): take(call, id: id)
+        case .send(let call): take(call, id: nil)
+        case .connect, .pong: break
         }
     }
 
     /// Answers a command. Who asks and does not read what it is answered may not fill our memory with it.
-    private func answer(_ frame: [UInt8]) {
+    func answer(_ frame: [UInt8]) {
         if isFull() { return disconnect(.slow) }
         stream.write(frame)
     }
@@ -111,9 +121,11 @@ final class WebSocketClient: Client {
         phase = .connecting
         connectID = id
         wantsRecovery = request.recovery != .none
+        clientName = ClientName(request.name)
+        let opening = Opening(at: hub.loop.now &- UInt64(age), name: clientName)
         switch request.recovery {
-        case .from(let position): hub.register(self, from: .after(position))
-        case .none, .unknown: hub.register(self, from: .present)
+        case .from(let position): hub.register(self, from: .after(position), opening: opening)
+        case .none, .unknown: hub.register(self, from: .present, opening: opening)
         }
     }
 
@@ -150,7 +162,8 @@ final class WebSocketClient: Client {
         phase = .connected
         let reply = Replies.Connected(
             id: connectID, client: hub.connection(of: self).description, ttl: ttl(identity?.expires ?? 0),
-            pingSeconds: hub.settings.pingSeconds, position: start, wasRecovering: wantsRecovery, recovered: recovered)
+            pingSeconds: hub.settings.pingSeconds, position: start, wasRecovering: wantsRecovery, recovered: recovered,
+            counts: page.state.counts)
         connectID = 0
         stream.write(Replies.connected(reply, page.entries.map { ($0.offset, $0.bytes) }))
     }
@@ -162,13 +175,16 @@ final class WebSocketClient: Client {
         stream.write(Replies.pushHead(position, tailLength: tail.count), tail)
     }
 
+    override func write(_ counts: InboxCounts) { stream.write(Replies.message(Control.readLine(counts))) }
+
     override func due(now: UInt64) -> Int? {
         guard phase == .connected else {
-            if now >= UInt64(connectDeadline) {
+            let left = Int(hub.settings.handshakeTimeout.wholeMilliseconds) - Int(age)
+            if left <= 0 {
                 disconnect(phase == .opened ? .noConnect : .serverError)
                 return nil
             }
-            return Int(UInt64(connectDeadline) - now)
+            return (left + 999) / 1000
         }
         return ping()
     }

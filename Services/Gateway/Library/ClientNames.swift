@@ -1,0 +1,48 @@
+import ServiceRuntime
+import Store
+
+/// What a client calls itself, of those that are known; whoever says anything else is `other`.
+enum ClientName: String, MetricLabel {
+    case js, python, swift, go, dart, java, csharp, other
+
+    init(_ text: String?) { self = text.flatMap(ClientName.init(rawValue:)) ?? .other }
+}
+
+/// When a connection was accepted, by the loop's clock in ms, and what its client calls itself: for its first update.
+struct Opening {
+    var at: UInt64
+    var name: ClientName
+}
+
+enum CallLabel: String, MetricLabel {
+    case ack, seen, read, unread, archive, window, rate, pause, resume
+
+    init(_ call: Call) {
+        switch call {
+        case .ack: self = .ack
+        case .seen: self = .seen
+        case .read: self = .read
+        case .unread: self = .unread
+        case .archive: self = .archive
+        case .window: self = .window
+        case .rate: self = .rate
+        case .pause: self = .pause
+        case .resume: self = .resume
+        }
+    }
+}
+
+/// Why a call was not carried out.
+enum CallRefusalLabel: String, MetricLabel {
+    /// No such method.
+    case method
+    /// Its data is not what the method takes.
+    case form
+    /// More ids than CALL_MAX_IDS.
+    case ids
+    /// A window over WINDOW_MAX.
+    case window
+    /// A rate over RATE_MAX.
+    case rate
+    case redis
+}

@@ -1,0 +1,89 @@
+import Models
+import Store
+
+/// A line of a batch that is no notification: something that a client's own gateway is told.
+enum Control: Equatable {
+    /// How many notifications are unread, and the count's revision.
+    case read(InboxCounts)
+    /// Of a kind that only a later version knows.
+    case unknown
+
+    static func decode(_ line: Span<UInt8>) throws(JSONError) -> Control {
+        var at = 0
+        var control = Control.unknown
+        var members = try JSONMembers(line, &at)
+        while let name = try members.next(line, &at) {
+            switch JSONKey(line, name) {
+            case .read: control = .read(try counts(line, &at))
+            default: _ = try JSON.value(line, &at)
+            }
+        }
+        return control
+    }
+
+    private static func counts(_ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> InboxCounts {
+        var counts = InboxCounts(unread: 0, revision: 0)
+        var members = try JSONMembers(line, &at)
+        while let name = try members.next(line, &at) {
+            switch JSONKey(line, name) {
+            case .unread: counts.unread = Int(clamping: try JSON.integer(line, &at))
+            case .revision: counts.revision = UInt64(clamping: try JSON.integer(line, &at))
+            default: _ = try JSON.value(line, &at)
+            }
+        }
+        return counts
+    }
+
+    /// `{"read":{"unread":n,"revision":r}}`: the control line, and the data of a client's `message` push.
+    static func readLine(_ counts: InboxCounts) -> [UInt8] {
+        var writer = JSONWriter(capacity: 64)
+        writer.raw(#"{"read":"#)
+        counts.write(to: &writer)
+        writer.byte(UInt8(ascii: "}"))
+        return writer.take()
+    }
+}
+
+extension InboxCounts {
+    /// `{"unread":n,"revision":r}`
+    func write(to writer: inout JSONWriter) {
+        writer.raw(#"{"unread":"#)
+        writer.integer(Int64(unread))
+        writer.raw(#","revision":"#)
+        writer.digits(revision)
+        writer.byte(UInt8(ascii: "}"))
+    }
+
+    var json: [UInt8] {
+        var writer = JSONWriter(capacity: 48)
+        write(to: &writer)
+        return writer.take()
+    }
+}
+
+extension InboxState {
+    var counts: InboxCounts { InboxCounts(unread: unread, revision: revision) }
+}
+
+extension JSONKey {
+    static let revision = JSONKey("revision")
+}
+
+extension Hub {
+    /// A control line came for this client.
+    func obey(_ control: Control, _ client: Client) {
+        switch control {
+        case .read(let counts): tell(counts, to: client)
+        case .unknown: break
+        }
+    }
+
+    /// Tells a client how many are unread, if that is newer than what it knows; a client that can take nothing now learns it
+    /// with the page that it will read.
+    func tell(_ counts: InboxCounts, to client: Client) {
+        guard client.session.counted(revision: counts.revision, isFull: client.isFull() || client.isPaused) == .send else {
+            return
+        }
+        client.write(counts)
+    }
+}

@@ -1,0 +1,126 @@
+import EventLoop
+import Models
+import Redis
+import ServiceRuntime
+import Store
+
+// The calls that ride `rpc` and `send`.
+extension WebSocketClient {
+    /// - Parameter id: nil for a `send`, which is not answered.
+    func take(_ call: Result<Call, ReplyError>, id: UInt64?) {
+        switch call {
+        case .success(let call) where call.idCount > hub.settings.callIDs: refuse(id, .overLimit, .ids)
+        case .success(let call): take(call, id)
+        case .failure(let error): refuse(id, error, error == .methodNotFound ? .method : .form)
+        }
+    }
+
+    private func refuse(_ id: UInt64?, _ error: ReplyError, _ why: CallRefusalLabel) {
+        hub.metrics.callRefusals[why].increment()
+        if let id { answer(Replies.error(id, error)) }
+    }
+
+    private func take(_ call: Call, _ id: UInt64?) {
+        guard let person = identity?.person else { return }
+        hub.metrics.calls[CallLabel(call)].increment()
+        switch call {
+        case .ack(let selection):
+            acknowledge(selection)
+            hub.inbox.acknowledge(selection, of: person) { self.acknowledged($0, selection, id) }
+        case .seen(let selection):
+            acknowledge(selection)
+            hub.inbox.see(selection, of: person) { self.acknowledged($0, selection, id) }
+        case .read(let selection):
+            if case .upTo = selection { acknowledge(selection) }
+            mark(call, person, id)
+        case .unread, .archive: mark(call, person, id)
+        case .window(let size):
+            guard size <= hub.settings.maximumWindow else { return refuse(id, .overLimit, .window) }
+            changeFlow(id) { $0.limit(window: size) }
+        case .rate(let perSecond):
+            guard perSecond <= hub.settings.maximumRate else { return refuse(id, .overLimit, .rate) }
+            changeFlow(id) { $0.limit(rate: perSecond) }
+        case .pause: changeFlow(id) { $0.isPaused = true }
+        case .resume: resume(id)
+        }
+    }
+
+    // MARK: Marks
+
+    private func mark(_ call: Call, _ person: PersonID, _ id: UInt64?) {
+        hub.mark(call, of: person) { self.answer($0, id) }
+    }
+
+    private func answer(_ result: Result<InboxCounts, RedisError>, _ id: UInt64?) {
+        guard !hasLeft, let id else { return }
+        switch result {
+        case .success(let counts):
+            // The control line that follows says nothing new to this client.
+            session.knows(revision: counts.revision)
+            answer(Replies.rpc(id, counts.json))
+        case .failure: refuse(id, .unavailable, .redis)
+        }
+    }
+
+    // MARK: Acknowledgements
+
+    /// Makes room in this connection's window. What it acknowledges of another epoch, or has not been sent, is nothing.
+    private func acknowledge(_ selection: InboxSelection) {
+        guard case .upTo(let position) = selection, position.epoch == session.position.epoch,
+            position.offset <= session.position.offset
+        else { return }
+        acknowledge(position.offset)
+    }
+
+    private func acknowledge(_ offset: UInt64) {
+        guard let flow else { return }
+        flow.control.acknowledged(offset)
+        hub.release(self)
+    }
+
+    private func acknowledged(_ result: Result<Acknowledged, RedisError>, _ selection: InboxSelection, _ id: UInt64?) {
+        guard !hasLeft else { return }
+        if case .success(let done) = result {
+            measure(done)
+            if case .ids = selection, done.offset <= session.position.offset { acknowledge(done.offset) }
+        }
+        answer(result.map(\.counts), id)
+    }
+
+    /// From the event's acceptance to the acknowledgement, once for each position, and only for what was accepted while
+    /// this connection stood: of the rest it would tell how long somebody was away.
+    private func measure(_ done: Acknowledged) {
+        let offset = UInt32(truncatingIfNeeded: done.offset)
+        guard Int32(bitPattern: offset &- acknowledged) > 0 else { return }
+        acknowledged = offset
+        let now = EventLoop.wallClock()
+        let opened = now - Int64(age)
+        guard done.accepted >= opened else { return }
+        hub.metrics.delivery[.websocket][clientName].observe(milliseconds: now - done.accepted)
+    }
+
+    // MARK: Flow
+
+    private func changeFlow(_ id: UInt64?, _ change: (inout FlowControl) -> Void) {
+        let its = flow ?? Flow()
+        change(&its.control)
+        flow = its
+        hub.release(self)
+        if let id { answer(Replies.rpc(id, Array("{}".utf8))) }
+    }
+
+    private func resume(_ id: UInt64?) {
+        let its = flow ?? Flow()
+        flow = its
+        guard its.resumes == nil else { return refuse(id, .badRequest("a resume is under way"), .form) }
+        its.resumes = { [unowned self] in resumed(id, $0) }
+        hub.resume(self, its)
+    }
+
+    /// The answer to `resume`; nil: it could not be read. In the same frame goes the position from which it goes on, so that
+    /// an SDK that reconnects recovers from there.
+    private func resumed(_ id: UInt64?, _ page: InboxPage?) {
+        guard let page else { return refuse(id, .unavailable, .redis) }
+        answer(Replies.resumed(id, page))
+    }
+}
