@@ -16,9 +16,14 @@ final class EventStreamClient: Client {
         self.onBegin = onBegin
         super.init(hub: hub, stream: stream, name: name)
         self.identity = identity
+        // Who does not read is served from the inbox later; whether its machine is there at all, each comment tells.
+        stream.limitSilence(seconds: hub.settings.silenceSeconds, endsSlowReaders: false)
     }
 
     override var transport: Transport { .sse }
+
+    /// Seconds beyond a comment's interval for which its acknowledgement may be missing.
+    private static let patience = 2
 
     override func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {
         isConnected = true
@@ -43,6 +48,13 @@ final class EventStreamClient: Client {
     override func write(_ counts: InboxCounts) { stream.write(EventStream.read(counts)) }
 
     override func due(now: UInt64) -> Int? {
+        // The comment before this one, at the latest, should have been acknowledged long ago.
+        if stream.secondsUnacknowledged > hub.settings.commentSeconds + Self.patience {
+            hub.count(.noPong)
+            hub.leave(self)
+            stream.close()
+            return nil
+        }
         if isConnected, !stream.isBlocked { stream.write(EventStream.comment) }
         return hub.settings.commentSeconds
     }

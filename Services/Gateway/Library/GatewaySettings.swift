@@ -121,6 +121,9 @@ public struct GatewaySettings: SettingsGroup {
     let redis: RedisSettings
     let tokens: TokenSettings
 
+    /// After how long a machine that has vanished is gone at the latest.
+    var silenceSeconds: Int { pingSeconds + pongSeconds }
+
     public static let declarations =
         [
             maxConnectionsSetting.description, maxPerPersonSetting.description, maxPerAddressSetting.description,

@@ -197,7 +197,9 @@ final class WebSocketClient: Client {
                 return nil
             }
             isPinged = false
-            return hub.settings.pingSeconds - hub.settings.pongSeconds
+            // Up to a fifth sooner, so that those who came together do not stay together.
+            let rest = hub.settings.pingSeconds - hub.settings.pongSeconds
+            return rest - Int.random(in: 0...rest / 5)
         }
         isPinged = true
         isSilent = true

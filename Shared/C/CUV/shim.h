@@ -16,3 +16,27 @@ static inline int carillon_spawn_close_from(posix_spawn_file_actions_t *actions,
 #include <spawn.h>
 // Glibc declares it for _GNU_SOURCE only.
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+// Glibc's overlay has neither struct tcp_info's newer fields nor all option numbers.
+// How long the peer's machine may leave what was sent unacknowledged, in ms; 0: as long as the kernel's own retries last.
+static inline int carillon_tcp_user_timeout(int descriptor, unsigned int milliseconds) {
+    return setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
+}
+// Probes of an idle connection: the first after `idle` seconds, `count` of them `interval` seconds apart.
+static inline int carillon_tcp_keepalive(int descriptor, int idle, int interval, int count) {
+    int on = 1;
+    return setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on)
+        | setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle)
+        | setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval)
+        | setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+}
+// For how many ms the peer's machine has acknowledged nothing while something waits for that: data, or probes of a closed window.
+static inline unsigned int carillon_tcp_silence(int descriptor) {
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+    if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return 0;
+    return info.tcpi_unacked > 0 || info.tcpi_probes > 1 ? info.tcpi_last_ack_recv : 0;
+}
