@@ -62,6 +62,16 @@ private func plan(_ environment: [String: String] = [:]) throws -> ClusterPlan {
         #expect(try plan(["EDGE_PORT": "0"]).edgePort == 20_001)
     }
 
+    @Test func withACertificateTheEdgeSpeaksTLSAndTheRequestTellsByWhichDoor() throws {
+        let plain = try plan([:])
+        #expect(plain.edge.environment["EDGE_CERTIFICATE"] == nil)
+        #expect(plain.services(ClusterAddresses()).first { $0.name == "gateway-1" }?.environment["PUBLIC_URL"] == plain.edgeURL)
+        let secure = try plan(["EDGE_CERTIFICATE": "/tmp/edge.pem", "EDGE_TLS_PORT": "9443"])
+        #expect(secure.edge.environment["EDGE_CERTIFICATE"] == "/tmp/edge.pem")
+        #expect(secure.edge.environment["EDGE_TLS_PORT"] == "9443")
+        #expect(secure.services(ClusterAddresses()).first { $0.name == "gateway-1" }?.environment["PUBLIC_URL"] == nil)
+    }
+
     @Test func aServiceIsToldWhoItIsAndWhereTheServersAre() throws {
         let plan = try plan(["GATEWAYS": "2"])
         let members = plan.services(ClusterAddresses(kafkaBrokers: "k:1", apns: ["APNS_URL": "https://a"]))

@@ -155,7 +155,8 @@ public struct ClusterPlan: Sendable {
                 "API_KEY": settings.apiKey,
             ]
             switch instance.service {
-            case .gateway: environment["PUBLIC_URL"] = edgeURL
+            // With two doors the request tells by which one to come back.
+            case .gateway: environment["PUBLIC_URL"] = settings.edgeCertificate == nil ? edgeURL : nil
             case .notificationService, .fanoutWorker: environment["POLICIES"] = root + "/deploy/policies.yaml"
             case .pushService: environment.merge(addresses.apns) { $1 }
             case .presenceService: break
@@ -168,10 +169,16 @@ public struct ClusterPlan: Sendable {
     }
 
     public var edge: MemberPlan {
-        MemberPlan(
+        var environment = [
+            "EDGE_ADDRESS": Self.host, "EDGE_PORT": "\(edgePort)", "EDGE_DIRECTORY": edgeTemplates, "DEMO": "true",
+        ]
+        if let certificate = settings.edgeCertificate {
+            environment["EDGE_CERTIFICATE"] = certificate
+            environment["EDGE_TLS_PORT"] = "\(settings.edgeTLSPort)"
+        }
+        return MemberPlan(
             name: "edge", stage: .edge, executable: "haproxy",
-            arguments: ["-db", "-f", edgeTemplates + "/haproxy.cfg", "-f", edgeFile],
-            environment: ["EDGE_ADDRESS": Self.host, "EDGE_PORT": "\(edgePort)", "EDGE_DIRECTORY": edgeTemplates, "DEMO": "true"],
+            arguments: ["-db", "-f", edgeTemplates + "/haproxy.cfg", "-f", edgeFile], environment: environment,
             probe: .http(port: edgePort, path: "/edge/health"))
     }
 }

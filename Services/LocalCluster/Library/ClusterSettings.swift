@@ -16,6 +16,10 @@ public struct ClusterSettings: SettingsGroup, Equatable {
     public var counts: [ServiceName: Int]
     /// The edge's port; 0 takes a free one.
     public var edgePort: Int
+    /// A PEM file with the edge's certificate, chain and key; nil: it speaks no TLS.
+    public var edgeCertificate: String?
+    /// Where it speaks TLS.
+    public var edgeTLSPort: Int
     public var broker: BrokerChoice
     /// Options of the Java machine for a broker of a distribution.
     public var brokerHeap: String
@@ -25,6 +29,10 @@ public struct ClusterSettings: SettingsGroup, Equatable {
     public var apiKey: String
 
     private static let edgePort = Setting("EDGE_PORT", .port, default: "8080", help: "Port of the edge, the one address clients need")
+    private static let edgeCertificate = Setting(
+        "EDGE_CERTIFICATE", .path,
+        help: "PEM file with certificate, chain and key: the edge then speaks TLS and HTTP/2 too, on EDGE_TLS_PORT")
+    private static let edgeTLSPort = Setting("EDGE_TLS_PORT", .port, default: "8443", help: "Port of the edge for TLS, where it speaks it")
     private static let folder = Setting(
         "LOCAL_DIRECTORY", .path, default: ".local", help: "Where data, logs and cluster.env lie")
     private static let brokers = Setting("KAFKA_BROKERS", .text, help: "A running broker to use, host:port,…")
@@ -43,7 +51,8 @@ public struct ClusterSettings: SettingsGroup, Equatable {
     public static let declarations =
         ServiceName.allCases.map { count($0).description }
         + [
-            edgePort.description, folder.description, brokers.description, home.description, brokerHeap.description,
+            edgePort.description, edgeCertificate.description, edgeTLSPort.description, folder.description, brokers.description,
+            home.description, brokerHeap.description,
             tokenSecret.description, apiKey.description,
         ]
 
@@ -51,6 +60,8 @@ public struct ClusterSettings: SettingsGroup, Equatable {
         counts = [:]
         for service in ServiceName.allCases { counts[service] = try environment.value(Self.count(service)) }
         edgePort = try environment.value(Self.edgePort)
+        edgeCertificate = try environment.optional(Self.edgeCertificate)
+        edgeTLSPort = try environment.value(Self.edgeTLSPort)
         folder = try environment.value(Self.folder)
         tokenSecret = try environment.value(Self.tokenSecret)
         apiKey = try environment.value(Self.apiKey)

@@ -58,6 +58,7 @@ public enum LocalCommand {
         }
         let here = FileManager.default.currentDirectoryPath
         settings.folder = absolute(settings.folder, from: here)
+        settings.edgeCertificate = settings.edgeCertificate.map { absolute($0, from: here) }
         let binaries = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
         let loop = EventLoop(name: "local")
         loop.start()

@@ -7,44 +7,22 @@ import re
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 
 import websockets.sync.client
 
 from .waiting import until
 
 
-class Browser:
-    """One page in one Chromium. `errors` holds every exception and failed load of the page."""
+class Tab:
+    """One page. `errors` holds every exception and failed load of it."""
 
-    def __init__(self, width=1280, height=860, dark=False):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="chromium-"))
-        self.process = subprocess.Popen(
-            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server",
-             "--hide-scrollbars", "--remote-debugging-port=0", f"--user-data-dir={self.folder}", f"--window-size={width},{height}",
-             "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.errors, self.number, self.socket = [], 0, None
-        try:
-            port_file = self.folder / "DevToolsActivePort"
-            until(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, 20, "Chromium is up")
-            port = port_file.read_text().split("\n")[0]
-            target = until(lambda: self.page(port), 10, "Chromium has a page")
-            self.socket = websockets.sync.client.connect(target, max_size=None, proxy=None, compression=None)
-            for domain in ("Page", "Runtime", "Log"):
-                self.call(f"{domain}.enable")
-            self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-            self.look(dark)
-        except BaseException:
-            self.close()
-            raise
-
-    def page(self, port):
-        import urllib.request
-        try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/json/list", timeout=2) as answer:
-                pages = [entry for entry in json.loads(answer.read()) if entry["type"] == "page"]
-            return pages and pages[0]["webSocketDebuggerUrl"]
-        except OSError:
-            return None
+    def __init__(self, target, width, height):
+        self.errors, self.number = [], 0
+        self.socket = websockets.sync.client.connect(target, max_size=None, proxy=None, compression=None)
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def call(self, method, **parameters):
         self.number += 1
@@ -90,7 +68,48 @@ class Browser:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
+
+class Browser(Tab):
+    """One Chromium and its first page. `flags`: further ones of its command line."""
+
+    def __init__(self, width=1280, height=860, dark=False, flags=()):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="chromium-"))
+        self.socket, self.size, self.tabs = None, (width, height), []
+        self.process = subprocess.Popen(
+            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server",
+             "--hide-scrollbars", "--remote-debugging-port=0", f"--user-data-dir={self.folder}", f"--window-size={width},{height}",
+             *flags, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            port_file = self.folder / "DevToolsActivePort"
+            until(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, 20, "Chromium is up")
+            self.port = port_file.read_text().split("\n")[0]
+            super().__init__(until(self.first_page, 10, "Chromium has a page"), width, height)
+            self.look(dark)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, path, method="GET"):
+        """What Chromium itself answers; None while it does not."""
+        try:
+            request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as answer:
+                return json.loads(answer.read())
+        except OSError:
+            return None
+
+    def first_page(self):
+        pages = [entry for entry in self.ask("/json/list") or [] if entry["type"] == "page"]
+        return pages and pages[0]["webSocketDebuggerUrl"]
+
+    def tab(self):
+        """One more page."""
+        self.tabs.append(Tab(self.ask("/json/new", "PUT")["webSocketDebuggerUrl"], *self.size))
+        return self.tabs[-1]
+
     def close(self):
+        for tab in self.tabs:
+            tab.socket.close()
         if self.socket is not None:
             self.socket.close()
         self.process.terminate()
