@@ -66,6 +66,9 @@ public struct LocalConnection: Hashable, Sendable {
     public var index: UInt32
     public var generation: UInt32
 
+    /// Whom a control line for all of a gateway's connections is addressed to: generation 0 is never in use.
+    public static let everyone = LocalConnection(index: 0, generation: 0)
+
     public init(index: UInt32, generation: UInt32) {
         self.index = index
         self.generation = generation

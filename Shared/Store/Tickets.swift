@@ -10,6 +10,9 @@ public struct Ticket: Equatable, Sendable {
     /// The token's `info`: JSON as it stood there.
     public var info: [UInt8]?
     public var device: String?
+    /// The token's `jti` and `iat`, as revocations know them; 0 where it has none.
+    public var token: UInt64
+    public var issued: Int64
     /// Where the first use over SSE began; nil before it.
     public var start: StreamPosition?
     /// The connection of the latest use over SSE, as `ConnectionID` writes it.
@@ -17,13 +20,15 @@ public struct Ticket: Equatable, Sendable {
 
     public init(
         person: PersonID, expires: Int64, channels: [String] = [], info: [UInt8]? = nil, device: String? = nil,
-        start: StreamPosition? = nil, connection: String? = nil
+        token: UInt64 = 0, issued: Int64 = 0, start: StreamPosition? = nil, connection: String? = nil
     ) {
         self.person = person
         self.expires = expires
         self.channels = channels
         self.info = info
         self.device = device
+        self.token = token
+        self.issued = issued
         self.start = start
         self.connection = connection
     }
@@ -136,6 +141,11 @@ extension Ticket {
             writer.raw(#","device":"#)
             writer.string(device)
         }
+        if token != 0 { writer.raw(#","jti":""# + digits(of: token) + "\"") }
+        if issued != 0 {
+            writer.raw(#","iat":"#)
+            writer.integer(issued)
+        }
         if let start {
             writer.raw(#","start":""# + start.description + "\"")
         }
@@ -164,6 +174,7 @@ extension Ticket {
         var (device, connection, start): (String?, String?, String?)
         var info: [UInt8]?
         var channels: [String] = []
+        var (token, issued): (UInt64, Int64) = (0, 0)
         var members = try JSONMembers(bytes, &at)
         while let name = try members.next(bytes, &at) {
             switch JSON.text(bytes, name) {
@@ -171,6 +182,8 @@ extension Ticket {
             case "exp": expires = try JSON.integer(bytes, &at)
             case "device": device = JSON.text(bytes, try JSON.string(bytes, &at))
             case "connection": connection = JSON.text(bytes, try JSON.string(bytes, &at))
+            case "jti": token = number(ofDigits: JSON.text(bytes, try JSON.string(bytes, &at))) ?? 0
+            case "iat": issued = try JSON.integer(bytes, &at)
             case "start": start = JSON.text(bytes, try JSON.string(bytes, &at))
             case "info": info = try JSON.value(bytes, &at).map { bytes[$0] }
             case "channels":
@@ -182,6 +195,6 @@ extension Ticket {
         guard let person, let expires else { return nil }
         return Ticket(
             person: person, expires: expires, channels: channels, info: info, device: device,
-            start: start.flatMap { StreamPosition($0) }, connection: connection)
+            token: token, issued: issued, start: start.flatMap { StreamPosition($0) }, connection: connection)
     }
 }

@@ -17,6 +17,9 @@ public struct TokenClaims: Equatable, Sendable {
     /// `jti`: the token's own name, for revocation.
     public var id: String?
 
+    /// A short name for the token, by which revocations know it: 64 bits of its `jti`'s SHA-256; 0 if it has none.
+    public var idHash: UInt64 { id.map(tokenIDHash) ?? 0 }
+
     public init(
         subject: String, expires: Int64, issuedAt: Int64? = nil, channels: [String] = [], info: [UInt8]? = nil,
         device: String? = nil, id: String? = nil
@@ -29,6 +32,11 @@ public struct TokenClaims: Equatable, Sendable {
         self.device = device
         self.id = id
     }
+}
+
+/// What a `jti` is known by. Never 0.
+public func tokenIDHash(_ id: String) -> UInt64 {
+    max(1, sha256(Array(id.utf8)).prefix(8).reduce(0) { $0 << 8 | UInt64($1) })
 }
 
 /// Why a token was not accepted. The description says it in words that the token's maker can act on, and holds

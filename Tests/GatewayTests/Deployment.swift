@@ -26,7 +26,8 @@ struct Deployment {
     let feeder: Feeder
     let log = Lines()
 
-    init(_ values: [String: String] = [:], redis: RedisServer? = nil) async throws {
+    /// - Parameter authorised: a token of `token()` is taken; else nobody waits until it is.
+    init(_ values: [String: String] = [:], redis: RedisServer? = nil, authorised: Bool = true) async throws {
         let redis = try redis ?? RedisServer()
         self.redis = redis
         let defaults = [
@@ -43,7 +44,10 @@ struct Deployment {
         feeder = Feeder(redis: redis.url)
         await feeder.start()
         // Until it has enrolled, newcomers are asked to come back.
-        try await until { await http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("nobody"))"]).status == 200 }
+        try await until {
+            let status = await http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("nobody"))"]).status
+            return status == (authorised ? 200 : 401)
+        }
     }
 
     func http(_ method: String, _ path: String, _ headers: [String: String] = [:], body: String = "") async -> Answer {

@@ -2,6 +2,7 @@ import EventLoop
 import Models
 import Network
 import Store
+import Tokens
 
 /// One client's connection, from its opening to its end. Loop thread only. Kept alive by its stream and by its place in
 /// the slab.
@@ -13,13 +14,32 @@ class Client: ByteStreamHandler {
         var person: PersonID
         /// Nil: the connection's own name stands for it.
         var device: String?
-        /// The token's `exp`, in seconds since 1970.
-        var expires: Int64
+        /// What the token's `jti` is known by; 0: it has none.
+        var token: UInt64
+        // Both in seconds since 1970, which end in 2106 so: half the bytes for each connection.
+        private var end: UInt32
+        private var start: UInt32
 
-        init(person: PersonID, device: String?, expires: Int64) {
+        /// The token's `exp`.
+        var expires: Int64 {
+            get { Int64(end) }
+            set { end = UInt32(clamping: newValue) }
+        }
+        /// The token's `iat`; 0: it has none.
+        var issued: Int64 { Int64(start) }
+
+        init(person: PersonID, device: String?, expires: Int64, token: UInt64 = 0, issued: Int64 = 0) {
             self.person = person
             self.device = device
-            self.expires = expires
+            self.token = token
+            end = UInt32(clamping: expires)
+            start = UInt32(clamping: issued)
+        }
+
+        init(_ claims: TokenClaims, _ person: PersonID, device: String?) {
+            self.init(
+                person: person, device: claims.device ?? device, expires: claims.expires, token: claims.idHash,
+                issued: claims.issuedAt ?? 0)
         }
     }
 

@@ -1,3 +1,5 @@
+import Tokens
+
 /// Why a connection is closed by the gateway: the Centrifuge protocol's codes. From 3500 to 3999 SDKs do not come back.
 struct Disconnect: Hashable {
     let code: UInt16
@@ -11,6 +13,8 @@ struct Disconnect: Hashable {
     static let historyLost = Disconnect(code: 3010, reason: "history lost")
     static let noPong = Disconnect(code: 3012, reason: "no pong")
     static let tooManyOperations = Disconnect(code: 3013, reason: "too many operations")
+    /// By a logout, here or elsewhere.
+    static let revoked = Disconnect(code: 3500, reason: TokenFault.revoked.rawValue)
     static let badRequest = Disconnect(code: 3501, reason: "bad request")
     static let replaced = Disconnect(code: 3503, reason: "ticket used elsewhere")
 
@@ -22,6 +26,14 @@ struct Disconnect: Hashable {
 
     /// A breach of the WebSocket protocol (RFC 6455 section 7.4).
     static func breach(_ code: UInt16, _ reason: String) -> Disconnect { Disconnect(code: code, reason: reason) }
+}
+
+extension Disconnect {
+    /// As a control line orders it; nil for a code that is no disconnect of the protocol (3000 to 4999).
+    init?(ordered code: UInt16) {
+        guard (3000...4999).contains(code) else { return nil }
+        self.init(code: code, reason: "closed by the operator")
+    }
 }
 
 /// An error in a reply of the Centrifuge protocol; the connection stays.

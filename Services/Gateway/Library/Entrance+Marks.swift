@@ -16,11 +16,13 @@ extension Entrance {
         // Whoever names the transport says that it was received live over it.
         let transport = parameters.transport.flatMap(TransportLabel.init(rawValue:))
         let name = ClientName(parameters.name)
-        hub.inbox.acknowledge(selection, of: person) { [self] result in
-            if case .success(let done) = result, done.isFirst, done.accepted > 0, let transport {
-                hub.metrics.delivery[transport][name].observe(milliseconds: EventLoop.wallClock() - done.accepted)
+        unlessRevoked(claims, person, request, exchange) { [self] in
+            hub.inbox.acknowledge(selection, of: person) { [self] result in
+                if case .success(let done) = result, done.isFirst, done.accepted > 0, let transport {
+                    hub.metrics.delivery[transport][name].observe(milliseconds: EventLoop.wallClock() - done.accepted)
+                }
+                answer(result.map(\.counts), request, exchange)
             }
-            answer(result.map(\.counts), request, exchange)
         }
     }
 
@@ -29,7 +31,9 @@ extension Entrance {
             let (_, selection) = parameters(request, exchange)
         else { return }
         hub.metrics.calls[.read].increment()
-        hub.mark(.read(selection), of: person) { [self] in answer($0, request, exchange) }
+        unlessRevoked(claims, person, request, exchange) { [self] in
+            hub.mark(.read(selection), of: person) { [self] in answer($0, request, exchange) }
+        }
     }
 
     /// The body; answers the request itself, and nil, if it will not do.

@@ -22,6 +22,7 @@ final class Entrance {
         case "/v1/connect": admit(request, exchange, ["POST"], makeTicket)
         case "/v1/inbox/ack": admit(request, exchange, ["POST"], acknowledge)
         case "/v1/inbox/read": admit(request, exchange, ["POST"], markRead)
+        case "/v1/revocations": admit(request, exchange, ["POST"], revoke)
         case "/v1/inbox": admit(request, exchange, ["GET", "HEAD"], readInbox)
         default:
             exchange.respond(.problem(status: 404, name: "not_found", detail: "Nothing is served at this path."))
@@ -146,12 +147,14 @@ final class Entrance {
 
     func identity(_ claims: TokenClaims, _ request: HTTPRequest) -> Client.Identity? {
         PersonID(claims.subject).map {
-            Client.Identity(person: $0, device: claims.device ?? device(request), expires: claims.expires)
+            Client.Identity(claims, $0, device: device(request))
         }
     }
 
     private func identity(_ ticket: Ticket, _ request: HTTPRequest) -> Client.Identity {
-        Client.Identity(person: ticket.person, device: ticket.device ?? device(request), expires: ticket.expires)
+        Client.Identity(
+            person: ticket.person, device: ticket.device ?? device(request), expires: ticket.expires, token: ticket.token,
+            issued: ticket.issued)
     }
 
     // MARK: WebSocket
@@ -200,7 +203,9 @@ final class Entrance {
         switch credential(request, exchange) {
         case .bearer(let claims)?:
             guard let identity = identity(claims, request) else { return }
-            stream(request, exchange, identity, cursor, onBegin: nil)
+            unlessRevoked(identity, request, exchange) { [self] in
+                stream(request, exchange, identity, cursor, onBegin: nil)
+            }
         case .ticket(let name)?:
             hub.tickets.read(name) { [self] result in
                 switch result {
@@ -220,7 +225,11 @@ final class Entrance {
         _ request: HTTPRequest, _ exchange: HTTPExchange, _ name: String, _ stored: StoredTicket, _ cursor: Cursor?
     ) {
         guard let identity = identity(stored, cursor, request, exchange) else { return }
-        stream(request, exchange, identity, cursor) { [self] client, begin in mark(name, stored, client, begin) { _ in } }
+        unlessRevoked(identity, request, exchange) { [self] in
+            stream(request, exchange, identity, cursor) { [self] client, begin in
+                mark(name, stored, client, begin) { _ in }
+            }
+        }
     }
 
     /// Whom a ticket that lives on stands for. Answers the request itself, and nil, if it may not be used so.
@@ -281,10 +290,16 @@ final class Entrance {
 
     private func makeTicket(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         guard let claims = bearer(request, exchange), let person = PersonID(claims.subject) else { return }
+        unlessRevoked(claims, person, request, exchange) { [self] in makeTicket(claims, person, request, exchange) }
+    }
+
+    private func makeTicket(
+        _ claims: TokenClaims, _ person: PersonID, _ request: HTTPRequest, _ exchange: HTTPExchange
+    ) {
         let name = base64url(randomBytes(24))
         let ticket = Ticket(
             person: person, expires: claims.expires, channels: claims.channels, info: claims.info,
-            device: claims.device ?? device(request))
+            device: claims.device ?? device(request), token: claims.idHash, issued: claims.issuedAt ?? 0)
         let left = Duration.seconds(claims.expires) - .milliseconds(EventLoop.wallClock())
         hub.tickets.create(name, ticket, lifetime: min(hub.settings.ticketLifetime, left)) { [self] result in
             guard case .success = result else { return comeBackLater(request, exchange, .redis) }
@@ -304,6 +319,15 @@ final class Entrance {
         }
         let after = request.query("after").flatMap { $0.isEmpty ? nil : $0 }
         let cursor = after.flatMap { Cursor($0) }
+        unlessRevoked(claims, person, request, exchange) { [self] in
+            readInbox(person, after, cursor, limit, request, exchange)
+        }
+    }
+
+    private func readInbox(
+        _ person: PersonID, _ after: String?, _ cursor: Cursor?, _ limit: Int, _ request: HTTPRequest,
+        _ exchange: HTTPExchange
+    ) {
         let start: InboxStart = cursor.map { .after($0.position) } ?? .floor
         read(person, start, limit, request, exchange) { [self] page in
             // What it asked to go on from is gone: it gets what there is, and is told that there was more.

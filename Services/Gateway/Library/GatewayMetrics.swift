@@ -57,6 +57,7 @@ struct GatewayMetrics {
     let catchUps: Counter
     let reconciliations: Counter
     let ghosts: Counter
+    let revocations: Counter
     let removalsWaiting: Gauge
     let calls: Labeled<CallLabel, Counter>
     let callRefusals: Labeled<CallRefusalLabel, Counter>
@@ -81,6 +82,7 @@ struct GatewayMetrics {
             "carillon_gateway_reconciliations_total", "Walks that compared all sessions with their inboxes.")
         ghosts = metrics.counter(
             "carillon_gateway_ghost_messages_total", "Messages for connections that are not held any more.")
+        revocations = metrics.counter("carillon_gateway_revocations_total", "Revocations that this gateway was asked for.")
         removalsWaiting = metrics.gauge(
             "carillon_gateway_route_removals_waiting", "Routes whose removal failed and is tried again.")
         calls = metrics.counter("carillon_gateway_calls_total", "Calls of clients, by rpc, send and REST.", by: "method")

@@ -82,6 +82,9 @@ public struct GatewaySettings: SettingsGroup {
     static let ticketLifetimeSetting = Setting(
         "TICKET_LIFETIME", .duration(.seconds(1) ... .seconds(600)), default: "30s",
         help: "How long a ticket of /v1/connect waits for its first use")
+    static let revocationLifetimeSetting = Setting(
+        "REVOCATION_LIFETIME", .duration(.seconds(60) ... .seconds(366 * 86_400)), default: "24h",
+        help: "How long a revocation is remembered; at least as long as any token is good for")
     static let publicURLSetting = Setting(
         "PUBLIC_URL", .url(["http": 80, "https": 443]),
         help: "Base of the URLs that /v1/connect answers; unset: the request's own host")
@@ -120,6 +123,9 @@ public struct GatewaySettings: SettingsGroup {
     let faults: FaultSettings
     let redis: RedisSettings
     let tokens: TokenSettings
+    let revocationLifetime: Duration
+    /// Nil: nobody may revoke.
+    let apiKey: APIKeySettings?
 
     /// After how long a machine that has vanished is gone at the latest.
     var silenceSeconds: Int { pingSeconds + pongSeconds }
@@ -134,10 +140,10 @@ public struct GatewaySettings: SettingsGroup {
             messageBytesSetting.description, sendBytesSetting.description, sendMessagesSetting.description,
             sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description,
             drainWindowSetting.description,
-            retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
+            retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description, revocationLifetimeSetting.description,
             callIDsSetting.description, windowSetting.description, rateSetting.description,
         ] + InboxLimits.markDeclarations + FaultSettings.declarations + RedisSettings.declarations
-        + TokenSettings.declarations
+        + TokenSettings.declarations + APIKeySettings.declarations
 
     public init(_ environment: Environment) throws(SettingsError) {
         maxConnections = try environment.optional(Self.maxConnectionsSetting)
@@ -178,5 +184,7 @@ public struct GatewaySettings: SettingsGroup {
         faults = try FaultSettings(environment)
         redis = try RedisSettings(environment)
         tokens = try TokenSettings(environment)
+        revocationLifetime = try environment.value(Self.revocationLifetimeSetting)
+        apiKey = try environment.optional(Common.apiKey) == nil ? nil : APIKeySettings(environment)
     }
 }

@@ -5,6 +5,8 @@ import Store
 enum Control: Equatable {
     /// How many notifications are unread, and the count's revision.
     case read(InboxCounts)
+    /// Close it with this code.
+    case close(UInt16)
     /// Of a kind that only a later version knows.
     case unknown
 
@@ -15,6 +17,7 @@ enum Control: Equatable {
         while let name = try members.next(line, &at) {
             switch JSONKey(line, name) {
             case .read: control = .read(try counts(line, &at))
+            case .close: control = UInt16(exactly: try JSON.integer(line, &at)).map(Control.close) ?? .unknown
             default: _ = try JSON.value(line, &at)
             }
         }
@@ -67,6 +70,7 @@ extension InboxState {
 
 extension JSONKey {
     static let revision = JSONKey("revision")
+    static let close = JSONKey("close")
 }
 
 extension Hub {
@@ -74,6 +78,7 @@ extension Hub {
     func obey(_ control: Control, _ client: Client) {
         switch control {
         case .read(let counts): tell(counts, to: client)
+        case .close(let code): if let disconnect = Disconnect(ordered: code) { client.disconnect(disconnect) }
         case .unknown: break
         }
     }

@@ -26,6 +26,10 @@ extension Hub {
         var recipients = try GatewayRecipients(line, &at)
         var control: Control?
         while let recipient = try recipients.next(line, &at) {
+            if recipient.connection == .everyone {
+                try heardRevocation(message.span.extracting(pair.notification))
+                continue
+            }
             guard let client = slab[recipient.connection] else {
                 removeGhost(recipient.connection)
                 continue

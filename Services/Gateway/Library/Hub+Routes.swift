@@ -21,6 +21,7 @@ extension Hub {
         guard countPerson(of: client, identity) else { return client.disconnect(.tooManyConnections) }
         slab.setPerson(identity.person, of: client.name)
         watchExpiry(of: client)
+        refuseIfRevoked(client, identity)
         askForRoute(client, identity, from: start) { self.registered(client, start, $0, opening) }
     }
 
@@ -94,10 +95,7 @@ extension Hub {
             settle(client)
             renewRouteIfStale(client)
         }
-        if inWalk {
-            walk.ended()
-            goOnWalking()
-        }
+        if inWalk { walked() }
     }
 
     private func take(_ page: InboxPage, for client: Client) {
@@ -146,7 +144,14 @@ extension Hub {
         while case .visit(let index) = walk.step(extent: slab.extent) {
             guard let client = slab[index], client.hasRoute else { continue }
             if visit(client, inWalk: true) { walk.began() }
+            if reviewCredential(of: client) { walk.began() }
         }
+    }
+
+    /// Something that the walk began has ended.
+    func walked() {
+        walk.ended()
+        goOnWalking()
     }
 
     /// True if a read began whose end the walk will hear of.

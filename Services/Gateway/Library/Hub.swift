@@ -31,6 +31,7 @@ final class Hub {
     let routes: Routes
     let gateways: Gateways
     let tickets: Tickets
+    let revocations: Revocations
     private let credentials: Credentials
     let refusals: Refusals
     let origins: OriginPolicy
@@ -72,6 +73,10 @@ final class Hub {
     var removals: [Removal] = []
     var removalsInFlight = 0
 
+    // Revocations (Hub+Revocation)
+    var sweep = RevocationSweep()
+    var sweepTimer: LoopTimer?
+
     init(context: ServiceContext<GatewaySettings>, instance: InstanceID, occupancy: Occupancy) throws {
         self.occupancy = occupancy
         loop = context.loop
@@ -88,6 +93,7 @@ final class Hub {
         routes = Routes(redis, keyspace)
         gateways = Gateways(redis, keyspace)
         tickets = Tickets(redis, keyspace)
+        revocations = Revocations(redis, keyspace)
         credentials = try Credentials(context, settings.tokens)
         refusals = Refusals(log: context.log, metrics: context.metrics)
         origins = OriginPolicy(allowed: context.process.allowedOrigins)
@@ -207,7 +213,7 @@ final class Hub {
     func identify(_ token: String) -> Result<Client.Identity, TokenError> {
         credentials.claims(token).flatMap { claims in
             guard let person = PersonID(claims.subject) else { return .failure(.invalid(.badSubject)) }
-            return .success(Client.Identity(person: person, device: claims.device, expires: claims.expires))
+            return .success(Client.Identity(claims, person, device: nil))
         }
     }
 

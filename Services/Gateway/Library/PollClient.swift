@@ -109,6 +109,7 @@ final class PollClient: Client {
         switch disconnect {
         // The next poll is told `recovered: false`, and where the present is.
         case .historyLost: HTTPResponse(status: 204, headers: Self.unstored)
+        case .revoked: .unauthorised("token_revoked", "The token has been revoked.")
         case .expired: .unauthorised("token_expired", "The token has expired.")
         case .replaced: .unauthorised("token_invalid", "The ticket was used elsewhere.")
         case _ where (3500...3999).contains(disconnect.code):

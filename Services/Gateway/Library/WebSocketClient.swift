@@ -107,8 +107,9 @@ final class WebSocketClient: Client {
         if !request.token.isEmpty {
             switch hub.identify(request.token) {
             case .success(let claimed):
-                identity = Identity(
-                    person: claimed.person, device: claimed.device ?? identity?.device, expires: claimed.expires)
+                let device = identity?.device
+                identity = claimed
+                identity?.device = claimed.device ?? device
             case .failure(let error): return refuse(id, error)
             }
         }
@@ -137,10 +138,23 @@ final class WebSocketClient: Client {
                 return disconnect(.invalidToken("the token is another person's"))
             }
             let isSooner = claimed.expires < identity?.expires ?? 0
-            identity?.expires = claimed.expires
+            // In place before it is asked for: a revocation that comes meanwhile must find it.
+            let device = identity?.device
+            identity = claimed
+            identity?.device = device
             if isSooner { hub.watchExpiry(of: self) }
-            answer(Replies.refresh(id, client: hub.connection(of: self).description, ttl: ttl(claimed.expires)))
+            hub.isRevoked(claimed) { [self] in refreshed(id, claimed.expires, isRevoked: $0) }
         case .failure(let error): refuse(id, error)
+        }
+    }
+
+    private func refreshed(_ id: UInt64, _ expires: Int64, isRevoked: Bool?) {
+        guard !hasLeft else { return }
+        switch isRevoked {
+        case false?:
+            answer(Replies.refresh(id, client: hub.connection(of: self).description, ttl: ttl(expires)))
+        case true?: refuse(id, .invalid(.revoked))
+        case nil: answer(Replies.error(id, .unavailable))
         }
     }
 

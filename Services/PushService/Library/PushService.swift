@@ -63,7 +63,7 @@ public actor PushService: Service {
             context.log.warning("there are no credentials for APNs: each push becomes a dead letter", ["setting": .text("APNS_KEY_FILE")])
         }
         try startLanes(redis, devices, instruments)
-        try serve(devices)
+        try serve(devices, Revocations(redis, keys))
     }
 
     /// Each priority has a pipeline of its own, so that no flood of one stands before the other.
@@ -89,8 +89,12 @@ public actor PushService: Service {
         }
     }
 
-    private func serve(_ devices: Devices) throws {
+    private func serve(_ devices: Devices, _ revocations: Revocations) throws {
         let router = RESTRouter(context, tokens: try Credentials(context, context.settings.tokens))
+        router.isRevoked = { claims, reply in
+            guard let person = PersonID(claims.subject) else { return reply(nil) }
+            revocations.isRevoked(person, token: claims.idHash, issued: claims.issuedAt ?? 0) { reply(try? $0.get()) }
+        }
         DeviceRoutes(devices, limit: context.settings.devicesPerPerson, log: context.log).add(to: router)
         let server = try context.serve()
         server.onRequest = { router.handle($0, $1) }
