@@ -1,14 +1,47 @@
-// The JavaScript SDK, unmodified (CENTRIFUGE_JS), with Debian's node-ws: node client.js URL TOKEN. One event a line, as JSON.
+// The JavaScript SDK, unmodified: under node (CENTRIFUGE_JS, with Debian's node-ws) as `node client.js OPTIONS`, or in a page where
+// its bundle and this file were evaluated. Says each event as an array; takes one command, an array, at a time.
 'use strict';
-const { Centrifuge } = require(process.env.CENTRIFUGE_JS);
-const [url, token] = process.argv.slice(2);
-const client = new Centrifuge(url, { token, websocket: require('ws'), minReconnectDelay: 50, maxReconnectDelay: 300 });
-const say = (...event) => process.stdout.write(JSON.stringify(event) + '\n');
-client.on('connected', () => say('connected'));
-client.on('connecting', (context) => say('connecting', context.code));
-client.on('disconnected', (context) => say('disconnected', context.code));
-client.on('subscribed', (context) => say('subscribed', context.channel, context.wasRecovering, context.recovered));
-client.on('unsubscribed', (context) => say('unsubscribed', context.channel));
-client.on('publication', (context) => say('publication', context.channel, context.data.title, context.tags.cursor));
-client.on('error', (context) => say('error', context.error.code));
-client.connect();
+function follow(Centrifuge, options, say) {
+  const settings = { minReconnectDelay: 50, maxReconnectDelay: 300, token: options.token };
+  if (options.tokens) settings.getToken = async () => (await fetch(options.tokens)).text();
+  if (options.websocket) settings.websocket = options.websocket;
+  const client = new Centrifuge(options.url, settings);
+  client.on('connected', () => say('connected'));
+  client.on('connecting', (context) => say('connecting', context.code));
+  client.on('disconnected', (context) => say('disconnected', context.code, context.reason));
+  client.on('subscribed', (context) => say('subscribed', context.channel, context.wasRecovering, context.recovered));
+  client.on('unsubscribed', (context) => say('unsubscribed', context.channel));
+  client.on('publication', (context) => say('publication', context.channel, context.data.title, context.tags.cursor));
+  client.on('error', (context) => say('error', context.error.code));
+  let watched;
+  const commands = {
+    watch(channel) {
+      watched = client.newSubscription(channel, { joinLeave: true, recoverable: true, positioned: true });
+      watched.on('subscribed', (context) => say('watching', context.wasRecovering, context.recovered));
+      watched.on('publication', (context) => say('seen', context.data.title));
+      watched.on('join', (context) => say('join', context.info.user));
+      watched.on('leave', (context) => say('leave', context.info.user));
+      watched.on('error', (context) => say('refused', context.error.code));
+      watched.on('unsubscribed', (context) => say('unwatched', context.code));
+      watched.subscribe();
+    },
+    async presence() {
+      const { clients } = await watched.presence();
+      const { numClients, numUsers } = await watched.presenceStats();
+      say('presence', Object.values(clients).map((info) => info.user).sort(), numClients, numUsers);
+    },
+    async history() {
+      const { publications } = await watched.history({ limit: 100 });
+      say('history', publications.map((publication) => publication.data.title));
+    },
+    unwatch() { watched.unsubscribe(); },
+  };
+  client.connect();
+  return (command, ...rest) => Promise.resolve(commands[command](...rest)).catch((error) => say('failed', command, error.code));
+}
+if (typeof require === 'function' && require.main === module) {
+  const { Centrifuge } = require(process.env.CENTRIFUGE_JS);
+  const options = { ...JSON.parse(process.argv[2]), websocket: require('ws') };
+  const order = follow(Centrifuge, options, (...event) => process.stdout.write(JSON.stringify(event) + '\n'));
+  require('readline').createInterface({ input: process.stdin }).on('line', (line) => order(...JSON.parse(line)));
+}

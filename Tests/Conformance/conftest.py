@@ -1,10 +1,12 @@
-"""What the tests of RFC 6455 begin with."""
+"""What the tests of RFC 6455 begin with, and those of SDKs."""
 
 import json
 
 import pytest
 
+from carillon.browser import Browser
 from frames import TEXT, Raw, frame
+from sdks import SDKS, ChromiumClient, missing
 
 
 @pytest.fixture
@@ -36,3 +38,19 @@ def peer(raw, cluster, person):
     answer = raw.read()
     assert answer.opcode == TEXT and "connect" in json.loads(answer.payload), answer
     return raw
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One for all: each client is a tab of its own."""
+    with Browser() as opened:
+        yield opened
+
+
+@pytest.fixture(params=SDKS)
+def sdk(request):
+    if missing(request.param):
+        pytest.skip(missing(request.param))
+    if request.param == "chromium":
+        ChromiumClient.browser = request.getfixturevalue("chromium")
+    return SDKS[request.param]

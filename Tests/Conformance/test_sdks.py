@@ -1,96 +1,11 @@
 """Clients that others wrote, unmodified: they connect, receive on `inbox`, are cut off, reconnect and recover."""
 
-import asyncio
-import json
-import os
-import pathlib
-import shutil
-import subprocess
-import threading
-
-import centrifuge
 import pytest
 
 from carillon import kafka
 from carillon.proxy import Wire
 from carillon.waiting import until
-
-
-class PythonClient(centrifuge.ClientEventHandler):
-    """centrifuge-python on a loop and thread of its own, its events as the lists that the tests read."""
-
-    def __init__(self, url, token):
-        self.events = []
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
-
-        async def make():
-            client = centrifuge.Client(url, events=self, token=token, min_reconnect_delay=0.05, max_reconnect_delay=0.3, proxy=None)
-            await client.connect()
-            return client
-        self.client = asyncio.run_coroutine_threadsafe(make(), self.loop).result(10)
-
-    async def on_connected(self, context):
-        self.events.append(("connected",))
-
-    async def on_connecting(self, context):
-        self.events.append(("connecting", context.code))
-
-    async def on_disconnected(self, context):
-        self.events.append(("disconnected", context.code))
-
-    async def on_subscribed(self, context):
-        self.events.append(("subscribed", context.channel, context.was_recovering, context.recovered))
-
-    async def on_unsubscribed(self, context):
-        self.events.append(("unsubscribed", context.channel))
-
-    async def on_publication(self, context):
-        self.events.append(("publication", context.channel, context.pub.data["title"], context.pub.tags["cursor"]))
-
-    async def on_error(self, context):
-        self.events.append(("error", context.code))
-
-    def close(self):
-        asyncio.run_coroutine_threadsafe(self.client.disconnect(), self.loop).result(10)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-
-
-class NodeClient:
-    """The JavaScript SDK under node, which prints one event a line."""
-
-    SCRIPT = pathlib.Path(__file__).parent / "client.js"
-
-    def __init__(self, url, token):
-        self.events = []
-        self.process = subprocess.Popen(["node", self.SCRIPT, url, token], stdout=subprocess.PIPE, text=True,
-                                        env=os.environ | {"NODE_PATH": "/usr/share/nodejs"})
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        for line in self.process.stdout:
-            self.events.append(tuple(json.loads(line)))
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-
-
-def javascript_is_missing():
-    if not os.environ.get("CENTRIFUGE_JS"):
-        return "CENTRIFUGE_JS is not set: the JavaScript SDK is not tested"
-    if not shutil.which("node"):
-        return "node is not installed: the JavaScript SDK is not tested"
-    return None
-
-
-@pytest.fixture(params=["python", "javascript"])
-def sdk(request):
-    if request.param == "python":
-        return PythonClient
-    if javascript_is_missing():
-        pytest.skip(javascript_is_missing())
-    return NodeClient
+from sdks import publications
 
 
 @pytest.fixture
@@ -98,10 +13,6 @@ def wire(cluster):
     wire = Wire(cluster.edge_url.removeprefix("http://"))
     yield wire
     wire.close()
-
-
-def publications(client):
-    return [event[2] for event in list(client.events) if event[0] == "publication"]
 
 
 def last_subscribed(client):
@@ -183,7 +94,7 @@ def test_a_gateway_that_dies_under_it(cluster, sdk, person):
 def test_a_drain_sends_it_elsewhere(cluster, sdk, person):
     """Told to reconnect, it does, and recovers at the next process."""
     bob = person("bob")
-    gateway = cluster.extra("gateway", f"gateway-drained-{sdk.__name__}")
+    gateway = cluster.extra("gateway", f"gateway-drained-{sdk.name}")
     client = sdk(f"ws://{gateway.url.removeprefix('http://')}/connection/websocket", cluster.token(bob))
     try:
         until(lambda: ("connected",) in client.events, 10, lambda: client.events)
