@@ -46,6 +46,7 @@ final class HTTPConnection: ByteStreamHandler {
         let exchange = current
         current = nil
         server.onGone?(tag)
+        if reason.isTLSFailure { server.onTLSFailure?() }
         server.remove(self)
         exchange?.connectionClosed()
     }

@@ -9,6 +9,10 @@ public final class HTTPServer {
     public let loop: EventLoop
     /// Called for each complete request; it must be answered or upgraded, now or later.
     public var onRequest: ((HTTPRequest, HTTPExchange) -> Void)?
+    /// What those who come from now on must speak; nil: plain text. Connections that stand keep what they have.
+    public var tls: TLSContext?
+    /// A connection ended because its peer spoke no TLS, or none that can be understood.
+    public var onTLSFailure: (() -> Void)?
     /// Asked before a newcomer is taken; nil closes it without a word (who may be told why is refused in `onRequest`). What
     /// it answers is the connection's `tag` from then on, with which its exchanges and `onGone` name it.
     public var admits: ((ByteStream) -> UInt32?)?
@@ -49,6 +53,7 @@ public final class HTTPServer {
         let connection = HTTPConnection(server: self, stream: stream, tag: tag)
         connections[ObjectIdentifier(connection)] = connection
         stream.handler = connection
+        if let tls, !stream.startTLS(tls) { return stream.close() }
         stream.resumeReading()
     }
 

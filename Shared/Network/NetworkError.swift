@@ -24,6 +24,9 @@ public enum StreamClosure: Sendable, Equatable {
     /// The connection broke, with libuv's code.
     case failed(Int32)
 
+    /// The peer spoke no TLS, or none that can be understood or trusted.
+    public var isTLSFailure: Bool { self == .failed(UV_EPROTO.rawValue) }
+
     /// For a log line; bears nothing of what was sent.
     public var reason: String {
         switch self {

@@ -44,6 +44,7 @@ public final class TLSContext: @unchecked Sendable {
         raw = context
         isServer = true
         configure()
+        carillon_ssl_ctx_keep_no_sessions(context)
         guard SSL_CTX_use_certificate_chain_file(context, certificate) == 1 else {
             throw TLSError("the certificate in \(certificate)")
         }

@@ -63,10 +63,16 @@ final class TLSSession {
     ) -> Progress {
         guard BIO_write(incoming, bytes.baseAddress, Int32(truncatingIfNeeded: bytes.count)) == bytes.count else { return .failed }
         let shaken = shakeHands()
-        guard shaken == .open, isEstablished else { return shaken }
+        guard shaken == .open, isEstablished else {
+            carillon_bio_release(incoming)
+            return shaken
+        }
         while true {
             let count = SSL_read(ssl, buffer.baseAddress, Int32(truncatingIfNeeded: buffer.count))
-            guard count > 0 else { return progress(count) }
+            guard count > 0 else {
+                carillon_bio_release(incoming)
+                return progress(count)
+            }
             plain(UnsafeRawBufferPointer(rebasing: buffer[..<Int(count)]))
         }
     }
@@ -108,6 +114,7 @@ final class TLSSession {
     func ciphertext() -> [UInt8] {
         let length = carillon_bio_pending(outgoing)
         guard length > 0 else { return [] }
+        defer { carillon_bio_release(outgoing) }
         return [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
             count = max(0, Int(BIO_read(outgoing, buffer.baseAddress, Int32(truncatingIfNeeded: length))))
         }

@@ -11,7 +11,9 @@ struct TicketURLs {
     private let query: String
 
     /// The host is the one that the client asked, unless the operator names another.
-    init(_ request: HTTPRequest, _ publicURL: ServiceURL?, _ ticket: String, _ person: PersonID) {
+    init(
+        _ request: HTTPRequest, _ publicURL: ServiceURL?, _ ticket: String, _ person: PersonID, speaksTLS: Bool = false
+    ) {
         let isSecure: Bool
         let place: String
         if let publicURL {
@@ -21,7 +23,7 @@ struct TicketURLs {
             let path = publicURL.path.hasSuffix("/") ? String(publicURL.path.dropLast()) : publicURL.path
             place = host + (isDefault ? "" : ":\(publicURL.port)") + path
         } else {
-            isSecure = request.tokens("x-forwarded-proto").first == "https"
+            isSecure = speaksTLS || request.tokens("x-forwarded-proto").first == "https"
             place = request.header("host") ?? "localhost"
         }
         web = (isSecure ? "https://" : "http://") + place

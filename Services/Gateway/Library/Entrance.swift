@@ -303,7 +303,11 @@ final class Entrance {
         let left = Duration.seconds(claims.expires) - .milliseconds(EventLoop.wallClock())
         hub.tickets.create(name, ticket, lifetime: min(hub.settings.ticketLifetime, left)) { [self] result in
             guard case .success = result else { return comeBackLater(request, exchange, .redis) }
-            exchange.respond(.json(TicketURLs(request, hub.settings.publicURL, name, person).json()))
+            exchange.respond(
+                .json(
+                    TicketURLs(
+                        request, hub.settings.publicURL, name, person, speaksTLS: hub.settings.certificate != nil
+                    ).json()))
         }
     }
 

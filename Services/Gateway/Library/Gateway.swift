@@ -1,4 +1,5 @@
 public import EventLoop
+import Network
 public import ServiceRuntime
 import Settings
 
@@ -27,11 +28,33 @@ public actor Gateway: Service {
     public func start() async throws {
         // Where any free port was asked for, the first loop's choice is everyone's.
         var port = context.process.port
+        let tls = try readCertificate()
         for member in loops {
             if member.loop !== loop { member.loop.start() }
-            port = try await member.start(port: port)
+            port = try await member.start(port: port, tls: tls)
         }
         context.listens(on: port)
+    }
+
+    private func readCertificate() throws -> TLSContext? {
+        guard let certificate = context.settings.certificate else { return nil }
+        context.onReload { self.readAgain(certificate) }
+        do {
+            return try certificate.read()
+        } catch {
+            throw StartError("TLS_CERTIFICATE_FILE, TLS_KEY_FILE: \(error)")
+        }
+    }
+
+    /// A pair that cannot be used changes nothing: who reads it half-written sends the signal once more.
+    private func readAgain(_ certificate: Certificate) {
+        do {
+            let tls = try certificate.read()
+            for member in loops { Task { await member.use(tls) } }
+            context.log.info("the certificate was read again")
+        } catch {
+            context.log.error("the certificate is kept: the new one cannot be used", ["reason": .error(error)])
+        }
     }
 
     public func drain() async {

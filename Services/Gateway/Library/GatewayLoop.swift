@@ -24,8 +24,10 @@ actor GatewayLoop: LoopActor {
     }
 
     /// Listens and begins its lease; answers the port.
-    /// - Parameter port: 0 takes a free one.
-    func start(port: Int) throws -> Int {
+    /// - Parameters:
+    ///   - port: 0 takes a free one.
+    ///   - tls: what clients must speak; nil: plain text.
+    func start(port: Int, tls: TLSContext?) throws -> Int {
         let context = number == 1 ? home : home.branch(loop: loop, number: number)
         guard let instance = InstanceID(context.instance) else {
             throw StartError("INSTANCE_ID holds a character that an instance's name may not have")
@@ -40,17 +42,22 @@ actor GatewayLoop: LoopActor {
         limits.idleDeadline = context.settings.idleTimeout
         limits.bodyBytes = context.settings.messageBytes
         let server = HTTPServer(loop: loop, listener: listener, limits: limits)
+        server.tls = tls
         hub.server = server
         server.onRequest = { entrance.serve($0, $1) }
         server.admits = { hub.admitStream($0) }
         server.onGone = { hub.occupancy.leave(address: $0) }
         server.onRefusal = { hub.requestFailed($0) }
+        server.onTLSFailure = { hub.metrics.refusals[.tls].increment() }
         server.onIdle = { hub.metrics.refusals[.idle].increment() }
         hub.start()
         self.hub = hub
         log = context.log
         return server.port
     }
+
+    /// What newcomers speak from now on.
+    func use(_ tls: TLSContext) { hub?.server?.tls = tls }
 
     /// Ends when no client is left and the lease is given back.
     func drain() async {

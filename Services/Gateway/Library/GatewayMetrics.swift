@@ -20,6 +20,8 @@ enum RefusalLabel: String, MetricLabel {
     case address, admission
     /// A request that did not arrive in time, could not be read, or never came.
     case timeout, malformed, idle
+    /// No TLS where it must be spoken.
+    case tls
 }
 
 /// Why the gateway closed a connection.

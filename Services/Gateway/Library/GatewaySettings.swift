@@ -26,6 +26,10 @@ public struct GatewaySettings: SettingsGroup {
     static let admissionRateSetting = Setting(
         "ADMISSION_RATE", .integer(10...1_000_000), default: "2000",
         help: "New WebSocket and SSE sessions in any second at most; the others are asked to come back, spread over time")
+    static let tlsCertificateSetting = Setting(
+        "TLS_CERTIFICATE_FILE", .path,
+        help: "PEM file with the gateway's certificate and those above it; set: clients must speak TLS. Read again on SIGHUP")
+    static let tlsKeySetting = Setting("TLS_KEY_FILE", .path, help: "PEM file with the key of TLS_CERTIFICATE_FILE")
     static let loopsSetting = Setting(
         "GATEWAY_LOOPS", .integer(1...64), default: "1",
         help: "Event loops, each on a thread of its own with a listener, a lease and Redis connections of its own")
@@ -96,6 +100,7 @@ public struct GatewaySettings: SettingsGroup {
     let operationsPerMinute: Int
     let idleTimeout: Duration
     let admissionRate: Int
+    let certificate: Certificate?
     let loops: Int
     public let leaseInterval: Duration
     let pingSeconds: Int
@@ -134,7 +139,8 @@ public struct GatewaySettings: SettingsGroup {
         [
             maxConnectionsSetting.description, maxPerPersonSetting.description, maxPerAddressSetting.description,
             trustedProxiesSetting.description, operationsSetting.description, idleTimeoutSetting.description,
-            admissionRateSetting.description, loopsSetting.description, leaseIntervalSetting.description, pingIntervalSetting.description,
+            admissionRateSetting.description, tlsCertificateSetting.description, tlsKeySetting.description, loopsSetting.description,
+            leaseIntervalSetting.description, pingIntervalSetting.description,
             pongTimeoutSetting.description, commentIntervalSetting.description, handshakeTimeoutSetting.description,
             pollMaxWaitSetting.description,
             messageBytesSetting.description, sendBytesSetting.description, sendMessagesSetting.description,
@@ -153,6 +159,8 @@ public struct GatewaySettings: SettingsGroup {
         operationsPerMinute = try environment.value(Self.operationsSetting)
         idleTimeout = try environment.value(Self.idleTimeoutSetting)
         admissionRate = try environment.value(Self.admissionRateSetting)
+        certificate = try Certificate(
+            file: try environment.optional(Self.tlsCertificateSetting), key: try environment.optional(Self.tlsKeySetting))
         loops = try environment.value(Self.loopsSetting)
         leaseInterval = try environment.value(Self.leaseIntervalSetting)
         let ping = try environment.value(Self.pingIntervalSetting)

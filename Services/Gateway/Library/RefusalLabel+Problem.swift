@@ -6,7 +6,7 @@ extension RefusalLabel {
         case .admission: (503, "overloaded", "More clients come at once than this gateway takes in a second.")
         case .address: (429, "too_many_connections", "There are too many connections from this address.")
         case .draining: (503, "unavailable", "This gateway is shutting down.")
-        case .redis, .token, .origin, .timeout, .malformed, .idle: (503, "unavailable", "This gateway cannot reach its Redis.")
+        case .redis, .token, .origin, .timeout, .malformed, .idle, .tls: (503, "unavailable", "This gateway cannot reach its Redis.")
         }
     }
 }

@@ -8,6 +8,7 @@
 #include <openssl/rand.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/buffer.h>
 
 // Macros of OpenSSL are not visible to Swift.
 static inline long carillon_ssl_set_host_name(SSL *ssl, const char *name) { return SSL_set_tlsext_host_name(ssl, name); }
@@ -17,6 +18,19 @@ static inline void carillon_ssl_ctx_set_modes(SSL_CTX *context) {
 }
 static inline int carillon_ssl_ctx_require_tls12(SSL_CTX *context) { return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION); }
 static inline size_t carillon_bio_pending(BIO *bio) { return BIO_ctrl_pending(bio); }
+// Only tickets resume a session: nothing is kept for those who have gone. One of them is enough.
+static inline void carillon_ssl_ctx_keep_no_sessions(SSL_CTX *context) {
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context, 1);
+}
+// A memory BIO that has been read to its end keeps the largest buffer that it ever had: gives it back.
+static inline void carillon_bio_release(BIO *bio) {
+    BUF_MEM *memory = NULL;
+    BIO_get_mem_ptr(bio, &memory);
+    if (memory == NULL || memory->max == 0 || BIO_ctrl_pending(bio) != 0) return;
+    BUF_MEM *fresh = BUF_MEM_new();
+    if (fresh != NULL) BIO_set_mem_buf(bio, fresh, BIO_CLOSE);
+}
 static inline void carillon_bio_never_ends(BIO *bio) { BIO_set_mem_eof_return(bio, -1); }
 // Public keys from their numbers. In C, because a builder keeps the pointers that it is given. NULL: libcrypto does not take them.
 static inline EVP_PKEY *carillon_public_key(const char *type, OSSL_PARAM_BLD *builder) {
