@@ -9,7 +9,7 @@ public struct SweptWatchers: Equatable, Sendable {
     /// Instances whose listeners may be told.
     public var listeners: [InstanceID]
     /// Nothing of the instance is left at this channel.
-    var isComplete: Bool
+    public var isComplete: Bool
 }
 
 extension ChannelStreams {

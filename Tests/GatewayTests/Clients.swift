@@ -8,6 +8,8 @@ final class WebSocketPeer {
     private(set) var replies: [[String: Any]] = []
     private(set) var titles: [String] = []
     private(set) var cursors: [String] = []
+    /// Pushes of channels, whole.
+    private(set) var pushes: [[String: Any]] = []
     private(set) var pings = 0
     /// What was pushed about what is unread.
     private(set) var reads: [Counts] = []
@@ -89,6 +91,8 @@ final class WebSocketPeer {
         if message.isEmpty {
             pings += 1
             if answersPings { send("{}") }
+        } else if let push = message["push"] as? [String: Any], (push["channel"] as? String)?.hasPrefix("channel:") == true {
+            pushes.append(push)
         } else if let push = message["push"] as? [String: Any], let publication = push["pub"] as? [String: Any] {
             take(publication)
         } else if let push = message["push"] as? [String: Any] {

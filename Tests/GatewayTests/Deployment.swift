@@ -114,7 +114,7 @@ func until(_ seconds: Double = 8, _ condition: () async throws -> Bool) async th
 actor Feeder: LoopActor {
     nonisolated let loop: EventLoop
     private let url: String
-    private var client: RedisClient?
+    var client: RedisClient?
     private var inbox: Inbox?
     private var gateways: Gateways?
     private var number: UInt64 = 0
@@ -157,16 +157,7 @@ actor Feeder: LoopActor {
         let id = try #require(PersonID(person))
         let inbox = try #require(inbox)
         let gateways = try #require(gateways)
-        let deliveries = titles.map { title in
-            number += 1
-            var digest = [UInt8](repeating: 0, count: 16)
-            for index in 0..<8 { digest[index] = UInt8(truncatingIfNeeded: number >> (8 * index)) }
-            let notification = NotificationID(digest: digest)
-            return Delivery(
-                id: notification, accepted: accepted,
-                bytes: Array(
-                    #"{"id":"\#(notification)","type":"test","priority":"\#(priority)","title":"\#(title)"}"#.utf8))
-        }
+        let deliveries = titles.map { delivery($0, priority: priority, accepted: accepted) }
         let delivered: Delivered = try await withCheckedThrowingContinuation { done in
             inbox.deliver(deliveries, to: id) { done.resume(with: $0.mapError { $0 as any Error }) }
         }
@@ -184,6 +175,16 @@ actor Feeder: LoopActor {
             try await publish(batch.take(), to: instance, gateways)
         }
         return delivered
+    }
+
+    func delivery(_ title: String, priority: String = "normal", accepted: Int64 = 1) -> Delivery {
+        number += 1
+        var digest = [UInt8](repeating: 0, count: 16)
+        for index in 0..<8 { digest[index] = UInt8(truncatingIfNeeded: number >> (8 * index)) }
+        let notification = NotificationID(digest: digest)
+        return Delivery(
+            id: notification, accepted: accepted,
+            bytes: Array(#"{"id":"\#(notification)","type":"test","priority":"\#(priority)","title":"\#(title)"}"#.utf8))
     }
 
     private func publish(_ lines: [UInt8], to instance: InstanceID, _ gateways: Gateways) async throws {

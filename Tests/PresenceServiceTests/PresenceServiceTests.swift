@@ -91,6 +91,16 @@ private actor Gateways: LoopActor {
         }
     }
 
+    func watch(_ channel: ChannelID, _ person: PersonID, on instance: InstanceID, _ index: UInt32) async throws {
+        let connection = ConnectionID(instance: instance, index: index, generation: 1)
+        let watcher = Watcher(connection: connection, person: person, info: Array("{}".utf8))
+        _ = try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
+            ChannelStreams(client!, keys).watch(
+                channel, at: instance, [watcher], count: WatcherCount(watchers: 1, listeners: 1), from: .present, limit: 0
+            ) { done.resume(with: $0.map { _ in }.mapError { $0 as any Error }) }
+        }
+    }
+
     func kill(_ instance: InstanceID) { alive.remove(instance) }
     func revive(_ instance: InstanceID) { alive.insert(instance) }
 
@@ -157,6 +167,9 @@ private func waits(_ condition: () async throws -> Bool) async rethrows -> Bool 
         try await gateways.register(bob, on: dead, 5_000)
         try await gateways.register(bob, on: live, 1)
         try await gateways.register(ann, on: dead, 5_001)
+        let room = ChannelID("room")!
+        try await gateways.watch(room, bob, on: dead, 5_000)
+        try await gateways.watch(room, ann, on: live, 2)
         let lines = Lines()
         let one = try host(server, lines)
         let other = try host(server, lines)
@@ -176,6 +189,11 @@ private func waits(_ condition: () async throws -> Bool) async rethrows -> Bool 
             })
         #expect(try await waits { try server.cli("HKEYS", "gateways") == live.text })
         #expect(try server.cli("KEYS", "connections:*\(dead.text)") == "")
+        #expect(try server.cli("HGETALL", "channel:{room}:watchers") == "\(live.text)\n1")
+        #expect(try server.cli("HKEYS", "channel:{room}:people") == ann.text)
+        #expect(try server.cli("KEYS", "*{*\(dead.text)}*") == "")
+        // The listener at the other gateway was told of it.
+        #expect(try server.cli("GET", "gateway:{\(live.text)}:sequence") != "0")
         #expect(try server.cli("KEYS", "gateway:*").contains(dead.text) == false)
         #expect(try server.cli("KEYS", "routes:*").split(separator: "\n").count == 1)
         #expect(await gateways.gone.isEmpty)

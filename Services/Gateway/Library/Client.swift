@@ -19,6 +19,8 @@ class Client: ByteStreamHandler {
         // Both in seconds since 1970, which end in 2106 so: half the bytes for each connection.
         private var end: UInt32
         private var start: UInt32
+        /// What the token allows beside the inbox; mostly nothing.
+        var grants: Grants?
 
         /// The token's `exp`.
         var expires: Int64 {
@@ -28,18 +30,21 @@ class Client: ByteStreamHandler {
         /// The token's `iat`; 0: it has none.
         var issued: Int64 { Int64(start) }
 
-        init(person: PersonID, device: String?, expires: Int64, token: UInt64 = 0, issued: Int64 = 0) {
+        init(
+            person: PersonID, device: String?, expires: Int64, token: UInt64 = 0, issued: Int64 = 0, grants: Grants? = nil
+        ) {
             self.person = person
             self.device = device
             self.token = token
             end = UInt32(clamping: expires)
             start = UInt32(clamping: issued)
+            self.grants = grants
         }
 
         init(_ claims: TokenClaims, _ person: PersonID, device: String?) {
             self.init(
                 person: person, device: claims.device ?? device, expires: claims.expires, token: claims.idHash,
-                issued: claims.issuedAt ?? 0)
+                issued: claims.issuedAt ?? 0, grants: Grants(channels: claims.channels, info: claims.info))
         }
     }
 
@@ -106,10 +111,15 @@ class Client: ByteStreamHandler {
     func due(now: UInt64) -> Int? { nil }
     /// Says farewell and closes.
     func disconnect(_ disconnect: Disconnect) {}
+    /// It is not in the slab any more.
+    func left() {}
+    /// The socket has room again.
+    func socketDrained() {}
 
     // MARK: From the stream
 
     final func drained() {
+        socketDrained()
         if flow != nil { return hub.release(self) }
         hub.perform(session.drained(), for: self)
     }

@@ -6,6 +6,7 @@ enum Command: Equatable {
     case pong
     case connect(id: UInt64, ConnectRequest)
     case refresh(id: UInt64, token: String)
+    case channel(id: UInt64, ChannelCommand)
     /// A command of the protocol that is not served here.
     case unserved(id: UInt64)
     /// No command of the protocol.
@@ -85,7 +86,10 @@ extension Command {
             case .rpc:
                 let call = try Call.decode(line, &at)
                 command = { .rpc(id: $0, call) }
-            case .subscribe, .unsubscribe, .publish, .presence, .presenceStats, .history, .subRefresh, .ping:
+            case .subscribe, .unsubscribe, .presence, .presenceStats, .history:
+                guard let asked = try ChannelCommand.read(JSONKey(line, name), line, &at) else { return nil }
+                command = { .channel(id: $0, asked) }
+            case .publish, .subRefresh, .ping:
                 _ = try JSON.value(line, &at)
                 command = { .unserved(id: $0) }
             default:

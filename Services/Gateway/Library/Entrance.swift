@@ -154,7 +154,7 @@ final class Entrance {
     private func identity(_ ticket: Ticket, _ request: HTTPRequest) -> Client.Identity {
         Client.Identity(
             person: ticket.person, device: ticket.device ?? device(request), expires: ticket.expires, token: ticket.token,
-            issued: ticket.issued)
+            issued: ticket.issued, grants: Grants(channels: ticket.channels, info: ticket.info))
     }
 
     // MARK: WebSocket

@@ -46,6 +46,21 @@ enum DisconnectLabel: String, MetricLabel {
     }
 }
 
+/// Why a command about a channel was refused.
+enum SubscriptionRefusalLabel: String, MetricLabel {
+    case permission, limit, unrecoverable, unavailable, other
+
+    init(_ error: ReplyError) {
+        switch error.code {
+        case 100: self = .unavailable
+        case 103: self = .permission
+        case 106: self = .limit
+        case 112: self = .unrecoverable
+        default: self = .other
+        }
+    }
+}
+
 /// What the gateway counts.
 struct GatewayMetrics {
     let connections: Labeled<TransportLabel, Gauge>
@@ -65,6 +80,11 @@ struct GatewayMetrics {
     let callRefusals: Labeled<CallRefusalLabel, Counter>
     let delivery: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
     let firstUpdate: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
+    let channels: Gauge
+    let subscriptions: Gauge
+    let subscriptionRefusals: Labeled<SubscriptionRefusalLabel, Counter>
+    let unsubscribes: Counter
+    let channelDeliveries: Counter
 
     init(_ metrics: Metrics) {
         connections = metrics.gauge("carillon_gateway_connections", "Connections held.", by: "transport")
@@ -97,5 +117,13 @@ struct GatewayMetrics {
         firstUpdate = metrics.histogram(
             "carillon_first_update_seconds", "From the acceptance of a connection to the first frame with its state.",
             by: "transport", TransportLabel.self, and: "client", ClientName.self)
+        channels = metrics.gauge("carillon_gateway_channels", "Channels that somebody here watches.")
+        subscriptions = metrics.gauge("carillon_gateway_subscriptions", "Subscriptions to channels.")
+        subscriptionRefusals = metrics.counter(
+            "carillon_gateway_subscription_refusals_total", "Commands about channels that were refused.", by: "reason")
+        unsubscribes = metrics.counter(
+            "carillon_gateway_unsubscribes_total", "Subscriptions that the gateway ended, to be made anew.")
+        channelDeliveries = metrics.counter(
+            "carillon_gateway_channel_deliveries_total", "Posts written to watchers of channels.")
     }
 }

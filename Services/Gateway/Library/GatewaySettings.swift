@@ -93,6 +93,12 @@ public struct GatewaySettings: SettingsGroup {
         "PUBLIC_URL", .url(["http": 80, "https": 443]),
         help: "Base of the URLs that /v1/connect answers; unset: the request's own host")
 
+    static let maxSubscriptionsSetting = Setting(
+        "MAX_SUBSCRIPTIONS", .integer(0...1_000), default: "64", help: "Channels that one connection watches, at most")
+    static let presenceMaxSetting = Setting(
+        "CHANNEL_PRESENCE_MAX", .integer(0...10_000), default: "1000",
+        help: "Watchers of a channel up to which they are named, and told of each other's coming and going")
+
     public let maxConnections: Int?
     let maxPerPerson: Int
     let maxPerAddress: Int
@@ -126,6 +132,9 @@ public struct GatewaySettings: SettingsGroup {
     let ticketLifetime: Duration
     let publicURL: ServiceURL?
     let faults: FaultSettings
+    let maxSubscriptions: Int
+    let presenceMax: Int
+    let channels: ChannelLimits
     let redis: RedisSettings
     let tokens: TokenSettings
     let revocationLifetime: Duration
@@ -148,8 +157,9 @@ public struct GatewaySettings: SettingsGroup {
             drainWindowSetting.description,
             retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description, revocationLifetimeSetting.description,
             callIDsSetting.description, windowSetting.description, rateSetting.description,
-        ] + InboxLimits.markDeclarations + FaultSettings.declarations + RedisSettings.declarations
-        + TokenSettings.declarations + APIKeySettings.declarations
+            maxSubscriptionsSetting.description, presenceMaxSetting.description,
+        ] + InboxLimits.markDeclarations + ChannelLimits.declarations + FaultSettings.declarations
+        + RedisSettings.declarations + TokenSettings.declarations + APIKeySettings.declarations
 
     public init(_ environment: Environment) throws(SettingsError) {
         maxConnections = try environment.optional(Self.maxConnectionsSetting)
@@ -190,6 +200,9 @@ public struct GatewaySettings: SettingsGroup {
         ticketLifetime = try environment.value(Self.ticketLifetimeSetting)
         publicURL = try environment.optional(Self.publicURLSetting)
         faults = try FaultSettings(environment)
+        maxSubscriptions = try environment.value(Self.maxSubscriptionsSetting)
+        presenceMax = try environment.value(Self.presenceMaxSetting)
+        channels = try ChannelLimits(environment)
         redis = try RedisSettings(environment)
         tokens = try TokenSettings(environment)
         revocationLifetime = try environment.value(Self.revocationLifetimeSetting)

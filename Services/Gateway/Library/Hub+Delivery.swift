@@ -20,6 +20,8 @@ extension Hub {
     }
 
     private func deliver(_ pair: GatewayMessage.Pair, of message: [UInt8]) throws(JSONError) {
+        // An empty line of recipients stands before a line for a channel's watchers.
+        if pair.recipients.count == 2 { return try channels.heard(pair.notification, of: message) }
         var publication = Publication(message, pair.notification)
         let line = message.span.extracting(pair.recipients)
         var at = 0

@@ -46,7 +46,8 @@ extension Hub {
             withdraw(completion)
         }
         let check = { [self] in
-            if openStreams == 0, removalsInFlight == 0, removals.isEmpty || !redis.isUp { end() }
+            guard openStreams == 0, removalsInFlight == 0, removals.isEmpty || !redis.isUp else { return }
+            if channels.isSettled { end() }
         }
         loop.timer(after: Self.farewellTime, end)
         onStreamClosed = check
@@ -56,6 +57,7 @@ extension Hub {
     private func withdraw(_ completion: @escaping () -> Void) {
         guard redis.isUp, isEnrolled else { return completion() }
         stopLease()
+        channels.streams.forgetAll(at: instance) { _ in }
         gateways.withdraw(instance) { _ in completion() }
     }
 }

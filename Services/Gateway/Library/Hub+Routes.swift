@@ -137,6 +137,7 @@ extension Hub {
         metrics.reconciliations.increment()
         walk.start()
         goOnWalking()
+        channels.verifyAll()
     }
 
     private func goOnWalking() {

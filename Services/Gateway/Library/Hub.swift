@@ -77,6 +77,10 @@ final class Hub {
     var sweep = RevocationSweep()
     var sweepTimer: LoopTimer?
 
+    /// What clients watch beside their inboxes.
+    private(set) lazy var channels = WatchedChannels(
+        hub: self, streams: ChannelStreams(redis, keyspace, limits: settings.channels))
+
     init(context: ServiceContext<GatewaySettings>, instance: InstanceID, occupancy: Occupancy) throws {
         self.occupancy = occupancy
         loop = context.loop
@@ -153,6 +157,7 @@ final class Hub {
         client.hasLeft = true
         if client.isCounted, let person = client.identity?.person { occupancy.leave(person) }
         slab.remove(client.name)
+        client.left()
         metrics.connections[TransportLabel(client.transport)].subtract()
         if client.hasRoute, let person = client.identity?.person {
             remove(Removal(connection: connection(of: client), person: person))
@@ -191,6 +196,7 @@ final class Hub {
             if expires * 1000 <= wallClock { client.disconnect(.expired) } else { watchExpiry(of: client) }
         }
         retryStalled()
+        channels.retry()
         retryRemovals()
     }
 

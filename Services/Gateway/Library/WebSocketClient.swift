@@ -16,6 +16,8 @@ final class WebSocketClient: Client {
         case connected
     }
 
+    /// What channels it watches; nil until the first.
+    var watching: Watching?
     private var parser = WebSocketParser()
     private var phase = Phase.opened
     /// A ping is out and nothing has come since.
@@ -89,6 +91,7 @@ final class WebSocketClient: Client {
         guard phase == .connected else { return disconnect(.badRequest) }
         switch command {
         case .refresh(let id, let token): refresh(id, token)
+        case .channel(let id, let command): handle(id, command)
         case .unserved(let id): answer(Replies.error(id, .notAvailable))
         case .unknown(let id): answer(Replies.error(id, .methodNotFound))
         case .rpc(let id, let call): take(call, id: id)
@@ -142,6 +145,7 @@ final class WebSocketClient: Client {
             let device = identity?.device
             identity = claimed
             identity?.device = device
+            regrant()
             if isSooner { hub.watchExpiry(of: self) }
             hub.isRevoked(claimed) { [self] in refreshed(id, claimed.expires, isRevoked: $0) }
         case .failure(let error): refuse(id, error)
@@ -221,6 +225,10 @@ final class WebSocketClient: Client {
         if !stream.isBlocked { stream.write(Replies.ping) }
         return hub.settings.pongSeconds
     }
+
+    override func left() { endSubscriptions() }
+
+    override func socketDrained() { resumeSubscriptions() }
 
     override func disconnect(_ disconnect: Disconnect) {
         hub.count(disconnect)

@@ -3,15 +3,20 @@ import Models
 import Redis
 import Store
 
-/// Removes what one condemned gateway owned: its routes on every shard, then its lease. Loop thread only.
+/// Removes what one condemned gateway owned: its routes on every shard, its watchers of channels, then its lease. Loop
+/// thread only.
 ///
-/// It goes over the shards twice, with a pause between: a gateway that was only asleep may have registered someone at the
+/// It goes over all of it twice, with a pause between: a gateway that was only asleep may have registered someone at the
 /// moment it was condemned, and knows of that only at its next renewal. The lease goes last, so that whoever
 /// finds it after a crash in the middle sweeps again. Two may sweep the same gateway at once; each removes what is left.
 final class Sweep {
+    /// Bytes of one batch for a gateway; one line more may pass it.
+    private static let batchBytes = 256 << 10
+
     private let loop: EventLoop
     private let routes: Routes
     private let gateways: Gateways
+    private let channels: ChannelStreams
     private let shards: Int
     private let pause: Duration
     let instance: InstanceID
@@ -22,12 +27,14 @@ final class Sweep {
 
     /// - Parameter completion: how many routes were removed, or why it stopped; the lease is then still there.
     init(
-        loop: EventLoop, routes: Routes, gateways: Gateways, shards: Int, pause: Duration, instance: InstanceID,
+        loop: EventLoop, routes: Routes, gateways: Gateways, channels: ChannelStreams, shards: Int, pause: Duration,
+        instance: InstanceID,
         completion: @escaping (Result<Int, RedisError>) -> Void
     ) {
         self.loop = loop
         self.routes = routes
         self.gateways = gateways
+        self.channels = channels
         self.shards = shards
         self.pause = pause
         self.instance = instance
@@ -41,7 +48,7 @@ final class Sweep {
 
     private func step() {
         guard completion != nil else { return }
-        guard shard < shards else { return endPass() }
+        guard shard < shards else { return sweepChannels() }
         routes.sweep(instance, shard: shard) { result in
             switch result {
             case .failure(let error): return self.finish(.failure(error))
@@ -50,6 +57,42 @@ final class Sweep {
             }
             self.step()
         }
+    }
+
+    private func sweepChannels() {
+        channels.sweep(instance) { result in
+            guard self.completion != nil else { return }
+            switch result {
+            case .failure(let error): self.finish(.failure(error))
+            case .success([]): self.endPass()
+            case .success(let swept):
+                self.tell(swept)
+                self.sweepChannels()
+            }
+        }
+    }
+
+    /// Tells the other gateways' listeners who has left; a hint, so only where one step took them all.
+    private func tell(_ swept: [SweptWatchers]) {
+        var batches: [InstanceID: GatewayBatch] = [:]
+        for each in swept where each.isComplete && !each.infos.isEmpty {
+            for listener in each.listeners {
+                var batch = batches.removeValue(forKey: listener) ?? GatewayBatch()
+                for info in each.infos {
+                    batch.presence(each.channel, joins: false, info)
+                    if batch.lines.count >= Self.batchBytes { publish(&batch, to: listener) }
+                }
+                batches[listener] = batch
+            }
+        }
+        for (listener, batch) in batches where !batch.isEmpty {
+            var batch = batch
+            publish(&batch, to: listener)
+        }
+    }
+
+    private func publish(_ batch: inout GatewayBatch, to listener: InstanceID) {
+        gateways.publish(batch.take(), to: listener) { _ in }
     }
 
     private func endPass() {

@@ -10,6 +10,7 @@ final class Sweeper {
     private let client: RedisClient
     private let routes: Routes
     private let gateways: Gateways
+    private let channels: ChannelStreams
     private let shards: Int
     private let interval: Duration
     private let log: Log
@@ -29,6 +30,7 @@ final class Sweeper {
         self.client = client
         routes = Routes(client, keys)
         gateways = Gateways(client, keys)
+        channels = ChannelStreams(client, keys)
         shards = keys.shards
         interval = leaseLength / 6
         self.log = log
@@ -96,7 +98,8 @@ final class Sweeper {
 
     private func sweep(_ instance: InstanceID) {
         let sweep = Sweep(
-            loop: loop, routes: routes, gateways: gateways, shards: shards, pause: interval * 2, instance: instance
+            loop: loop, routes: routes, gateways: gateways, channels: channels, shards: shards, pause: interval * 2,
+            instance: instance
         ) { result in
             self.sweeps[instance] = nil
             switch result {

@@ -1,0 +1,134 @@
+import Models
+
+/// What a client asks of channels, as the Centrifuge client protocol says it.
+struct SubscribeRequest: Equatable {
+    var channel = ""
+    /// What it wants to recover.
+    var recovery = ConnectRequest.Recovery.none
+    /// It asks to be told who comes and goes.
+    var joinLeave = false
+    /// What cannot be recovered is to be an error (112), not a subscription from the present on.
+    var rejectsUnrecovered = false
+}
+
+struct HistoryRequest: Equatable {
+    var channel = ""
+    /// 0: only where the stream stands. Negative: as many as are given at once.
+    var limit: Int64 = 0
+    var since = ConnectRequest.Recovery.none
+    var isReversed = false
+}
+
+/// A command about channels.
+enum ChannelCommand: Equatable {
+    case subscribe(SubscribeRequest)
+    case unsubscribe(String)
+    case presence(String)
+    case presenceStats(String)
+    case history(HistoryRequest)
+}
+
+extension ChannelCommand {
+    /// Reads what stands behind the name of one of these commands.
+    static func read(_ key: JSONKey, _ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> ChannelCommand? {
+        switch key {
+        case .subscribe: .subscribe(try subscribeRequest(line, &at))
+        case .unsubscribe: .unsubscribe(try channelMember(line, &at))
+        case .presence: .presence(try channelMember(line, &at))
+        case .presenceStats: .presenceStats(try channelMember(line, &at))
+        case .history: .history(try historyRequest(line, &at))
+        default: nil
+        }
+    }
+
+    private static func subscribeRequest(_ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> SubscribeRequest {
+        var request = SubscribeRequest()
+        var recovers = false
+        var place = Place()
+        var members = try JSONMembers(line, &at)
+        while let name = try members.next(line, &at) {
+            switch JSONKey(line, name) {
+            case .channel: request.channel = JSON.text(line, try JSON.string(line, &at))
+            case .recover: recovers = try JSON.bool(line, &at)
+            case .joinLeave: request.joinLeave = try JSON.bool(line, &at)
+            // Bit 2: reject what cannot be recovered. Bit 1 offers numbers for channels, which a server need not take.
+            case .flag: request.rejectsUnrecovered = try JSON.integer(line, &at) & 2 != 0
+            case let key: if try !place.read(key, line, &at) { _ = try JSON.value(line, &at) }
+            }
+        }
+        if recovers { request.recovery = place.recovery }
+        return request
+    }
+
+    private static func historyRequest(_ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> HistoryRequest {
+        var request = HistoryRequest()
+        var members = try JSONMembers(line, &at)
+        while let name = try members.next(line, &at) {
+            switch JSONKey(line, name) {
+            case .channel: request.channel = JSON.text(line, try JSON.string(line, &at))
+            case .limit: request.limit = try JSON.integer(line, &at)
+            case .reverse: request.isReversed = try JSON.bool(line, &at)
+            case .since where try JSON.kind(line, &at) == .object:
+                var place = Place()
+                var fields = try JSONMembers(line, &at)
+                while let field = try fields.next(line, &at) {
+                    if try !place.read(JSONKey(line, field), line, &at) { _ = try JSON.value(line, &at) }
+                }
+                request.since = place.recovery
+            default: _ = try JSON.value(line, &at)
+            }
+        }
+        return request
+    }
+
+    private static func channelMember(_ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> String {
+        var channel = ""
+        var members = try JSONMembers(line, &at)
+        while let name = try members.next(line, &at) {
+            if JSONKey(line, name) == .channel {
+                channel = JSON.text(line, try JSON.string(line, &at))
+            } else {
+                _ = try JSON.value(line, &at)
+            }
+        }
+        return channel
+    }
+
+    /// `"epoch":"…","offset":n` among other members; SDKs leave out an offset of 0.
+    private struct Place {
+        private var epoch: UInt64?
+        private var offset: UInt64? = 0
+
+        /// False if it is another member, whose value is still to be read.
+        mutating func read(_ key: JSONKey, _ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Bool {
+            switch key {
+            case .epoch: epoch = UInt64(JSON.text(line, try JSON.string(line, &at)))
+            case .offset: offset = UInt64(exactly: try JSON.integer(line, &at))
+            default: return false
+            }
+            return true
+        }
+
+        var recovery: ConnectRequest.Recovery {
+            guard let epoch, let offset else { return .unknown }
+            return .from(StreamPosition(epoch: epoch, offset: offset))
+        }
+    }
+}
+
+extension ChannelID {
+    /// `channel:<id>`, as clients name it; nil for anything else.
+    init?(subscribed text: String) {
+        guard text.hasPrefix("channel:") else { return nil }
+        self.init(String(text.dropFirst("channel:".count)))
+    }
+}
+
+extension JSONKey {
+    static let channel = JSONKey("channel")
+    static let joinLeave = JSONKey("join_leave")
+    static let flag = JSONKey("flag")
+    static let limit = JSONKey("limit")
+    static let reverse = JSONKey("reverse")
+    static let since = JSONKey("since")
+}

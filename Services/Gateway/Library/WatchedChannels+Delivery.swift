@@ -1,0 +1,229 @@
+import EventLoop
+import Models
+import Network
+import Redis
+import ServiceRuntime
+import Store
+
+// What comes to a channel, and the reads that bring it, or one watcher of it, up to its stream.
+extension WatchedChannels {
+    /// A line for a channel's watchers, out of a batch.
+    func heard(_ range: Range<Int>, of message: [UInt8]) throws(JSONError) {
+        let line = try ChannelLine.read(message.span, range)
+        guard let channel = channels[line.channel] else {
+            guard case .post = line.kind else { return }
+            // Nobody here watches it: the note that says so is one too many.
+            hub.metrics.ghosts.increment()
+            return remove(WatcherRemoval(channel: line.channel, instance: hub.instance, connection: nil, info: []))
+        }
+        switch line.kind {
+        case .post(let position, let body):
+            let verdict = channel.session.announced(position, isFull: false)
+            if verdict == .send { deliver(channel, position, message, body) } else { perform(verdict, for: channel) }
+        case .join(let info): tell(channel, Replies.tiding(channel.id, joins: true, message[info]), but: nil)
+        case .leave(let info): tell(channel, Replies.tiding(channel.id, joins: false, message[info]), but: nil)
+        case .unknown: break
+        }
+    }
+
+    /// Writes a post to all who watch: one frame, encoded when the first of them can take it.
+    private func deliver(_ channel: WatchedChannel, _ position: StreamPosition, _ bytes: [UInt8], _ range: Range<Int>) {
+        var frame: [UInt8]?
+        var written = 0
+        for subscription in channel.subscriptions {
+            guard let client = subscription.client, isDue(position, for: subscription, client) else { continue }
+            let shared = frame ?? Replies.post(channel.id, position.offset, bytes[range])
+            frame = shared
+            client.stream.write(shared)
+            written += 1
+        }
+        hub.metrics.channelDeliveries.increment(by: written)
+    }
+
+    /// Whether the watcher is to be sent this post now.
+    private func isDue(_ position: StreamPosition, for subscription: Subscription, _ client: WebSocketClient) -> Bool {
+        if let lag = subscription.lag {
+            let verdict = lag.session.announced(position, isFull: client.isFull())
+            if verdict == .send { settle(subscription) } else { perform(verdict, for: subscription) }
+            return verdict == .send
+        }
+        guard position.offset > subscription.from else { return false }
+        guard client.isFull() else { return true }
+        // From here on the stream is its queue.
+        hub.metrics.catchUps.increment()
+        let lag = Subscription.Lag(Session(at: StreamPosition(epoch: position.epoch, offset: position.offset - 1)))
+        _ = lag.session.announced(position, isFull: true)
+        subscription.lag = lag
+        return false
+    }
+
+    /// A watcher that has caught up with its channel shares its position again.
+    private func settle(_ subscription: Subscription) {
+        guard let session = subscription.lag?.session, let channel = subscription.channel, session.phase == .live,
+            session.position.epoch == channel.session.position.epoch,
+            session.position.offset >= channel.session.position.offset
+        else { return }
+        subscription.from = session.position.offset
+        subscription.lag = nil
+    }
+
+    /// The client's socket has room again.
+    func drained(_ subscription: Subscription) {
+        guard let lag = subscription.lag else { return }
+        perform(lag.session.drained(), for: subscription)
+    }
+
+    // MARK: Reading for one
+
+    func perform(_ verdict: Session.Verdict, for subscription: Subscription) {
+        switch verdict {
+        case .send, .keep: settle(subscription)
+        case .read: read(subscription)
+        case .lose: end(subscription, .insufficientState)
+        }
+    }
+
+    private func read(_ subscription: Subscription) {
+        guard let lag = subscription.lag else { return }
+        streams.page(
+            of: subscription.id, from: .after(lag.session.position), limit: hub.settings.pageEntries,
+            bytes: hub.settings.sendBytes
+        ) { [self] result in
+            guard let client = subscription.client, subscription.lag === lag else { return }
+            guard case .success(let page) = result else {
+                lag.session.readFailed()
+                return stalledSubscriptions.append(subscription)
+            }
+            let verdict = lag.session.pageBegins(epoch: page.state.epoch, recovered: page.recovered)
+            guard verdict == .read else { return perform(verdict, for: subscription) }
+            if !client.hasRoom(for: page.entries.reduce(0) { $0 + $1.bytes.count }) { return lag.session.postponed() }
+            for entry in page.entries where lag.session.entry(entry.offset) == .send {
+                client.stream.write(Replies.post(subscription.id, entry.offset, entry.bytes[...]))
+                hub.metrics.channelDeliveries.increment()
+            }
+            perform(
+                lag.session.pageEnds(top: page.state.offset, isComplete: page.isComplete, isFull: client.isFull()),
+                for: subscription)
+        }
+    }
+
+    // MARK: Reading for all
+
+    func perform(_ verdict: Session.Verdict, for channel: WatchedChannel) {
+        switch verdict {
+        case .send, .keep: break
+        case .read: read(channel, inWalk: false)
+        case .lose: lose(channel)
+        }
+    }
+
+    private func read(_ channel: WatchedChannel, inWalk: Bool) {
+        streams.page(
+            of: channel.id, from: .after(channel.session.position), limit: hub.settings.pageEntries,
+            bytes: hub.settings.sendBytes
+        ) { self.arrived($0, for: channel, inWalk: inWalk) }
+    }
+
+    private func arrived(_ result: Result<InboxPage, RedisError>, for channel: WatchedChannel, inWalk: Bool) {
+        if channels[channel.id] === channel {
+            switch result {
+            case .success(let page): take(page, for: channel)
+            case .failure:
+                channel.session.readFailed()
+                stalledChannels.insert(channel.id)
+            }
+        }
+        guard inWalk else { return }
+        verifying -= 1
+        goOnVerifying()
+    }
+
+    private func take(_ page: InboxPage, for channel: WatchedChannel) {
+        let verdict = channel.session.pageBegins(epoch: page.state.epoch, recovered: page.recovered)
+        guard verdict == .read else { return perform(verdict, for: channel) }
+        for entry in page.entries where channel.session.entry(entry.offset) == .send {
+            deliver(
+                channel, StreamPosition(epoch: page.state.epoch, offset: entry.offset), entry.bytes, entry.bytes.indices)
+        }
+        perform(
+            channel.session.pageEnds(top: page.state.offset, isComplete: page.isComplete, isFull: false), for: channel)
+    }
+
+    /// The stream is another one, or has lost what was not sent yet: each watcher subscribes anew, and is told so then.
+    private func lose(_ channel: WatchedChannel) {
+        channel.session = Session()
+        for subscription in channel.subscriptions { end(subscription, .insufficientState) }
+    }
+
+    // MARK: All channels, paced
+
+    /// Compares every channel with its stream, and notes its watchers anew where they stand under a former epoch.
+    func verifyAll() {
+        toVerify = Array(channels.keys)
+        goOnVerifying()
+    }
+
+    func verify(_ channel: WatchedChannel) { perform(channel.session.verify(isFull: false), for: channel) }
+
+    func goOnVerifying() {
+        guard hub.isReady else {
+            stalledChannels.formUnion(toVerify)
+            return toVerify = []
+        }
+        while verifying < hub.settings.reconcileWindow, let id = toVerify.popLast() {
+            guard let channel = channels[id] else { continue }
+            let isStale = channel.subscriptions.contains { $0.epochNumber != hub.epochNumber }
+            if channel.epochNumber != hub.epochNumber || isStale {
+                renew(channel)
+            } else if channel.session.verify(isFull: false) == .read {
+                verifying += 1
+                read(channel, inWalk: true)
+            }
+        }
+    }
+
+    /// Notes all watchers of a channel under the present epoch of this instance, in as many calls as it takes; the last
+    /// one reads.
+    private func renew(_ channel: WatchedChannel) {
+        guard channel.session.registerAgain() else {
+            stalledChannels.insert(channel.id)
+            return
+        }
+        verifying += 1
+        let number = hub.epochNumber
+        let subscriptions = channel.subscriptions
+        let most = ChannelStreams.maximumItems
+        var start = 0
+        repeat {
+            let some = subscriptions[start..<min(start + most, subscriptions.count)]
+            start += most
+            let isLast = start >= subscriptions.count
+            for subscription in some { subscription.epochNumber = number }
+            streams.watch(
+                channel.id, at: hub.instance, some.compactMap { watcher($0) }, count: channel.count,
+                from: .after(channel.session.position), limit: isLast ? hub.settings.pageEntries : 0,
+                bytes: hub.settings.sendBytes
+            ) { [self] result in
+                guard case .success = result else {
+                    for subscription in some { subscription.epochNumber = 0 }
+                    stalledChannels.insert(channel.id)
+                    if isLast { arrived(result.map(\.0), for: channel, inWalk: true) }
+                    return
+                }
+                guard isLast else { return }
+                channel.epochNumber = number
+                arrived(result.map(\.0), for: channel, inWalk: true)
+                dropFormer(channel.id)
+            }
+        } while start < subscriptions.count
+    }
+
+    /// What stands of this channel under the name that this instance had before, should Redis have lost nothing else.
+    private func dropFormer(_ channel: ChannelID) {
+        guard let former = hub.formerInstance else { return }
+        streams.sweep(former, channel: channel) { [self] result in
+            guard case .success(let swept) = result else { return }
+            if !swept.infos.isEmpty { dropFormer(channel) } else { streams.forget(channel, at: former) { _ in } }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import Models
+import Network
+import ServiceRuntime
+import Store
+
+// A client that looks at channels: what it may, what it is answered.
+extension WebSocketClient {
+    func handle(_ id: UInt64, _ command: ChannelCommand) {
+        switch command {
+        case .subscribe(let request): subscribe(id, request)
+        case .unsubscribe(let name):
+            if let subscription = subscription(name) { hub.channels.end(subscription) }
+            answer(Replies.unsubscribed(id))
+        case .presence(let name): presence(id, name, limit: hub.settings.presenceMax)
+        case .presenceStats(let name): presence(id, name, limit: nil)
+        case .history(let request): history(id, request)
+        }
+    }
+
+    // MARK: Subscribing
+
+    private func subscribe(_ id: UInt64, _ request: SubscribeRequest) {
+        guard request.channel != "inbox" else { return refuse(id, .alreadySubscribed) }
+        guard let channel = ChannelID(subscribed: request.channel) else { return refuse(id, .unknownChannel) }
+        let watching = watching ?? Watching()
+        guard watching.find(channel) == nil else { return refuse(id, .alreadySubscribed) }
+        guard watching.subscriptions.count < hub.settings.maxSubscriptions else { return refuse(id, .overLimit) }
+        guard hub.isReady, let identity else { return refuse(id, .unavailable) }
+        self.watching = watching
+        let isGranted = identity.grants?.channels.contains(channel) == true
+        let subscription = Subscription(channel, of: self, listens: request.joinLeave, isGranted: isGranted)
+        watching.add(subscription)
+        if isGranted { return join(id, request, subscription) }
+        hub.channels.streams.isMember(identity.person, of: channel) { [self] result in
+            guard subscription.phase == .asking else { return }
+            switch result {
+            case .success(true): return join(id, request, subscription)
+            case .success(false): refuse(id, .permissionDenied)
+            case .failure: refuse(id, .unavailable)
+            }
+            hub.channels.end(subscription)
+        }
+    }
+
+    private func join(_ id: UInt64, _ request: SubscribeRequest, _ subscription: Subscription) {
+        var start = InboxStart.present
+        switch request.recovery {
+        case .none: break
+        case .from(let position): start = .after(position)
+        case .unknown:
+            if request.rejectsUnrecovered {
+                hub.channels.end(subscription)
+                return refuse(id, .unrecoverable)
+            }
+        }
+        hub.channels.join(subscription, from: start, rejectsUnrecovered: request.rejectsUnrecovered) { [self] result in
+            switch result {
+            case .success(let joined):
+                answer(Replies.subscribed(id, joined, wasRecovering: request.recovery != .none))
+            case .failure(let error): refuse(id, error)
+            }
+        }
+    }
+
+    /// The new token may allow less than the one before.
+    func regrant() {
+        for subscription in watching?.subscriptions ?? []
+        where subscription.isGranted && identity?.grants?.channels.contains(subscription.id) != true {
+            hub.channels.end(subscription, .expired)
+        }
+    }
+
+    private func refuse(_ id: UInt64, _ error: ReplyError) {
+        hub.metrics.subscriptionRefusals[SubscriptionRefusalLabel(error)].increment()
+        answer(Replies.error(id, error))
+    }
+
+    private func subscription(_ name: String) -> Subscription? { ChannelID(subscribed: name).flatMap { watching?.find($0) } }
+
+    /// Ends all that it watched: the connection has ended.
+    func endSubscriptions() {
+        for subscription in watching?.subscriptions ?? [] { hub.channels.end(subscription) }
+        watching = nil
+    }
+
+    /// The socket has room again.
+    func resumeSubscriptions() {
+        for subscription in watching?.subscriptions ?? [] { hub.channels.drained(subscription) }
+    }
+
+    // MARK: Questions, which whoever watches may ask
+
+    /// The channel, if it is watched by this connection; answers the command itself, and nil, if not.
+    private func watched(_ id: UInt64, _ name: String) -> ChannelID? {
+        guard let subscription = subscription(name), subscription.phase == .joined else {
+            refuse(id, ChannelID(subscribed: name) == nil ? .unknownChannel : .permissionDenied)
+            return nil
+        }
+        return subscription.id
+    }
+
+    /// `limit`: nil asks for the numbers only.
+    private func presence(_ id: UInt64, _ name: String, limit: Int?) {
+        guard let channel = watched(id, name) else { return }
+        hub.channels.streams.presence(of: channel, limit: limit ?? 0) { [self] result in
+            guard case .success(let presence) = result else { return refuse(id, .unavailable) }
+            guard let limit else { return answer(Replies.presenceStats(id, presence)) }
+            guard presence.clients <= limit else { return refuse(id, .overLimit) }
+            answer(Replies.presence(id, presence))
+        }
+    }
+
+    private func history(_ id: UInt64, _ request: HistoryRequest) {
+        guard let channel = watched(id, request.channel) else { return }
+        let most = hub.settings.pageEntries
+        let limit = request.limit < 0 ? most : min(Int(clamping: request.limit), most)
+        let start: InboxStart
+        switch request.since {
+        case .none: start = .floor
+        case .from(let position): start = .after(position)
+        case .unknown: return refuse(id, .unrecoverable)
+        }
+        hub.channels.streams.page(
+            of: channel, from: start, limit: limit, bytes: hub.settings.sendBytes, isReversed: request.isReversed
+        ) { [self] result in
+            guard case .success(let page) = result else { return refuse(id, .unavailable) }
+            guard page.recovered else { return refuse(id, .unrecoverable) }
+            answer(Replies.history(id, page))
+        }
+    }
+}

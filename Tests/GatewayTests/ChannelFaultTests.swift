@@ -1,0 +1,125 @@
+import Foundation
+import Models
+import ServiceRuntime
+import Store
+import TestSupport
+import Testing
+
+@testable import Gateway
+
+@Suite(.serialized, .timeLimit(.minutes(2))) struct ChannelFaultTests {
+    func watcher(_ site: Deployment, _ person: String, receiveBuffer: Int32? = nil) throws -> WebSocketPeer {
+        let peer = try #require(WebSocketPeer(site.port, receiveBuffer: receiveBuffer))
+        peer.connect(channelToken(person, ["room"]))
+        peer.subscribe(2, "room")
+        #expect(peer.subscribed(2)["epoch"] != nil)
+        return peer
+    }
+
+    /// A post that was never told of is read with the next one, once for all; the last of a burst by the batch's number.
+    @Test func lossIsNoticed() async throws {
+        let site = try await Deployment(["PAGE_ENTRIES": "4"])
+        let (ann, bob) = (try watcher(site, "ann"), try watcher(site, "bob"))
+        try await site.feeder.post((1...9).map { "\($0)" }, to: "room", publishes: false)
+        try await site.feeder.post(["10"], to: "room")
+        let expected = (1...10).map { "\($0) \($0)" }
+        #expect(ann.readPosts(10) == expected && bob.readPosts(10) == expected)
+        try await site.feeder.post(["11"], to: "room", publishes: false)
+        let instance = try site.redis.cli("HKEYS", "gateways")
+        try site.redis.cli("INCR", "gateway:{\(instance)}:sequence")
+        #expect(ann.readPosts(11).last == "11 11" && bob.readPosts(11).last == "11 11")
+        // Said twice, shown once.
+        try await site.feeder.publish("[]\n{\"channel\":\"room\",\"position\":\"1-1\",\"pub\":{}}\n", to: instance)
+        try await site.feeder.post(["12"], to: "room")
+        #expect(ann.readPosts(12).suffix(2) == ["11 11", "12 12"] && ann.posts.count == 12)
+        #expect(ann.tidings.isEmpty && bob.tidings.isEmpty)
+        await site.stop()
+    }
+
+    /// Who does not read is served from the stream; the others do not wait for her.
+    @Test func aSlowWatcherCatchesUpFromTheStream() async throws {
+        let site = try await Deployment(["SEND_BUFFER_BYTES": "16KB", "PAGE_ENTRIES": "20"])
+        let (slow, quick) = (try watcher(site, "slow", receiveBuffer: 4096), try watcher(site, "quick"))
+        let filling = String(repeating: "x", count: 2_000)
+        let count = 600
+        for start in stride(from: 0, to: count, by: 20) {
+            try await site.feeder.post((start..<start + 20).map { "\($0)\(filling)" }, to: "room")
+            #expect(quick.readPosts(start + 20).count == start + 20)
+        }
+        #expect(await site.metric("carillon_gateway_catch_ups_total") >= 1)
+        let posts = slow.readPosts(count)
+        #expect(posts.map { $0.split(separator: " ").last } == (1...count).map { "\($0)" })
+        try await site.feeder.post(["live"], to: "room")
+        #expect(slow.readPosts(count + 1).last == "live \(count + 1)" && quick.readPosts(count + 1).last == "live \(count + 1)")
+        #expect(slow.tidings.isEmpty)
+        await site.stop()
+    }
+
+    /// Trimmed while she did not read: told, and begun anew.
+    @Test func whatWasTrimmedMeanwhileIsSaid() async throws {
+        let site = try await Deployment(["SEND_BUFFER_BYTES": "8KB"])
+        let slow = try watcher(site, "slow", receiveBuffer: 4096)
+        let filling = String(repeating: "x", count: 4_000)
+        for start in 0..<75 {
+            try await site.feeder.post((0..<20).map { "\(start * 20 + $0)\(filling)" }, to: "room")
+        }
+        #expect(slow.read { $0.tidings == ["unsubscribe 2500"] })
+        slow.subscribe(3, "room", #","recover":true,"epoch":"\#(slow.subscribed(2)["epoch"] as? String ?? "")","offset":1"#)
+        #expect(slow.subscribed(3)["recovered"] as? Bool == false && slow.subscribed(3)["offset"] as? Int == 1_500)
+        await site.stop()
+    }
+
+    /// A stream that is no more: every watcher subscribes anew. A note without a watcher is removed.
+    @Test func aChannelThatWasForgottenBeginsAnew() async throws {
+        let site = try await Deployment()
+        let bob = try watcher(site, "bob")
+        try await site.feeder.post(["a"], to: "room")
+        #expect(bob.readPosts(1) == ["a 1"])
+        try site.redis.cli("DEL", "channel:{room}", "channel:{room}:state")
+        try await site.feeder.post(["b"], to: "room")
+        #expect(bob.read { $0.tidings == ["unsubscribe 2500"] })
+        bob.subscribe(3, "room")
+        #expect(bob.subscribed(3)["offset"] as? Int == 1)
+        try await site.feeder.post(["c"], to: "room")
+        #expect(bob.readPosts(2).last == "c 2")
+
+        let instance = try site.redis.cli("HKEYS", "gateways")
+        try site.redis.cli("HSET", "channel:{ghost}:watchers", instance, "3")
+        try await site.feeder.post(["x"], to: "ghost")
+        try await until { try site.redis.cli("EXISTS", "channel:{ghost}:watchers") == "0" }
+        await site.stop()
+    }
+
+    /// Law 7: with its counter gone the gateway notes all watchers under its new name.
+    @Test func aNewEpochNotesAllWatchersAnew() async throws {
+        let site = try await Deployment()
+        let peers = try (0..<5).map { try watcher(site, "p\($0)") }
+        try await site.feeder.post(["before"], to: "room")
+        for peer in peers { #expect(peer.readPosts(1) == ["before 1"]) }
+        let former = try site.redis.cli("HKEYS", "gateways")
+        try site.redis.cli("HDEL", "gateways", former)
+        try await until {
+            let present = try site.redis.cli("HKEYS", "channel:{room}:watchers")
+            return present != former && !present.isEmpty && !present.contains("\n")
+        }
+        let present = try site.redis.cli("HKEYS", "channel:{room}:watchers")
+        #expect(try site.redis.cli("HLEN", "channel:{room}:presence:\(present)") == "5")
+        try await until { try site.redis.cli("EXISTS", "channel:{room}:presence:\(former)", "watching:{\(former)}") == "0" }
+        #expect(try site.redis.cli("HGET", "channel:{room}:people", "p1") == "1")
+        try await site.feeder.post(["after"], to: "room")
+        for peer in peers { #expect(peer.readPosts(2) == ["before 1", "after 2"] && peer.tidings.isEmpty) }
+        peers[0].socket.close()
+        try await until { try site.redis.cli("HGET", "channel:{room}:watchers", present) == "4" }
+        await site.stop()
+    }
+
+    @Test func aDrainLeavesNothing() async throws {
+        let site = try await Deployment()
+        let bob = try watcher(site, "bob")
+        await site.host.drain()
+        #expect(bob.read { $0.closeCode == 3001 })
+        #expect(try site.redis.cli("KEYS", "watching:*") == "")
+        #expect(try site.redis.cli("KEYS", "channel:{room}:[wplo]*") == "")
+        site.redis.stop()
+    }
+}
