@@ -101,6 +101,7 @@ final class WebSocketPeer {
             if let subscribe = push["subscribe"] as? [String: Any] { subscribed.append(subscribe["offset"] as? Int ?? -1) }
         } else {
             replies.append(message)
+            guard message["connect"] != nil else { return }
             for publication in inbox["publications"] as? [[String: Any]] ?? [] { take(publication) }
         }
     }

@@ -175,6 +175,42 @@ import Testing
         await site.stop()
     }
 
+    @Test func aPauseThatOutlastsTheInboxIsToldSo() async throws {
+        let site = try await Deployment()
+        let bob = try connected(site, "bob")
+        try await site.feeder.deliver(["1"], to: "bob")
+        #expect(bob.readTitles(1) == ["1"] && bob.call("pause") != nil)
+        let epoch = try await site.feeder.deliver((2...9).map { "\($0)" }, to: "bob").epoch
+        let key = "inbox:{\(shard("bob"))}:bob"
+        try site.redis.cli("XTRIM", key, "MINID", "\(epoch)-5")
+        try site.redis.cli("HSET", key + ":state", "floor", "5")
+        bob.send(#"{"id":9,"rpc":{"method":"resume"}}"#)
+        #expect(bob.read { $0.closeCode == 3010 } && bob.titles == ["1"])
+        await site.stop()
+    }
+
+    /// A resume that finds a read under way waits for it; two at a time are one too many.
+    @Test func resumesWaitForAReadUnderWay() async throws {
+        let site = try await Deployment(["PAGE_ENTRIES": "1"])
+        let bob = try connected(site, "bob")
+        let epoch = try await site.feeder.deliver((1...30).map { "\($0)" }, to: "bob", publishes: false).epoch
+        let late = try #require(WebSocketPeer(site.port))
+        late.connect(token("bob"), epoch: "\(epoch)")
+        #expect(late.read { !$0.titles.isEmpty })
+        late.send(
+            (2...4).map { #"{"id":\#($0),"rpc":{"method":"\#($0 == 2 ? "pause" : "resume")"}}"# }.joined(separator: "\n"))
+        #expect(late.read { $0.replies.count == 4 })
+        let page = late.replies.compactMap { ($0["rpc"] as? [String: Any])?["data"] as? [String: Any] }
+            .first { $0["notifications"] != nil }
+        #expect((page?["notifications"] as? [[String: Any]])?.compactMap { $0["title"] as? String } == ["30"])
+        let before = late.titles.count
+        #expect(late.titles == (1...before).map { "\($0)" } && before < 30)
+        try await site.feeder.deliver(["live"], to: "bob")
+        #expect(late.readTitles(before + 1).last == "live" && late.titles.count == before + 1)
+        #expect(bob.readTitles(31).count == 31)
+        await site.stop()
+    }
+
     @Test func aPausedClientGetsNothingAndResumesWithTheNewest() async throws {
         let site = try await Deployment(["PAGE_ENTRIES": "3"])
         let bob = try connected(site, "bob")
