@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from carillon import kafka
+from carillon import http, kafka
+from carillon.clients import WebSocket
 from carillon.readers import Reader, read
 from carillon.redis_wire import RedisWire
 from carillon.servers import Redis
@@ -18,11 +19,12 @@ NUMBERS = itertools.count(1)
 
 
 class Crowd:
-    """People with a device each, one by WebSocket and the next by event stream, at one gateway."""
+    """People with a device each, by WebSocket, event stream and long poll in turn, at one gateway."""
 
     def __init__(self, cluster, gateway, person):
         self.cluster, self.people = cluster, [person(f"p{number}") for number in range(PEOPLE)]
-        self.clients = {name: (cluster.websocket if number % 2 else cluster.event_stream)(name, gateway)
+        ways = (cluster.websocket, cluster.event_stream, cluster.poll)
+        self.clients = {name: ways[number % 3](name, gateway)
                         for number, name in enumerate(self.people)}
         self.expected = {name: [] for name in self.people}
 
@@ -120,6 +122,40 @@ def test_a_wire_that_speaks_nonsense_and_breaks(cluster, crowd):
         assert gateway.lines("no RESP") and wire.accepted > 2
     finally:
         wire.close()
+
+
+def test_what_is_told_besides_is_not_lost_either(cluster, crowd, person):
+    """Of 100 batches none is heard: a read on one device shows on the other, and a revoked token's connection ends."""
+    gateway, _ = crowd({"FAULTS": "allowed", "FAULT_DROP_BATCHES": 100})
+    bob = person("bob")
+    with Told(cluster, gateway, bob, "phone") as phone, Told(cluster, gateway, bob, "desk") as desk:
+        cluster.produce(kafka.event("message.direct", {"user": bob}, title="one"))
+        for device in (phone, desk):
+            device.wait(1)
+        began = time.time()
+        phone.send({"id": 7, "rpc": {"method": "read", "data": {"cursor": phone.cursor}}})
+        until(lambda: desk.counts, 5, "the count on the other device")
+        assert desk.counts[-1]["unread"] == 0 and time.time() - began < LATEST and phone.counts == []
+        began = time.time()
+        answer = http.request("POST", gateway.url + "/v1/revocations", {"jti": f"{bob}-desk"}, cluster.key)
+        assert answer.status == 200, answer
+        desk.wait_closed(5)
+        assert desk.code == 3500 and time.time() - began < LATEST and not phone.closed.is_set()
+
+
+class Told(WebSocket):
+    """A device that notes the counts it is told."""
+
+    def __init__(self, cluster, gateway, person, device):
+        self.counts = []
+        super().__init__(gateway.url.replace("http", "ws", 1) + "/connection/websocket",
+                         token=cluster.token(person, device=device, jti=f"{person}-{device}"))
+
+    def said(self, message):
+        if "message" in message.get("push", {}):
+            self.counts.append(message["push"]["message"]["data"]["read"])
+        else:
+            super().said(message)
 
 
 def commands(redis):
