@@ -7,6 +7,8 @@ final class HTTPConnection: ByteStreamHandler {
     private(set) var deadline: UInt64
 
     private static let heldBytes = 16 * 1024
+    /// Answers in one turn that may lie here before the socket is asked whether the client reads at all.
+    private static let unreadBytes = 64 * 1024
 
     private let server: HTTPServer
     let stream: ByteStream
@@ -76,7 +78,7 @@ final class HTTPConnection: ByteStreamHandler {
                 if offset < bytes.count { successor.received(bytes.extracting(offset...)) }
                 return
             }
-            if current != nil { return hold(bytes, from: offset) }
+            if current != nil || mustWait() { return hold(bytes, from: offset) }
         }
     }
 
@@ -130,9 +132,15 @@ final class HTTPConnection: ByteStreamHandler {
         if !isInCallback { goOn() }
     }
 
+    /// Who asks and does not read the answers is answered no further: `drained` goes on.
+    private func mustWait() -> Bool {
+        // What the kernel would take is not yet asked of it before the turn's end.
+        if !stream.isBlocked, stream.queuedBytes > Self.unreadBytes { stream.flushNow() }
+        return stream.isBlocked
+    }
+
     private func goOn() {
-        // Who asks and does not read the answers is answered no further: `drained` goes on.
-        if stream.isBlocked { return }
+        if mustWait() { return }
         let bytes = held
         held = []
         stream.resumeReading()

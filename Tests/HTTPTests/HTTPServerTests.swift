@@ -23,6 +23,7 @@ private actor Site: LoopActor {
     private var server: HTTPServer?
     private var waiting: [HTTPExchange] = []
     private(set) var goneClients = 0
+    private(set) var served = 0
 
     init() {
         loop = EventLoop(name: "http")
@@ -38,7 +39,9 @@ private actor Site: LoopActor {
     }
 
     private func serve(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        served += 1
         switch request.path {
+        case "/big": exchange.respond(HTTPResponse(status: 200, body: [UInt8](repeating: 0x62, count: 400_000)))
         case "/late":
             exchange.onClose = { self.goneClients += 1 }
             waiting.append(exchange)
@@ -156,6 +159,26 @@ private func eventually(_ condition: () async -> Bool) async -> Bool {
         #expect(await eventually { await site.connections == 1 })
         client.close()
         #expect(await eventually { await site.goneClients == 1 })
+        await site.stop()
+    }
+
+    @Test func whoReadsNoAnswersIsAnsweredNoFurther() async throws {
+        let site = Site()
+        let socket = try #require(RawSocket(port: try await site.start(), receiveBuffer: 4_096))
+        let count = 60
+        socket.send(String(repeating: "GET /big HTTP/1.1\r\nHost: x\r\n\r\n", count: count))
+        var last = -1
+        while await site.served != last {
+            last = await site.served
+            try await Task.sleep(for: .milliseconds(300))
+        }
+        #expect(last < count / 2, "some fill the socket's buffers, and no more")
+        // And goes on once she does: all answers, in whole.
+        for _ in 0..<count {
+            #expect(socket.take(through: "\r\n\r\n")?.contains("Content-Length: 400000") == true)
+            #expect(socket.take(400_000)?.count == 400_000)
+        }
+        #expect(await site.served == count)
         await site.stop()
     }
 
