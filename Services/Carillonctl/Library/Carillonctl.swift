@@ -5,8 +5,8 @@ internal import Settings
 /// The operator's tool.
 public enum Carillonctl {
     static let commands = [
-        tokenCommand, produceCommand, tailCommand, deadLetterListCommand, deadLetterShowCommand, inboxAuditCommand, doctorCommand,
-        environmentCommand,
+        tokenCommand, produceCommand, tailCommand, deadLetterListCommand, deadLetterShowCommand, inboxAuditCommand, revokeCommand,
+        doctorCommand, environmentCommand,
     ]
 
     /// Does what the words say, and answers the status to exit with.

@@ -12,13 +12,14 @@ let tokenCommand = Command(
         Option("user", "PERSON", "whose token it is (needed)"),
         Option("expires", "DURATION", "how long it holds: 30s, 15m, 12h, 7d (default 1h)"),
         Option("device", "DEVICE", "the device that it is bound to"),
+        Option("jti", "ID", "its name, by which it can be revoked"),
         Option("channels", "A,B", "channels that it lets the person watch"),
     ]
 ) { invocation in
     let options = invocation.options
     let text = try mintToken(
         person: try options.required("user"), expires: options["expires"] ?? "1h", device: options["device"],
-        channels: options["channels"].map { $0.split(separator: ",").map(String.init) } ?? [],
+        id: options["jti"], channels: options["channels"].map { $0.split(separator: ",").map(String.init) } ?? [],
         settings: invocation.settings)
     invocation.terminal.line(text)
     return Status.done
@@ -26,7 +27,8 @@ let tokenCommand = Command(
 
 /// A token as the services' own issuer would make it. `expires` is written as a setting's duration.
 func mintToken(
-    person: String, expires: String, device: String? = nil, channels: [String] = [], settings: ControlSettings
+    person: String, expires: String, device: String? = nil, id: String? = nil, channels: [String] = [],
+    settings: ControlSettings
 ) throws(ControlError) -> String {
     guard let person = PersonID(person) else {
         throw .usage("--user is 1 to 128 bytes without control characters, {, } or |")
@@ -37,10 +39,11 @@ func mintToken(
     guard channels.allSatisfy({ ChannelID($0) != nil }) else {
         throw .usage("each of --channels is 1 to 128 bytes without control characters, {, } or |")
     }
+    if let id, !(1...255).contains(id.utf8.count) { throw .usage("--jti is 1 to 255 bytes") }
     let length = try seconds(expires, option: "expires")
     let now = EventLoop.wallClock() / 1000
     let claims = TokenClaims(
-        subject: person.text, expires: now + length, issuedAt: now, channels: channels, device: device)
+        subject: person.text, expires: now + length, issuedAt: now, channels: channels, device: device, id: id)
     return mintHS256(
         claims, secret: try settings.tokenSecret(), issuer: try settings.optional(Common.tokenIssuer),
         audience: try settings.optional(Common.tokenAudience))

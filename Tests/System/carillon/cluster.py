@@ -14,6 +14,8 @@ from .servers import SERVICES, Apns, Edge, Redis, binaries, broker
 from .waiting import until
 
 TOKEN_SECRET, API_KEY = "carillon-demo-token-secret-0000000", "carillon-demo-key"
+# A web page elsewhere that may use the suite.
+ALLOWED_ORIGIN = "https://app.example"
 
 
 class Service(Process):
@@ -24,7 +26,7 @@ class Service(Process):
             "INSTANCE_ID": self.instance(service, number), "LISTEN_ADDRESS": "127.0.0.1", "PORT": self.port,
             "OPERATIONS_PORT": self.operations_port, "REDIS_URL": cluster.redis_url, "KAFKA_BROKERS": cluster.broker.address,
             "KAFKA_MOCK": "true" if cluster.broker.mock else "false", "DEMO": "true", "TOKEN_SECRET": TOKEN_SECRET,
-            "API_KEY": API_KEY,
+            "API_KEY": API_KEY, "ALLOWED_ORIGINS": ALLOWED_ORIGIN,
         }
         if service == "gateway":
             settings["PUBLIC_URL"] = cluster.edge_url
