@@ -128,6 +128,7 @@ import Testing
         let single = try #require(WebSocketPeer(site.port))
         single.socket.send([0x81, 0xFF, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
         #expect(single.read { $0.closeCode == 1009 }, "by its announced length alone")
+        #expect(await site.metric(#"carillon_gateway_disconnects_total{reason="too_large"}"#) == 2)
         let large = await site.http("POST", "/v1/connect", ["Content-Length": "2000"])
         #expect(large.status == 413)
         await site.stop()

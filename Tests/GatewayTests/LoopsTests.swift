@@ -73,6 +73,31 @@ import Testing
         await site.stop()
     }
 
+    @Test func aTicketsFormerUseEndsOnWhicheverLoop() async throws {
+        let site = try await Deployment(["GATEWAY_LOOPS": "2"])
+        try await until { try site.redis.cli("HLEN", "gateways") == "2" }
+        let answer = await site.http("POST", "/v1/connect", ["Authorization": "Bearer \(token("bob"))"])
+        let ticket = try #require(answer.json["ticket"] as? String)
+        var resume = ""
+        var former: EventPeer?
+        for _ in 0..<10 {
+            var peer = try #require(EventPeer(site.port, query: "?ticket=\(ticket)", headers: resume))
+            var greeting = peer.next() ?? ""
+            try await until {  // its loop may not hear Redis yet
+                if greeting.contains("connected") { return true }
+                peer = try #require(EventPeer(site.port, query: "?ticket=\(ticket)", headers: resume))
+                greeting = peer.next() ?? ""
+                return greeting.contains("connected")
+            }
+            resume = "Last-Event-ID: \(greeting.split(separator: "\n")[1].dropFirst(4))\r\n"
+            if let former { #expect(former.next()?.hasPrefix("retry:") == true && former.next() == nil) }
+            try await until { try site.redis.cli("GET", "tickets:\(ticket)").contains("start") }
+            former = peer
+        }
+        _ = await site.host.drain()
+        await site.stop()
+    }
+
     @Test func setsOfMetricsAddUp() {
         enum Colour: String, MetricLabel { case red, blue }
         func set(_ count: Int) -> Metrics {

@@ -264,10 +264,7 @@ final class Entrance {
                 if case .success = result { client.disconnect(.replaced) } else { client.disconnect(.serverError) }
                 return completion(false)
             }
-            if let former = stored.ticket.connection.flatMap({ ConnectionID($0) }), former.instance == hub.instance {
-                let local = LocalConnection(index: former.index, generation: former.generation)
-                hub.slab[local]?.disconnect(.replaced)
-            }
+            if let former = stored.ticket.connection.flatMap({ ConnectionID($0) }) { hub.end(former, .replaced) }
             completion(true)
         }
     }

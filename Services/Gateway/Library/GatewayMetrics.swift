@@ -27,7 +27,10 @@ enum RefusalLabel: String, MetricLabel {
 /// Why the gateway closed a connection.
 enum DisconnectLabel: String, MetricLabel {
     case shutdown, unavailable, expired, historyLost = "history_lost", noPong = "no_pong", token, badRequest = "bad_request"
-    case noConnect = "no_connect", operations, person, other
+    case noConnect = "no_connect", operations, person
+    /// A message over CLIENT_MESSAGE_MAX_BYTES; a breach of RFC 6455.
+    case tooLarge = "too_large", breach
+    case other
 
     init(_ disconnect: Disconnect) {
         switch disconnect.code {
@@ -37,6 +40,8 @@ enum DisconnectLabel: String, MetricLabel {
         case 3005: self = .expired
         case 3010: self = .historyLost
         case 3012: self = .noPong
+        case 1009: self = .tooLarge
+        case 1002, 1007: self = .breach
         case 3013: self = .operations
         case 4001: self = .person
         case 3500: self = .token

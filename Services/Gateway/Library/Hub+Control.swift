@@ -37,6 +37,9 @@ enum Control: Equatable {
         return counts
     }
 
+    /// `{"close":code}`
+    static func closeLine(_ code: UInt16) -> [UInt8] { Array(#"{"close":\#(code)}"#.utf8) }
+
     /// `{"read":{"unread":n,"revision":r}}`: the control line, and the data of a client's `message` push.
     static func readLine(_ counts: InboxCounts) -> [UInt8] {
         var writer = JSONWriter(capacity: 64)
@@ -90,5 +93,20 @@ extension Hub {
             return
         }
         client.write(counts)
+    }
+
+    /// Ends a connection, wherever it is: another loop's, or another gateway's, is told by a control line.
+    func end(_ connection: ConnectionID, _ disconnect: Disconnect) {
+        let local = LocalConnection(index: connection.index, generation: connection.generation)
+        guard connection.instance != instance else {
+            slab[local]?.disconnect(disconnect)
+            return
+        }
+        let line = Control.closeLine(disconnect.code)
+        var batch = GatewayBatch()
+        batch.recipient(local, nil, accepted: 0)
+        batch.end(line, line.indices)
+        // One that has left hears nothing, and holds nothing either.
+        gateways.publish(batch.take(), to: connection.instance) { _ in }
     }
 }
