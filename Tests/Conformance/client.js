@@ -12,6 +12,7 @@ function follow(Centrifuge, options, say) {
   client.on('subscribed', (context) => say('subscribed', context.channel, context.wasRecovering, context.recovered));
   client.on('unsubscribed', (context) => say('unsubscribed', context.channel));
   client.on('publication', (context) => say('publication', context.channel, context.data.title, context.tags.cursor));
+  client.on('message', (context) => say('message', context.data));
   client.on('error', (context) => say('error', context.error.code));
   let watched;
   const commands = {
@@ -34,6 +35,7 @@ function follow(Centrifuge, options, say) {
       const { publications } = await watched.history({ limit: 100 });
       say('history', publications.map((publication) => publication.data.title));
     },
+    async call(method, data) { say('answer', method, (await client.rpc(method, data)).data); },
     unwatch() { watched.unsubscribe(); },
   };
   client.connect();

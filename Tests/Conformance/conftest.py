@@ -5,8 +5,16 @@ import json
 import pytest
 
 from carillon.browser import Browser
+from carillon.proxy import Wire
 from frames import TEXT, Raw, frame
 from sdks import SDKS, ChromiumClient, missing
+
+
+@pytest.fixture
+def wire(cluster):
+    wire = Wire(cluster.edge_url.removeprefix("http://"))
+    yield wire
+    wire.close()
 
 
 @pytest.fixture

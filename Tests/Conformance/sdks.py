@@ -85,9 +85,12 @@ class PythonClient:
             found = await self.watched.history(limit=100)
             self.events.append(("history", [publication.data["title"] for publication in found.publications]))
 
+        async def call(method, data):
+            self.events.append(("answer", method, (await self.client.rpc(method, data)).data))
+
         async def unwatch():
             await self.watched.unsubscribe()
-        self.run({"watch": watch, "presence": presence, "history": history, "unwatch": unwatch}[command](*rest))
+        self.run({"watch": watch, "presence": presence, "history": history, "call": call, "unwatch": unwatch}[command](*rest))
 
     def close(self):
         self.run(self.client.disconnect())

@@ -1,18 +1,8 @@
 """Clients that others wrote, unmodified: they connect, receive on `inbox`, are cut off, reconnect and recover."""
 
-import pytest
-
 from carillon import kafka
-from carillon.proxy import Wire
 from carillon.waiting import until
 from sdks import publications
-
-
-@pytest.fixture
-def wire(cluster):
-    wire = Wire(cluster.edge_url.removeprefix("http://"))
-    yield wire
-    wire.close()
 
 
 def last_subscribed(client):

@@ -175,6 +175,28 @@ import Testing
         await site.stop()
     }
 
+    @Test func aPausedWatcherCatchesUpWithItsChannels() async throws {
+        let site = try await Deployment()
+        let bob = try #require(WebSocketPeer(site.port))
+        bob.connect(channelToken("bob", ["room"]))
+        bob.subscribe(2, "room")
+        #expect(bob.subscribed(2)["epoch"] != nil)
+        let ann = try #require(WebSocketPeer(site.port))
+        ann.connect(channelToken("ann", ["room"]))
+        ann.subscribe(2, "room")
+        #expect(ann.subscribed(2)["epoch"] != nil)
+        _ = try await site.feeder.post(["1"], to: "room")
+        #expect(bob.readPosts(1) == ["1 1"])
+        #expect(bob.call("pause") != nil)
+        _ = try await site.feeder.post(["2", "3"], to: "room")
+        #expect(ann.readPosts(3) == ["1 1", "2 2", "3 3"])
+        #expect(bob.call("window", #"{"size":9}"#) != nil && bob.readPosts(0) == ["1 1"], "nothing while it is paused")
+        #expect(bob.call("resume") != nil)
+        _ = try await site.feeder.post(["4"], to: "room")
+        #expect(bob.readPosts(4) == ["1 1", "2 2", "3 3", "4 4"])
+        await site.stop()
+    }
+
     @Test func aPauseThatOutlastsTheInboxIsToldSo() async throws {
         let site = try await Deployment()
         let bob = try connected(site, "bob")

@@ -91,9 +91,12 @@ class Client: ByteStreamHandler {
 
     final var isPaused: Bool { flow?.control.isPaused ?? false }
 
+    /// Whether it can be sent nothing that it did not ask for, be it for its socket or because it has paused.
+    final func takesNothing() -> Bool { isFull() || isPaused }
+
     /// Whether so many bytes more may wait for the socket.
     final func hasRoom(for bytes: Int) -> Bool {
-        !stream.isBlocked || stream.queuedBytes + bytes <= hub.settings.sendBytes
+        !isPaused && (!stream.isBlocked || stream.queuedBytes + bytes <= hub.settings.sendBytes)
     }
 
     // MARK: What each transport does in its own way

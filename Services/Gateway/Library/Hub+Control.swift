@@ -89,7 +89,7 @@ extension Hub {
     /// Tells a client how many are unread, if that is newer than what it knows; a client that can take nothing now learns it
     /// with the page that it will read.
     func tell(_ counts: InboxCounts, to client: Client) {
-        guard client.session.counted(revision: counts.revision, isFull: client.isFull() || client.isPaused) == .send else {
+        guard client.session.counted(revision: counts.revision, isFull: client.takesNothing()) == .send else {
             return
         }
         client.write(counts)

@@ -145,5 +145,7 @@ extension Hub {
         guard !client.hasLeft else { return }
         perform(
             client.session.pageEnds(top: page.state.offset, isComplete: true, isFull: isHeld(client)), for: client)
+        // What it watches goes on as well.
+        client.socketDrained()
     }
 }

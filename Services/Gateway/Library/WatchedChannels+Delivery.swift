@@ -43,12 +43,12 @@ extension WatchedChannels {
     /// Whether the watcher is to be sent this post now.
     private func isDue(_ position: StreamPosition, for subscription: Subscription, _ client: WebSocketClient) -> Bool {
         if let lag = subscription.lag {
-            let verdict = lag.session.announced(position, isFull: client.isFull())
+            let verdict = lag.session.announced(position, isFull: client.takesNothing())
             if verdict == .send { settle(subscription) } else { perform(verdict, for: subscription) }
             return verdict == .send
         }
         guard position.offset > subscription.from else { return false }
-        guard client.isFull() else { return true }
+        guard client.takesNothing() else { return true }
         // From here on the stream is its queue.
         hub.metrics.catchUps.increment()
         let lag = Subscription.Lag(Session(at: StreamPosition(epoch: position.epoch, offset: position.offset - 1)))
@@ -102,7 +102,7 @@ extension WatchedChannels {
                 hub.metrics.channelDeliveries.increment()
             }
             perform(
-                lag.session.pageEnds(top: page.state.offset, isComplete: page.isComplete, isFull: client.isFull()),
+                lag.session.pageEnds(top: page.state.offset, isComplete: page.isComplete, isFull: client.takesNothing()),
                 for: subscription)
         }
     }

@@ -120,7 +120,7 @@ final class WatchedChannels {
         } else {
             let lag = Subscription.Lag(Session(at: position))
             subscription.lag = lag
-            perform(lag.session.verify(isFull: subscription.client?.isFull() ?? true), for: subscription)
+            perform(lag.session.verify(isFull: subscription.client?.takesNothing() ?? true), for: subscription)
         }
     }
 
@@ -211,7 +211,7 @@ final class WatchedChannels {
         stalledSubscriptions = []
         for subscription in subscriptions {
             guard let lag = subscription.lag, let client = subscription.client else { continue }
-            perform(lag.session.verify(isFull: client.isFull()), for: subscription)
+            perform(lag.session.verify(isFull: client.takesNothing()), for: subscription)
         }
         guard !stalledChannels.isEmpty else { return }
         toVerify.append(contentsOf: stalledChannels)
@@ -257,7 +257,7 @@ final class WatchedChannels {
         guard channel.count.listeners > 0 else { return }
         for subscription in channel.subscriptions where subscription.listens && subscription !== one {
             // Who reads nothing is not told: these are hints, and nothing queues for her.
-            guard let client = subscription.client, !client.isFull() else { continue }
+            guard let client = subscription.client, !client.takesNothing() else { continue }
             client.stream.write(frame)
         }
     }

@@ -85,6 +85,7 @@ extension WebSocketClient {
 
     /// The socket has room again.
     func resumeSubscriptions() {
+        guard !isPaused else { return }
         for subscription in watching?.subscriptions ?? [] { hub.channels.drained(subscription) }
     }
 
