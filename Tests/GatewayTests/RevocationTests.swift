@@ -173,7 +173,8 @@ private func digits(_ id: String) -> String {
         #expect(sweep.revokes(identity(8, 99)) && !sweep.revokes(identity(8, 100)) && sweep.revokes(identity(8, 0)))
         #expect(sweep.count == 2)
         #expect(identity(1, 5).expires == Int64(UInt32.max) && identity(1, 5).issued == 5)
-        #expect(MemoryLayout<Client.Identity?>.size <= 48)
+        // Eight bytes of it are for revocations.
+        #expect(MemoryLayout<Client.Identity?>.size <= 56)
     }
 
     @Test func controlLines() throws {
@@ -186,6 +187,26 @@ private func digits(_ id: String) -> String {
             #expect(try Revocation(controlLine: Array(line.utf8).span) == nil)
         }
         #expect(throws: JSONError.self) { _ = try Revocation(controlLine: Array("{".utf8).span) }
+    }
+
+    /// `{"close":code}` to one connection, which its own gateway takes for granted.
+    @Test func oneConnectionIsClosedOnOrder() async throws {
+        let site = try await Deployment()
+        let (bob, other) = (try site.connected(named("bob", nil)), try site.connected(named("bob", nil)))
+        let name = ((bob.replies[0]["connect"] as? [String: Any])?["client"] as? String).flatMap { ConnectionID($0) }
+        let connection = try #require(name)
+        for line in [#"{"close":1}"#, #"{"close":99999}"#, #"{"close":3500}"#] {
+            var batch = GatewayBatch()
+            batch.recipient(
+                LocalConnection(index: connection.index, generation: connection.generation), nil, accepted: 0)
+            batch.end(Array(line.utf8), Array(line.utf8).indices)
+            try await site.feeder.publish(String(decoding: batch.take(), as: UTF8.self), to: connection.instance.text)
+        }
+        #expect(bob.read { $0.closeCode == 3500 } && bob.closeReason == "closed by another service")
+        other.send(#"{"id":2,"refresh":{"token":"\#(named("bob", nil))"}}"#)
+        #expect(other.read { $0.replies.count == 2 } && other.closeCode == nil)
+        #expect(Disconnect(ordered: 3503) == .replaced && Disconnect(ordered: 2999) == nil)
+        await site.stop()
     }
 
     /// More than are gathered at most: those that are over are looked for at once.

@@ -32,7 +32,7 @@ extension Disconnect {
     /// As a control line orders it; nil for a code that is no disconnect of the protocol (3000 to 4999).
     init?(ordered code: UInt16) {
         guard (3000...4999).contains(code) else { return nil }
-        self.init(code: code, reason: "closed by the operator")
+        self = code == Self.replaced.code ? .replaced : Disconnect(code: code, reason: "closed by another service")
     }
 }
 
