@@ -146,6 +146,47 @@ import Testing
         await site.stop()
     }
 
+    @Test func whoeverHasGoneCountsNoMore() async throws {
+        let site = try await Deployment([
+            "MAX_CONNECTIONS": "6", "MAX_CONNECTIONS_PER_ADDRESS": "6", "MAX_CONNECTIONS_PER_PERSON": "6",
+            "TRUSTED_PROXIES": "none", "ADMISSION_RATE": "100000",
+        ])
+        let bearer = "Authorization: Bearer \(token("bob"))\r\n"
+        // Ends of every kind, many times over what a single lost count would take to fill a limit.
+        for round in 0..<10 {
+            let peer = try connected(site, "bob")
+            #expect(peer.closeCode == nil, "round \(round)")
+            if round % 2 == 0 { peer.send("rubbish") }
+            if round % 2 == 0 { #expect(peer.read { $0.closeCode == 3501 }) }
+            peer.socket.close()
+            let stream = try #require(EventPeer(site.port, headers: bearer))
+            #expect(stream.next()?.contains("connected") == true, "round \(round)")
+            stream.socket.close()
+            let poll = try #require(PollPeer(site.port))
+            if round % 2 == 0 { poll.ask("?wait=20", bearer) } else { #expect(poll.poll("?wait=0", bearer) != nil) }
+            poll.socket.close()
+            let forged = try #require(EventPeer(site.port, headers: "Authorization: Bearer x\r\n"))
+            #expect(forged.status == 401)
+            forged.socket.close()
+            let rubbish = try #require(RawSocket(port: site.port))
+            rubbish.send("\r\n\r\n\r\n\r\n")
+            _ = rubbish.takeAll()
+            rubbish.close()
+            #expect(await site.http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("bob"))"]).status == 200)
+            let silent = try #require(RawSocket(port: site.port))
+            silent.close()
+            // The last ones' ends may still be on their way.
+            try await until {
+                let probe = try #require(WebSocketPeer(site.port))
+                return probe.status == 101
+            }
+        }
+        let held = (0..<6).map { _ in WebSocketPeer(site.port) }
+        try await until { WebSocketPeer(site.port)?.status == 429 || WebSocketPeer(site.port)?.status == 503 }
+        #expect(held.contains { $0?.status == 101 })
+        await site.stop()
+    }
+
     @Test func newcomersASecond() async throws {
         let site = try await Deployment(["ADMISSION_RATE": "10", "RETRY_DELAY": "100ms"])
         let stream = try #require(EventPeer(site.port, headers: "Authorization: Bearer \(token("ann"))\r\n"))

@@ -34,7 +34,8 @@ class Backend:
                 if self.path.startswith("/connection/sse?break"):
                     self.close_connection = True
                     return
-                body = json.dumps({"name": name, "line": self.requestline}).encode()
+                body = json.dumps({"name": name, "line": self.requestline,
+                                   "forwarded": self.headers.get_all("X-Forwarded-For")}).encode()
                 kind = "text/event-stream" if self.path.startswith("/connection/sse") else "application/json"
                 if kind == "text/event-stream":
                     body = b"data: " + body + b"\n\n"
@@ -98,6 +99,11 @@ def test_routes(edge, method, path, name):
     answer = client.request(method, edge.url + path, b"" if method != "GET" else None).json()
     assert answer["name"].startswith(name)
     assert answer["line"] == f"{method} {path} HTTP/1.1"
+
+
+def test_the_gateway_learns_who_came_and_not_what_he_says(edge):
+    for said in ({}, {"X-Forwarded-For": "6.6.6.6"}, {"X-Forwarded-For": "6.6.6.6, 10.0.0.1"}):
+        assert client.request("GET", edge.url + "/v1/inbox", headers=said).json()["forwarded"] == ["127.0.0.1"]
 
 
 def test_unknown_paths_and_operations_are_not_routed(edge):
