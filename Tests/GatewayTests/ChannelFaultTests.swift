@@ -55,6 +55,23 @@ import Testing
         await site.stop()
     }
 
+    /// Who has paused gets nothing of the channel, and after it all that came meanwhile.
+    @Test func aPauseHoldsPostsBack() async throws {
+        let site = try await Deployment(["PAGE_ENTRIES": "4"])
+        let (tab, other) = (try watcher(site, "tab"), try watcher(site, "other"))
+        tab.send(#"{"id":3,"rpc":{"method":"pause"}}"#)
+        #expect(tab.reply(3)["rpc"] != nil)
+        for number in 1...10 { try await site.feeder.post(["\(number)"], to: "room") }
+        #expect(other.readPosts(10).count == 10)
+        tab.send(#"{"id":4,"presence_stats":{"channel":"channel:room"}}"#)
+        #expect(tab.reply(4)["presence_stats"] != nil && tab.posts.isEmpty)
+        tab.send(#"{"id":5,"rpc":{"method":"resume"}}"#)
+        #expect(tab.readPosts(10) == (1...10).map { "\($0) \($0)" } && tab.reply(5)["rpc"] != nil)
+        try await site.feeder.post(["live"], to: "room")
+        #expect(tab.readPosts(11).last == "live 11" && other.readPosts(11).last == "live 11")
+        await site.stop()
+    }
+
     /// Trimmed while she did not read: told, and begun anew.
     @Test func whatWasTrimmedMeanwhileIsSaid() async throws {
         let site = try await Deployment(["SEND_BUFFER_BYTES": "8KB"])

@@ -259,6 +259,29 @@ func titles(_ reply: [String: Any]) -> [String] {
         #expect(throws: MalformedCommand.self) { try Command.decode(Array("{\(text)}".utf8).span) }
     }
 
+    /// As SDKs do that come back: the subscribes stand behind the connect, in the same message or the next.
+    @Test func whatComesBeforeTheConnectIsAnsweredWaits() async throws {
+        let site = try await Deployment(["MAX_SUBSCRIPTIONS": "2"])
+        func connect(_ token: String) -> String { #"{"id":1,"connect":{"token":"\#(token)"}}"# }
+        func subscribe(_ id: Int, _ channel: String) -> String { #"{"id":\#(id),"subscribe":{"channel":"channel:\#(channel)"}}"# }
+        let bob = try #require(WebSocketPeer(site.port))
+        bob.send([connect(channelToken("bob", ["a", "b"])), subscribe(2, "a"), "{}"].joined(separator: "\n"))
+        bob.send(subscribe(3, "b"))
+        #expect(bob.subscribed(2)["epoch"] != nil && bob.subscribed(3)["epoch"] != nil)
+        #expect(bob.replies.map { $0["id"] as? Int } == [1, 2, 3])
+        // A refused connect leaves what stood behind it unanswered, and another may follow.
+        let late = try #require(WebSocketPeer(site.port))
+        late.send([connect(token("bob", seconds: -5)), subscribe(2, "a")].joined(separator: "\n"))
+        #expect(late.error(1) == 109)
+        late.send(connect(channelToken("bob", ["a"])).replacingOccurrences(of: "\"id\":1", with: "\"id\":7"))
+        #expect(late.reply(7)["connect"] != nil && late.replies.count == 2)
+        // No more than may be subscribed to.
+        let many = try #require(WebSocketPeer(site.port))
+        many.send([connect(channelToken("bob", ["a"])), subscribe(2, "a"), subscribe(3, "a"), subscribe(4, "a")].joined(separator: "\n"))
+        #expect(many.read { $0.closeCode == 3501 })
+        await site.stop()
+    }
+
     @Test func aTicketBringsItsTokensChannels() async throws {
         let site = try await Deployment()
         let answer = await site.http("POST", "/v1/connect", ["Authorization": "Bearer \(channelToken("bob", ["room"]))"])

@@ -116,13 +116,13 @@ class Client: ByteStreamHandler {
     func disconnect(_ disconnect: Disconnect) {}
     /// It is not in the slab any more.
     func left() {}
-    /// The socket has room again.
-    func socketDrained() {}
+    /// It can be sent something again: its socket has room, or a pause has ended.
+    func hasRoomAgain() {}
 
     // MARK: From the stream
 
     final func drained() {
-        socketDrained()
+        hasRoomAgain()
         if flow != nil { return hub.release(self) }
         hub.perform(session.drained(), for: self)
     }

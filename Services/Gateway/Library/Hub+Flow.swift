@@ -146,6 +146,6 @@ extension Hub {
         perform(
             client.session.pageEnds(top: page.state.offset, isComplete: true, isFull: isHeld(client)), for: client)
         // What it watches goes on as well.
-        client.socketDrained()
+        client.hasRoomAgain()
     }
 }

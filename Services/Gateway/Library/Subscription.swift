@@ -45,8 +45,10 @@ final class Subscription {
     }
 }
 
-/// The subscriptions of one connection; made with the first of them.
+/// The subscriptions of one connection; made with the first of them, or of the commands for them.
 final class Watching {
+    /// Commands that came before the connect was answered, in order.
+    var held: [Command] = []
     private(set) var subscriptions: [Subscription] = []
 
     func find(_ channel: ChannelID) -> Subscription? { subscriptions.first { $0.id == channel } }

@@ -67,9 +67,9 @@ extension WatchedChannels {
         subscription.lag = nil
     }
 
-    /// The client's socket has room again.
+    /// The client can take something again.
     func drained(_ subscription: Subscription) {
-        guard let lag = subscription.lag else { return }
+        guard let lag = subscription.lag, let client = subscription.client, !client.takesNothing() else { return }
         perform(lag.session.drained(), for: subscription)
     }
 

@@ -17,6 +17,22 @@ extension WebSocketClient {
         }
     }
 
+    // MARK: Before the connect is answered
+
+    /// Keeps a command until then: as many as there may be subscriptions, for that is what SDKs send so early.
+    func hold(_ command: Command) {
+        let watching = watching ?? Watching()
+        self.watching = watching
+        guard watching.held.count < max(1, hub.settings.maxSubscriptions) else { return disconnect(.badRequest) }
+        watching.held.append(command)
+    }
+
+    func takeHeld() -> [Command] {
+        guard let watching else { return [] }
+        defer { watching.held = [] }
+        return watching.held
+    }
+
     // MARK: Subscribing
 
     private func subscribe(_ id: UInt64, _ request: SubscribeRequest) {
@@ -83,7 +99,7 @@ extension WebSocketClient {
         watching = nil
     }
 
-    /// The socket has room again.
+    /// Those that fell behind go on.
     func resumeSubscriptions() {
         guard !isPaused else { return }
         for subscription in watching?.subscriptions ?? [] { hub.channels.drained(subscription) }

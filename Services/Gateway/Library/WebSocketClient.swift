@@ -11,6 +11,8 @@ final class WebSocketClient: Client {
     private enum Phase: UInt8 {
         /// Open; its connect command has not come.
         case opened
+        /// Its token had expired. It may connect again; what it sent behind that connect is for nobody.
+        case refused
         /// Its connect command is being answered.
         case connecting
         case connected
@@ -83,12 +85,21 @@ final class WebSocketClient: Client {
     private func handle(_ command: Command) {
         guard isWithinRate() else { return }
         if case .connect(let id, let request) = command {
-            guard phase == .opened else { return disconnect(.badRequest) }
+            guard phase == .opened || phase == .refused else { return disconnect(.badRequest) }
             return connect(id, request)
         }
         if command == .pong { return }
+        switch phase {
         // Nothing but a connect is spoken before the connect (Centrifugo answers the same).
-        guard phase == .connected else { return disconnect(.badRequest) }
+        case .opened: disconnect(.badRequest)
+        case .refused: break
+        // SDKs that come back send their subscribes right behind the connect.
+        case .connecting: hold(command)
+        case .connected: obey(command)
+        }
+    }
+
+    private func obey(_ command: Command) {
         switch command {
         case .refresh(let id, let token): refresh(id, token)
         case .channel(let id, let command): handle(id, command)
@@ -166,7 +177,9 @@ final class WebSocketClient: Client {
     private func refuse(_ id: UInt64, _ error: TokenError) {
         hub.refusals.note(error)
         switch error {
-        case .expired(let seconds): answer(Replies.error(id, .tokenExpired(secondsAgo: seconds)))
+        case .expired(let seconds):
+            if phase == .opened { phase = .refused }
+            answer(Replies.error(id, .tokenExpired(secondsAgo: seconds)))
         case .invalid(let fault): disconnect(.invalidToken(fault.rawValue))
         }
     }
@@ -178,6 +191,7 @@ final class WebSocketClient: Client {
 
     override func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {
         phase = .connected
+        defer { for command in takeHeld() where !hasLeft { obey(command) } }
         let reply = Replies.Connected(
             id: connectID, client: hub.connection(of: self).description, ttl: ttl(identity?.expires ?? 0),
             pingSeconds: hub.settings.pingSeconds, position: start, wasRecovering: wantsRecovery, recovered: recovered,
@@ -199,7 +213,7 @@ final class WebSocketClient: Client {
         guard phase == .connected else {
             let left = Int(hub.settings.handshakeTimeout.wholeMilliseconds) - Int(age)
             if left <= 0 {
-                disconnect(phase == .opened ? .noConnect : .serverError)
+                disconnect(phase == .connecting ? .serverError : .noConnect)
                 return nil
             }
             return (left + 999) / 1000
@@ -228,7 +242,7 @@ final class WebSocketClient: Client {
 
     override func left() { endSubscriptions() }
 
-    override func socketDrained() { resumeSubscriptions() }
+    override func hasRoomAgain() { resumeSubscriptions() }
 
     override func disconnect(_ disconnect: Disconnect) {
         hub.count(disconnect)
