@@ -92,6 +92,7 @@ def edge(backends, tmp_path_factory):
     ("PUT", "/v1/devices", "push-service"),
     ("DELETE", "/v1/devices/abc", "push-service"),
     ("POST", "/v1/connect", "gateway"),
+    ("POST", "/v1/revocations", "gateway"),
     ("GET", "/v1/inbox?after=1.1-1", "gateway"),
     ("GET", "/connection/poll?u=bob", "gateway"),
 ])
@@ -177,6 +178,10 @@ def test_an_event_stream_gets_only_retry_where_others_get_503(tmp_path):
             assert name == "retry" and 1000 <= int(wait) < 4000
             waits.add(wait)
         assert len(waits) > 1
+        # An EventSource of another origin that may not read the answer would stop for good.
+        answer = client.request("GET", edge.url + "/connection/sse?u=a", headers={"Origin": "https://app.example"})
+        assert answer.status == 200 and answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        assert answer.headers["Access-Control-Allow-Credentials"] == "true"
         for path in ("/connection/websocket?u=a", "/v1/inbox"):
             answer = client.request("GET", edge.url + path)
             assert answer.status == 503 and answer.headers["Retry-After"] == "1" and answer.problem == "unavailable"
