@@ -93,6 +93,9 @@ import Testing
         #expect(session.phase == .waiting && session.revision == 3)
         expect(&session, .read) { $0.drained() }
         expect(&session, .send) { $0.counted(revision: 4, isFull: false) }
+        // An answer that was overtaken makes nothing new again.
+        session.knows(revision: 3)
+        expect(&session, .keep) { $0.counted(revision: 4, isFull: false) }
     }
 
     private func expect(

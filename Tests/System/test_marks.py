@@ -18,7 +18,7 @@ class Device(WebSocket):
     """A client that calls, and notes the counts that are pushed to it."""
 
     def __init__(self, cluster, person, gateway=None, name="python"):
-        self.answers, self.reads, self.positions, self.numbers = {}, [], [], itertools.count(2)
+        self.answers, self.reads, self.before, self.positions, self.numbers = {}, [], {}, [], itertools.count(2)
         base = (gateway.url if gateway else cluster.edge_url).replace("http", "ws", 1)
         super().__init__(f"{base}/connection/websocket?u={http.quote(person)}", connect=False)
         self.name = name
@@ -34,6 +34,7 @@ class Device(WebSocket):
         push = message.get("push", {})
         if "message" in push:
             self.reads.append(push["message"]["data"]["read"])
+            self.before[self.reads[-1]["revision"]] = len(self.frames)
         elif "subscribe" in push:
             self.positions.append(push["subscribe"])
         elif "id" in message:
@@ -50,13 +51,14 @@ class Device(WebSocket):
 
 
 class Stream(EventStream):
-    def __init__(self, cluster, person):
-        self.reads = []
-        super().__init__(f"{cluster.edge_url}/connection/sse?u={http.quote(person)}&name=js", token=cluster.token(person))
+    def __init__(self, cluster, person, gateway=None):
+        self.reads, self.before = [], {}
+        super().__init__(f"{gateway.url if gateway else cluster.edge_url}/connection/sse?u={http.quote(person)}&name=js", token=cluster.token(person))
 
     def dispatch(self, kind, data):
         if kind == "read":
             self.reads.append(json.loads(data))
+            self.before[self.reads[-1]["revision"]] = len(self.frames)
         else:
             super().dispatch(kind, data)
 
@@ -97,6 +99,36 @@ def test_a_read_on_one_device_shows_on_the_others(cluster, person):
         assert all(len(device.frames) == 4 for device in (phone, laptop, stream)), "nothing came twice"
     with Device(cluster, bob) as again:
         assert again.reply["data"] == {"unread": 0, "revision": 4}
+
+
+def counted(device):
+    """What a client shows: the count of the newest revision, and one more for each publication after it."""
+    newest = device.reads[-1] if device.reads else {"unread": 0, "revision": 0}
+    return newest | {"unread": newest["unread"] + len(device.frames) - device.before.get(newest["revision"], 0)}
+
+
+def test_counts_agree_everywhere_though_batches_are_lost(cluster, person, seed):
+    """Half of what is published for one gateway is not heard there: its devices still learn every count within 2 s."""
+    bob, chance = person("bob"), random.Random(seed)
+    deaf = cluster.extra("gateway", "gateway-deaf-to-marks", {"FAULTS": "allowed", "FAULT_DROP_BATCHES": "50"})
+    try:
+        with Device(cluster, bob, cluster.gateways[0]) as phone, Device(cluster, bob, deaf) as laptop, Stream(cluster, bob, deaf) as stream:
+            for step in range(12):
+                produce(cluster, bob, [str(step)])
+                until(lambda: all(len(device.frames) == step + 1 for device in (phone, laptop, stream)), 5,
+                      lambda: [device.titles for device in (phone, laptop, stream)])
+                some = [frame.id for frame in chance.sample(phone.frames, min(3, len(phone.frames)))]
+                counts = phone.call(chance.choice(["read", "unread", "archive"]), ids=some)
+                until(lambda: all(counted(device) == counts for device in (laptop, stream)), 2,
+                      lambda: f"{counts} at step {step}: {counted(laptop)} {counted(stream)}")
+            for device in (laptop, stream):
+                revisions = [read["revision"] for read in device.reads]
+                assert revisions == sorted(set(revisions)), "each once, none older than the one before"
+            assert deaf.metrics()["carillon_gateway_gaps_total"] > 0
+        assert counts["unread"] == cluster.inbox(bob)["unread"]
+        assert audit(cluster, "--user", bob).returncode == 0
+    finally:
+        deaf.end()
 
 
 def test_acks_measure_what_people_wait_for(cluster, person):

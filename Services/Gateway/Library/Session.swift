@@ -96,8 +96,11 @@ struct Session: Equatable {
         }
     }
 
-    /// The client knows the count of this revision, from an answer.
-    mutating func knows(revision known: UInt64) { revision = UInt32(truncatingIfNeeded: known) }
+    /// The client knows the count of this revision, from an answer; it may have been told a newer one meanwhile.
+    mutating func knows(revision known: UInt64) {
+        let known = UInt32(truncatingIfNeeded: known)
+        if Int32(bitPattern: known &- revision) > 0 { revision = known }
+    }
 
     /// The socket has room again.
     mutating func drained() -> Verdict { phase == .waiting ? read() : .keep }
