@@ -26,7 +26,7 @@ import measure
 
 PEERS = pathlib.Path(os.environ["BENCH_PEERS"])
 CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "19000"))
-ROUNDS = 3
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 PUBLICATIONS = 10
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="carillon-bench-"))
 
@@ -346,7 +346,7 @@ def main():
         ("Carillon, an inbox each, SSE", inboxes.start, "sse", [1]),
     ]
     # Some of the rows, while something is tried; the table is written of all.
-    plan = [row for row in plan if os.environ.get("BENCH_ROWS", "") in row[0]]
+    plan = [row for row in plan if any(part in row[0] for part in os.environ.get("BENCH_ROWS", "").split(";"))]
     rounds = {name: [] for name, *_ in plan}
     for number in range(ROUNDS):
         for name, make, kind, bundles in plan:

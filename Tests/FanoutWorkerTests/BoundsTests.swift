@@ -33,7 +33,7 @@ import Testing
             #expect(try await rig.inbox(person).count == 20)
         }
         #expect(await rig.metric("carillon_fanout_deliveries_total{outcome=\"fresh\"}") == Double(expected))
-        if settings["FANOUT_GATEWAY_BATCH"] != nil { #expect(await rig.metric("carillon_fanout_publishes_total") > 10) }
+        if settings["FANOUT_GATEWAY_BATCH"] != nil { #expect(await rig.metric("carillon_fanout_publishes_total") >= 5) }
         await rig.end()
     }
 }

@@ -121,6 +121,7 @@ struct SeededRandom: RandomNumberGenerator {
     private func call(_ notifications: String...) -> DeliveryCall {
         var call = DeliveryCall()
         call.deliveries = notifications.map { delivery($0) }
+        call.records = Array(notifications.indices)
         call.epoch = 9
         call.entries = notifications.indices.map { Delivered.Entry(isFresh: true, offset: UInt64($0 + 1)) }
         return call
@@ -159,6 +160,23 @@ struct SeededRandom: RandomNumberGenerator {
         }
         #expect(parcels.flatMap { $0 } == [0, 1, 2, 3])
         #expect(parcels.count >= 2)
+    }
+
+    /// A post's members follow one another: its bytes are sent once.
+    @Test func recipientsOfOneRecordShareItsBytes() {
+        var outbox = GatewayOutbox(instance: InstanceID("a#00000000000000ab")!, limit: 1 << 20)
+        let route = GatewayTable.Route(text: Array("a#00000000000000ab.1.1".utf8), local: 19)
+        var other = call("{\"b\":2}")
+        other.records = [1]
+        outbox.add(call("{}"), 1, routes: [route])
+        outbox.add(call("{}"), 2, routes: [route])
+        outbox.add(other, 3, routes: [route])
+        outbox.add(call("{}"), 4, routes: [route])
+        let parcel = outbox.begin()
+        #expect(parcel?.count == 4 && parcel?.slots == [1, 2, 3, 4])
+        #expect(
+            String(decoding: parcel?.lines ?? [], as: UTF8.self)
+                == "[[\"1.1\",\"9-1\",5],[\"1.1\",\"9-1\",5]]\n{}\n[[\"1.1\",\"9-1\",5]]\n{\"b\":2}\n[[\"1.1\",\"9-1\",5]]\n{}\n")
     }
 
     @Test func whatIsNoConnectionIsNoRoute() {

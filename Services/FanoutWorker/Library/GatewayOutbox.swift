@@ -10,13 +10,18 @@ struct GatewayOutbox {
     /// Whose lines the open batch holds.
     private var slots: [PersonQueues.Slot] = []
     private var channels: [ChannelPosts.Line] = []
+    /// The notification whose recipients are still being added, and its record: a post's members come one after another,
+    /// and its bytes leave once for all of them.
+    private var open: (record: Int, bytes: [UInt8], range: Range<Int>)?
+    /// Deliveries in the open batch.
+    private var count = 0
     private var closed: [Parcel] = []
     private(set) var underWay: Parcel?
 
     /// One publish.
     struct Parcel {
         var lines: [UInt8]
-        /// Notifications in it.
+        /// Deliveries in it: notifications, each counted for each person.
         var count: Int
         /// The calls that wait for its answer.
         var slots: [PersonQueues.Slot]
@@ -33,17 +38,21 @@ struct GatewayOutbox {
     mutating func add(_ call: borrowing DeliveryCall, _ slot: PersonQueues.Slot, routes: [GatewayTable.Route]) {
         for (index, delivery) in call.deliveries.enumerated() {
             let position = StreamPosition(epoch: call.epoch, offset: call.entries[index].offset)
+            if open?.record != call.records[index] { endNotification() }
             for route in routes {
                 batch.recipient(route.text, route.local..<route.text.count, position, accepted: delivery.accepted)
             }
-            batch.end(delivery.bytes, delivery.range)
+            open = (call.records[index], delivery.bytes, delivery.range)
         }
+        count += call.deliveries.count
         slots.append(slot)
-        if batch.lines.count >= limit { close() }
+        if batch.lines.count + (open?.range.count ?? 0) >= limit { close() }
     }
 
     /// Adds the posts of one call for a channel's watchers at this gateway. They stay together in one batch.
     mutating func add(_ call: ChannelPosts.Call, of channel: ChannelID, _ line: ChannelPosts.Line, epoch: UInt64, offsets: [UInt64]) {
+        endNotification()
+        count += call.posts.count
         for (post, offset) in zip(call.posts, offsets) {
             batch.post(channel, StreamPosition(epoch: epoch, offset: offset), post.bytes, post.range)
         }
@@ -66,10 +75,17 @@ struct GatewayOutbox {
         return (underWay?.slots ?? [], underWay?.channels ?? [])
     }
 
+    private mutating func endNotification() {
+        guard let ending = open else { return }
+        batch.end(ending.bytes, ending.range)
+        open = nil
+    }
+
     private mutating func close() {
+        endNotification()
         guard !batch.isEmpty else { return }
-        let count = batch.count
         closed.append(Parcel(lines: batch.take(), count: count, slots: slots, channels: channels))
+        count = 0
         slots = []
         channels = []
     }
