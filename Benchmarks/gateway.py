@@ -358,6 +358,8 @@ def main():
             rounds[name].append(figures)
             print(f"round {number + 1}: {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()), flush=True)
     results = {name: medians(those) for name, those in rounds.items()}
+    if "BENCH_ROWS" in os.environ:
+        return 0
     idle = measure_idle(measure.restart_gateway(inboxes.env))
     print(json.dumps({"results": results, "idle": idle}, indent=1))
     if "BENCH_ROWS" not in os.environ:
