@@ -68,7 +68,7 @@ public final class ByteStream: LoopHandle {
     package var tcp: UnsafeMutablePointer<uv_tcp_t> { memory.assumingMemoryBound(to: uv_tcp_t.self) }
     private var stream: UnsafeMutablePointer<uv_stream_t> { memory.assumingMemoryBound(to: uv_stream_t.self) }
 
-    /// The options that every connection has, once it stands.
+    /// The options that every connection has, once it stands; one that was accepted has them of its listener.
     package func configure() {
         uv_tcp_nodelay(tcp, 1)
         uv_tcp_keepalive(tcp, 1, 60)

@@ -39,6 +39,7 @@ public final class Listener: LoopHandle {
             throw NetworkError("listen on \(address):\(port)", code: status)
         }
         self.port = boundPort(tcp)
+        setCommonOptions()
     }
 
     private func accept() {
@@ -46,7 +47,6 @@ public final class Listener: LoopHandle {
         let status = uv_accept(
             memory.assumingMemoryBound(to: uv_stream_t.self), stream.memory.assumingMemoryBound(to: uv_stream_t.self))
         guard status == 0, let onAccept else { return stream.close() }
-        stream.configure()
         onAccept(stream)
     }
 

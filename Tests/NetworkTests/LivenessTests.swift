@@ -16,8 +16,10 @@ private actor Acceptor: LoopActor {
         loop.start()
     }
 
-    func listen() throws -> Int {
+    func listen(silence seconds: Int = 35) throws -> Int {
         let listener = try Listener(loop: loop, address: "127.0.0.1", port: 0)
+        listener.limitSilence(seconds: seconds)
+        listener.limitSendBuffer(bytes: 40_000)
         self.listener = listener
         listener.onAccept = { self.stream = $0 }
         return listener.port
@@ -25,7 +27,7 @@ private actor Acceptor: LoopActor {
 
     var hasStream: Bool { stream != nil }
 
-    func limit(_ seconds: Int, endsSlowReaders: Bool) { stream?.limitSilence(seconds: seconds, endsSlowReaders: endsSlowReaders) }
+    func spareSlowReader() { stream?.spareSlowReader() }
 
     func option(_ level: Int32, _ name: Int32) -> Int32 {
         var descriptor: uv_os_fd_t = -1
@@ -42,19 +44,20 @@ private actor Acceptor: LoopActor {
 @Suite(.timeLimit(.minutes(1))) struct LivenessTests {
     private static let userTimeout: Int32 = 18  // TCP_USER_TIMEOUT of linux/tcp.h
 
-    @Test func theOptionsStandOnTheSocket() async throws {
+    @Test func aNewcomerHasTheOptionsOfItsListener() async throws {
         let acceptor = Acceptor()
         let socket = try #require(RawSocket(port: try await acceptor.listen()))
         while await !acceptor.hasStream { try await Task.sleep(for: .milliseconds(2)) }
-        await acceptor.limit(35, endsSlowReaders: true)
         let protocolTCP = Int32(IPPROTO_TCP)
+        #expect(await acceptor.option(protocolTCP, TCP_NODELAY) == 1)
+        #expect(await acceptor.option(SOL_SOCKET, SO_SNDBUF) == 80_000)
         #expect(await acceptor.option(SOL_SOCKET, SO_KEEPALIVE) == 1)
         let idle = await acceptor.option(protocolTCP, TCP_KEEPIDLE)
         let interval = await acceptor.option(protocolTCP, TCP_KEEPINTVL)
         let count = await acceptor.option(protocolTCP, TCP_KEEPCNT)
         #expect(idle + interval * count == 35)
         #expect(await acceptor.option(protocolTCP, Self.userTimeout) == 35_000)
-        await acceptor.limit(35, endsSlowReaders: false)
+        await acceptor.spareSlowReader()
         #expect(await acceptor.option(protocolTCP, Self.userTimeout) == 0)
         socket.close()
         acceptor.loop.stop()

@@ -17,7 +17,7 @@ final class EventStreamClient: Client {
         super.init(hub: hub, stream: stream, name: name)
         self.identity = identity
         // Who does not read is served from the inbox later; whether its machine is there at all, each comment tells.
-        stream.limitSilence(seconds: hub.settings.silenceSeconds, endsSlowReaders: false)
+        stream.spareSlowReader()
     }
 
     override var transport: Transport { .sse }

@@ -37,6 +37,10 @@ actor GatewayLoop: LoopActor {
         let listener = try Listener(
             loop: loop, address: context.process.listenAddress, port: port, backlog: 4096,
             sharesPort: context.settings.loops > 1)
+        // What the wheel does not see: a request that never comes, an answer that nobody takes.
+        listener.limitSilence(seconds: context.settings.silenceSeconds)
+        // Linux doubles what it is asked for, and counts its own bookkeeping in.
+        listener.limitSendBuffer(bytes: Int32(clamping: context.settings.socketBytes / 2))
         var limits = HTTPLimits()
         limits.requestDeadline = context.settings.handshakeTimeout
         limits.idleDeadline = context.settings.idleTimeout

@@ -17,8 +17,6 @@ extension Hub {
             }
         }
         occupancy.enter()
-        // What the wheel does not see: a request that never comes, an answer that nobody takes.
-        stream.limitSilence(seconds: settings.silenceSeconds)
         return key
     }
 

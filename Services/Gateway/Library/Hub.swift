@@ -139,8 +139,6 @@ final class Hub {
         metrics.connections[TransportLabel(made.transport)].add()
         guard made.ownsStream else { return made }
         openStreams += 1
-        // Linux doubles what it is asked for, and counts its own bookkeeping in.
-        made.stream.limitSendBuffer(bytes: Int32(clamping: settings.socketBytes / 2))
         return made
     }
 

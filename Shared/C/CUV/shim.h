@@ -25,6 +25,11 @@ int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions
 static inline int carillon_tcp_user_timeout(int descriptor, unsigned int milliseconds) {
     return setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
 }
+// Small writes leave at once.
+static inline int carillon_tcp_nodelay(int descriptor) {
+    int on = 1;
+    return setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
 // Probes of an idle connection: the first after `idle` seconds, `count` of them `interval` seconds apart.
 static inline int carillon_tcp_keepalive(int descriptor, int idle, int interval, int count) {
     int on = 1;
