@@ -42,7 +42,7 @@ func service(_ name: String, _ dependencies: [Target.Dependency]) -> [Target] {
 
 let runtime: [Target.Dependency] = ["ServiceRuntime", "Settings", "Models", "EventLoop"]
 
-var targets: [Target] = ["CUV", "CHiredis", "CRDKafka", "CCurl", "COpenSSL", "CYAML"].map(cLibrary)
+var targets: [Target] = ["CUV", "CHiredis", "CRDKafka", "CCurl", "COpenSSL", "CYAML", "CZlib"].map(cLibrary)
 targets += shared("Models", settings: pointerFree)
 targets += shared("Rules", ["Models"], settings: pointerFree)
 targets += shared("Policies", ["Models", "CYAML"])
@@ -51,7 +51,7 @@ targets += shared("Network", ["EventLoop", "CUV", "COpenSSL"])
 targets += shared("Tokens", ["COpenSSL", "Models"])
 targets += shared("Settings")
 targets += shared("HTTP", ["Network", "EventLoop", "Models"])
-targets += shared("WebSocket", ["HTTP", "Network", "EventLoop", "Tokens"])
+targets += shared("WebSocket", ["HTTP", "Network", "EventLoop", "Tokens", "CZlib"])
 targets += shared("Redis", ["Network", "EventLoop", "CHiredis", "Settings"])
 targets += shared("Store", ["Redis", "Models", "EventLoop", "Settings", "Tokens"])
 targets += shared("Kafka", ["EventLoop", "CRDKafka", "Settings"])

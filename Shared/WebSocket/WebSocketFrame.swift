@@ -14,8 +14,11 @@ public enum WebSocketFrame {
     }
 
     /// Appends only the header, so that an envelope may follow it and a shared payload leave with it in one write.
-    public static func appendHeader(_ opcode: Opcode, length: Int, to bytes: inout [UInt8]) {
-        bytes.append(0x80 | opcode.rawValue)
+    /// `isCompressed` sets RSV1 (RFC 7692 section 6).
+    public static func appendHeader(
+        _ opcode: Opcode, length: Int, isCompressed: Bool = false, to bytes: inout [UInt8]
+    ) {
+        bytes.append((isCompressed ? 0xC0 : 0x80) | opcode.rawValue)
         if length < 126 {
             bytes.append(UInt8(truncatingIfNeeded: length))
             return

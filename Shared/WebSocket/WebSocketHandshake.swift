@@ -5,7 +5,11 @@ import Tokens
 public enum WebSocketHandshake {
     /// The head of the 101 that answers `request`, or the refusal that it has earned: 405, 400, or 426 with the version
     /// spoken here.
-    public static func answer(_ request: HTTPRequest) -> Result<[UInt8], WebSocketRefusal> {
+    ///
+    /// - Parameter deflates: whether compression may be agreed on.
+    public static func answer(
+        _ request: HTTPRequest, deflates: Bool = false
+    ) -> Result<WebSocketOpening, WebSocketRefusal> {
         guard request.method == "GET" else {
             return refuse(405, "method_not_allowed", "A WebSocket begins with GET.", [("Allow", "GET")])
         }
@@ -26,10 +30,18 @@ public enum WebSocketHandshake {
         else {
             return refuse(400, "websocket_key", "Sec-WebSocket-Key is not 16 bytes in Base64, once.", [])
         }
-        return .success(
-            Array(
-                ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    + "Sec-WebSocket-Accept: \(accept(key))\r\n\r\n").utf8))
+        let offer = deflates ? DeflateOffer.first(in: extensions(request)) : nil
+        let extensions = offer.map { "Sec-WebSocket-Extensions: \($0.answer)\r\n" } ?? ""
+        let head =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            + "Sec-WebSocket-Accept: \(accept(key))\r\n\(extensions)\r\n"
+        return .success(WebSocketOpening(head: Array(head.utf8), isDeflating: offer != nil))
+    }
+
+    /// All fields of that name are one list (RFC 6455 section 9.1).
+    private static func extensions(_ request: HTTPRequest) -> String {
+        request.headers(prefixed: "sec-websocket-extensions").filter { $0.name == "sec-websocket-extensions" }
+            .map(\.value).joined(separator: ",")
     }
 
     /// `Sec-WebSocket-Accept` for a key (section 4.2.2, 5.4).
@@ -39,7 +51,7 @@ public enum WebSocketHandshake {
 
     private static func refuse(
         _ status: Int, _ name: String, _ detail: String, _ headers: [(name: String, value: String)]
-    ) -> Result<[UInt8], WebSocketRefusal> {
+    ) -> Result<WebSocketOpening, WebSocketRefusal> {
         .failure(
             WebSocketRefusal(response: .problem(status: status, name: name, detail: detail, headers: headers)))
     }
@@ -52,6 +64,14 @@ public enum WebSocketHandshake {
 
     private static let base64Alphabet = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+}
+
+/// A handshake that is accepted.
+public struct WebSocketOpening: Sendable {
+    /// The head of the 101.
+    public let head: [UInt8]
+    /// permessage-deflate was agreed on: the parser must allow it.
+    public let isDeflating: Bool
 }
 
 /// A handshake that is refused, with its answer.

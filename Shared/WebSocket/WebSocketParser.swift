@@ -14,13 +14,24 @@ public struct WebSocketParser {
         /// The fragments of a message so far; `kind` is its opcode, 0 while there is none.
         var message: [UInt8] = []
         var kind: UInt8 = 0
+        /// The message's first frame said so; its text shows only when it is inflated.
+        var isCompressed = false
         var text = UTF8Check()
     }
 
     private var unfinished: Unfinished?
-    private var isClosed = false
+    private var state: State
 
-    public init() {}
+    private struct State: OptionSet {
+        let rawValue: UInt8
+        static let isClosed = State(rawValue: 1)
+        static let allowsCompression = State(rawValue: 2)
+    }
+
+    public init(allowsCompression: Bool = false) { state = allowsCompression ? .allowsCompression : [] }
+
+    /// Whether messages may be compressed, because that was negotiated.
+    public var allowsCompression: Bool { state.contains(.allowsCompression) }
 
     /// Whether it holds no part of a frame or message.
     public var isIdle: Bool { unfinished == nil }
@@ -31,7 +42,7 @@ public struct WebSocketParser {
     public mutating func next(
         _ bytes: Span<UInt8>, at offset: inout Int, limit: Int
     ) throws(WebSocketViolation) -> WebSocketEvent? {
-        if isClosed { offset = bytes.count }
+        if state.contains(.isClosed) { offset = bytes.count }
         do {
             while offset < bytes.count {
                 let frame = unfinished ?? Unfinished()
@@ -39,19 +50,19 @@ public struct WebSocketParser {
                 if !frame.isInPayload {
                     frame.header.append(bytes[offset])
                     offset += 1
-                    try frame.readHeader(limit: limit)
+                    try frame.readHeader(limit: limit, allowsCompression: allowsCompression)
                 }
                 guard frame.isInPayload else { continue }
                 try frame.readPayload(bytes, at: &offset)
                 guard frame.remaining == 0 else { continue }
                 let event = try frame.finish()
                 if frame.kind == 0 { unfinished = nil }
-                if case .close? = event { isClosed = true }
+                if case .close? = event { state.insert(.isClosed) }
                 if let event { return event }
             }
             return nil
         } catch {
-            isClosed = true
+            state.insert(.isClosed)
             unfinished = nil
             throw error
         }
@@ -62,9 +73,9 @@ extension WebSocketParser.Unfinished {
     fileprivate var isControl: Bool { opcode & 8 != 0 }
 
     /// Looks at each byte of a header as it comes, so that a breach shows as early as it can.
-    fileprivate func readHeader(limit: Int) throws(WebSocketViolation) {
+    fileprivate func readHeader(limit: Int, allowsCompression: Bool) throws(WebSocketViolation) {
         switch header.count {
-        case 1: try readFirst(header[0])
+        case 1: try readFirst(header[0], allowsCompression)
         case 2: try readSecond(header[1])
         default: break
         }
@@ -84,13 +95,19 @@ extension WebSocketParser.Unfinished {
         }
     }
 
-    private func readFirst(_ byte: UInt8) throws(WebSocketViolation) {
+    private func readFirst(_ byte: UInt8, _ allowsCompression: Bool) throws(WebSocketViolation) {
         isFinal = byte & 0x80 != 0
         opcode = byte & 0x0F
-        guard byte & 0x70 == 0 else { throw .breach("reserved bits are set") }
+        // RSV1 stands on a message's first frame and nowhere else (RFC 7692 section 6.1).
+        let saysCompressed = byte & 0x40 != 0
+        guard byte & 0x30 == 0, !saysCompressed || allowsCompression && (opcode == 1 || opcode == 2) else {
+            throw .breach("reserved bits are set")
+        }
         switch opcode {
         case 0: guard kind != 0 else { throw .breach("continuation of nothing") }
-        case 1, 2: guard kind == 0 else { throw .breach("a message inside a message") }
+        case 1, 2:
+            guard kind == 0 else { throw .breach("a message inside a message") }
+            isCompressed = saysCompressed
         case 8, 9, 10: guard isFinal else { throw .breach("a fragmented control frame") }
         default: throw .breach("unknown opcode")
         }
@@ -112,7 +129,7 @@ extension WebSocketParser.Unfinished {
 
     fileprivate func readPayload(_ bytes: Span<UInt8>, at offset: inout Int) throws(WebSocketViolation) {
         let count = min(remaining, bytes.count - offset)
-        let isText = (opcode == 0 ? kind : opcode) == 1
+        let isText = !isCompressed && (opcode == 0 ? kind : opcode) == 1
         for index in offset..<(offset + count) {
             let byte = bytes[index] ^ UInt8(truncatingIfNeeded: mask)
             mask = mask >> 8 | mask << 24
@@ -144,9 +161,12 @@ extension WebSocketParser.Unfinished {
         if opcode != 0 { kind = opcode }
         guard isFinal else { return nil }
         if kind == 1, !text.isBetweenCharacters { throw .invalidText }
-        let event: WebSocketEvent = kind == 1 ? .text(message) : .binary(message)
+        let isText = kind == 1
+        let event: WebSocketEvent =
+            isCompressed ? .compressed(message, isText: isText) : isText ? .text(message) : .binary(message)
         message = []
         kind = 0
+        isCompressed = false
         return event
     }
 

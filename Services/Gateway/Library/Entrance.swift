@@ -160,9 +160,9 @@ final class Entrance {
     // MARK: WebSocket
 
     private func openWebSocket(_ request: HTTPRequest, _ exchange: HTTPExchange) {
-        let answer: [UInt8]
-        switch WebSocketHandshake.answer(request) {
-        case .success(let head): answer = head
+        let answer: WebSocketOpening
+        switch WebSocketHandshake.answer(request, deflates: hub.deflate != nil) {
+        case .success(let opening): answer = opening
         case .failure(let refusal): return exchange.respond(refusal.response)
         }
         switch credential(request, exchange) {
@@ -182,17 +182,18 @@ final class Entrance {
         }
     }
 
-    private func upgrade(_ exchange: HTTPExchange, _ answer: [UInt8], _ identity: Client.Identity?) {
+    private func upgrade(_ exchange: HTTPExchange, _ answer: WebSocketOpening, _ identity: Client.Identity?) {
         guard let stream = exchange.stream else { return }
         let opened = exchange.began
         let patience = Int(hub.settings.handshakeTimeout / .seconds(1))
         // Looked at early, at a random second, so that pings are spread however clients came.
         let client = hub.insert(firstDue: Int.random(in: 1...max(1, patience))) { name in
-            WebSocketClient(hub: hub, stream: stream, name: name, openedAt: opened)
+            WebSocketClient(
+                hub: hub, stream: stream, name: name, openedAt: opened, isDeflating: answer.isDeflating)
         }
         client.identity = identity
         client.addressKey = exchange.tag ?? 0
-        if !exchange.upgrade(answer, to: client) { hub.abandon(client) }
+        if !exchange.upgrade(answer.head, to: client) { hub.abandon(client) }
     }
 
     // MARK: Server-sent events

@@ -1,6 +1,7 @@
 import HTTP
 import Models
 import Store
+import WebSocket
 
 /// What the gateway says over SSE (the HTML standard, "Server-sent events").
 enum EventStream {
@@ -52,6 +53,8 @@ struct Publication {
     private let range: Range<Int>
     private var pushTail: [UInt8]?
     private var eventTail: [UInt8]?
+    /// Empty if it is not shorter.
+    private var deflatedTail: [UInt8]?
 
     /// A notification, JSON on one line.
     init(_ bytes: [UInt8]) { self.init(bytes, bytes.indices) }
@@ -99,6 +102,14 @@ struct Publication {
         var made = copy(reserving: Replies.pushEnd.count)
         made.append(contentsOf: Replies.pushEnd)
         pushTail = made
+        return made
+    }
+
+    /// As `webSocketTail`, compressed; nil if that is not shorter.
+    mutating func deflatedTail(_ deflate: MessageDeflate) -> [UInt8]? {
+        if let deflatedTail { return deflatedTail.isEmpty ? nil : deflatedTail }
+        let made = deflate.compress(webSocketTail())
+        deflatedTail = made ?? []
         return made
     }
 

@@ -54,6 +54,12 @@ public struct GatewaySettings: SettingsGroup {
     static let messageBytesSetting = Setting(
         "CLIENT_MESSAGE_MAX_BYTES", .size(1024...1_048_576), default: "64KB",
         help: "Largest message of a client, over all its fragments")
+    static let deflateSetting = Setting(
+        "WEBSOCKET_DEFLATE", .boolean, default: "false",
+        help: "Compress messages (permessage-deflate) with WebSocket clients that offer it")
+    static let deflateBytesSetting = Setting(
+        "WEBSOCKET_DEFLATE_MIN_BYTES", .size(1...1_048_576), default: "256B",
+        help: "Shortest message that is compressed, where that was agreed on")
     static let sendBytesSetting = Setting(
         "SEND_BUFFER_BYTES", .size(4096...16_777_216), default: "64KB",
         help: "Bytes waiting for a slow client's socket beyond which it is served from the inbox")
@@ -116,6 +122,8 @@ public struct GatewaySettings: SettingsGroup {
     let pollMaxWait: Int
     let handshakeTimeout: Duration
     let messageBytes: Int
+    let deflates: Bool
+    let deflateBytes: Int
     let sendBytes: Int
     let sendMessages: Int
     let sendSeconds: Int
@@ -151,7 +159,7 @@ public struct GatewaySettings: SettingsGroup {
             admissionRateSetting.description, tlsCertificateSetting.description, tlsKeySetting.description, loopsSetting.description,
             leaseIntervalSetting.description, pingIntervalSetting.description,
             pongTimeoutSetting.description, commentIntervalSetting.description, handshakeTimeoutSetting.description,
-            pollMaxWaitSetting.description,
+            pollMaxWaitSetting.description, deflateSetting.description, deflateBytesSetting.description,
             messageBytesSetting.description, sendBytesSetting.description, sendMessagesSetting.description,
             sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description,
             drainWindowSetting.description,
@@ -184,6 +192,8 @@ public struct GatewaySettings: SettingsGroup {
         pollMaxWait = Int(try environment.value(Self.pollMaxWaitSetting) / .seconds(1))
         handshakeTimeout = try environment.value(Self.handshakeTimeoutSetting)
         messageBytes = try environment.value(Self.messageBytesSetting)
+        deflates = try environment.value(Self.deflateSetting)
+        deflateBytes = try environment.value(Self.deflateBytesSetting)
         sendBytes = try environment.value(Self.sendBytesSetting)
         sendMessages = try environment.value(Self.sendMessagesSetting)
         sendSeconds = Int(try environment.value(Self.sendTimeSetting) / .seconds(1))

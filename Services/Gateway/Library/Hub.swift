@@ -7,6 +7,7 @@ import ServiceRuntime
 import Settings
 import Store
 import Tokens
+import WebSocket
 
 /// All that one loop of a gateway holds: its clients, its lease, its ear to Redis. Loop thread only; plain callbacks.
 ///
@@ -35,6 +36,8 @@ final class Hub {
     private let credentials: Credentials
     let refusals: Refusals
     let origins: OriginPolicy
+    /// One for all WebSockets of this loop; nil unless WEBSOCKET_DEFLATE.
+    let deflate: MessageDeflate?
     let clientSource: DependencySource
     let subscriberSource: DependencySource
 
@@ -100,6 +103,7 @@ final class Hub {
         revocations = Revocations(redis, keyspace)
         credentials = try Credentials(context, settings.tokens)
         refusals = Refusals(log: context.log, metrics: context.metrics)
+        deflate = settings.deflates ? MessageDeflate() : nil
         origins = OriginPolicy(allowed: context.process.allowedOrigins)
         clientSource = context.dependencies.source(.redis)
         subscriberSource = context.dependencies.source(.redis)

@@ -139,16 +139,34 @@ enum Replies {
     /// The part of a publication's frame that is one recipient's own: header and envelope, up to the notification.
     /// `tailLength`: bytes of the notification and of `pushEnd`.
     static func pushHead(_ position: StreamPosition, tailLength: Int) -> [UInt8] {
-        // The header's length is known only with the envelope's: the digits of two numbers.
-        let epoch = digitCount(position.epoch)
-        let offset = digitCount(position.offset)
-        let envelope = pushStart.count + tagsStart.count + dataStart.count + epoch + 2 * offset + 1
+        let envelope = envelopeLength(position)
         var bytes: [UInt8] = []
         bytes.reserveCapacity(envelope + 10)
         WebSocketFrame.appendHeader(.text, length: envelope + tailLength, to: &bytes)
         bytes.append(contentsOf: pushStart)
         offsetAndTags(position, to: &bytes)
         return bytes
+    }
+
+    /// The same where the tail is compressed: the envelope stands before it in a block that is not, so that the tail is
+    /// compressed once for all recipients.
+    static func deflatedPushHead(_ position: StreamPosition, tailLength: Int) -> [UInt8] {
+        let envelope = envelopeLength(position)
+        let block = MessageDeflate.storedBlockHeaderLength
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(envelope + block + 10)
+        WebSocketFrame.appendHeader(.text, length: block + envelope + tailLength, isCompressed: true, to: &bytes)
+        MessageDeflate.appendStoredBlockHeader(length: envelope, to: &bytes)
+        bytes.append(contentsOf: pushStart)
+        offsetAndTags(position, to: &bytes)
+        return bytes
+    }
+
+    /// A frame's header's length is known only with the envelope's: the digits of two numbers.
+    private static func envelopeLength(_ position: StreamPosition) -> Int {
+        let epoch = digitCount(position.epoch)
+        let offset = digitCount(position.offset)
+        return pushStart.count + tagsStart.count + dataStart.count + epoch + 2 * offset + 1
     }
 
     private static func digitCount(_ value: UInt64) -> Int {

@@ -20,7 +20,7 @@ final class WebSocketClient: Client {
 
     /// What channels it watches; nil until the first.
     var watching: Watching?
-    private var parser = WebSocketParser()
+    private var parser: WebSocketParser
     private var phase = Phase.opened
     /// A ping is out and nothing has come since.
     private var isSilent = false
@@ -37,13 +37,17 @@ final class WebSocketClient: Client {
     /// While connecting: the command's id. After that 0.
     private var connectID: UInt64 = 0
 
-    init(hub: Hub, stream: ByteStream, name: LocalConnection, openedAt: UInt64) {
+    init(hub: Hub, stream: ByteStream, name: LocalConnection, openedAt: UInt64, isDeflating: Bool) {
+        parser = WebSocketParser(allowsCompression: isDeflating)
         self.openedAt = UInt32(truncatingIfNeeded: openedAt)
         super.init(hub: hub, stream: stream, name: name)
     }
 
     /// How long ago its connection was accepted, ms; right for 49 days.
     var age: UInt32 { UInt32(truncatingIfNeeded: hub.loop.now) &- openedAt }
+
+    /// Compression was agreed on.
+    var isDeflating: Bool { parser.allowsCompression }
 
     // MARK: From the client
 
@@ -53,7 +57,7 @@ final class WebSocketClient: Client {
         while !hasLeft {
             do {
                 guard let event = try parser.next(bytes, at: &offset, limit: hub.settings.messageBytes) else { return }
-                handle(event)
+                handle(try inflated(event))
             } catch {
                 return disconnect(.breach(error.code, error.reason))
             }
@@ -68,7 +72,7 @@ final class WebSocketClient: Client {
             } catch {
                 disconnect(.badRequest)
             }
-        case .binary: disconnect(.badRequest)
+        case .binary, .compressed: disconnect(.badRequest)
         case .ping(let payload) where isWithinRate(): answer(WebSocketFrame.encode(.pong, payload))
         case .ping, .pong: break
         case .close(let code): farewell(WebSocketFrame.close(code))
@@ -114,7 +118,7 @@ final class WebSocketClient: Client {
     /// Answers a command. Who asks and does not read what it is answered may not fill our memory with it.
     func answer(_ frame: [UInt8]) {
         if isFull() { return disconnect(.slow) }
-        stream.write(frame)
+        stream.write(deflated(frame))
     }
 
     private func connect(_ id: UInt64, _ request: ConnectRequest) {
@@ -197,12 +201,13 @@ final class WebSocketClient: Client {
             pingSeconds: hub.settings.pingSeconds, position: start, wasRecovering: wantsRecovery, recovered: recovered,
             counts: page.state.counts)
         connectID = 0
-        stream.write(Replies.connected(reply, page.entries.map { ($0.offset, $0.bytes) }))
+        stream.write(deflated(Replies.connected(reply, page.entries.map { ($0.offset, $0.bytes) })))
     }
 
     override func notRegistered() { disconnect(.serverError) }
 
     override func write(_ publication: inout Publication, at position: StreamPosition) {
+        if isDeflating, writeDeflated(&publication, at: position) { return }
         let tail = publication.webSocketTail()
         stream.write(Replies.pushHead(position, tailLength: tail.count), tail)
     }

@@ -1,0 +1,65 @@
+"""permessage-deflate (RFC 7692) with clients that others wrote: the library `websockets`, and centrifuge-python on it."""
+
+import json
+
+import pytest
+import websockets.sync.client
+
+from carillon import kafka
+from test_sdks import PythonClient
+from carillon.waiting import until
+
+LONG = "a text that repeats itself, " * 60
+
+
+@pytest.fixture(scope="module")
+def gateway(cluster):
+    instance = cluster.extra("gateway", "gateway-deflate", {"WEBSOCKET_DEFLATE": "true"})
+    yield instance
+    instance.end()
+
+
+def url(gateway):
+    return gateway.url.replace("http", "ws", 1) + "/connection/websocket"
+
+
+def connected(cluster, gateway, person, **options):
+    socket = websockets.sync.client.connect(url(gateway), ping_interval=None, proxy=None, **options)
+    socket.send(json.dumps({"id": 1, "connect": {"token": cluster.token(person), "data": {"filling": LONG}}}))
+    assert "connect" in json.loads(socket.recv(timeout=10))
+    return socket
+
+
+def test_a_library_takes_the_compression_that_it_offers(cluster, gateway, person):
+    bob = person("bob")
+    with connected(cluster, gateway, bob, compression="deflate") as packed, connected(cluster, gateway, bob, compression=None) as plain:
+        assert [extension.name for extension in packed.protocol.extensions] == ["permessage-deflate"]
+        assert plain.protocol.extensions == []
+        titles = [LONG + str(number) for number in range(20)] + ["short"]
+        kafka.produce(cluster.broker.address, "events.conformance",
+                      [kafka.event("message.direct", {"user": bob}, title=title, body="b") for title in titles])
+        for socket in (packed, plain):
+            seen = []
+            while len(seen) < len(titles):
+                for line in socket.recv(timeout=10).split("\n"):
+                    message = json.loads(line)
+                    if message:
+                        seen.append(message["push"]["pub"]["data"]["title"])
+                    else:
+                        socket.send("{}")
+            assert seen == titles
+
+
+def test_the_python_sdk_receives_and_recovers_compressed(cluster, gateway, person):
+    bob = person("bob")
+    client = PythonClient(url(gateway), cluster.token(bob))
+    try:
+        until(lambda: ("connected",) in client.events, 10, "connected")
+        titles = [LONG + str(number) for number in range(10)]
+        for title in titles:
+            cluster.produce(kafka.event("message.direct", {"user": bob}, title=title), "events.conformance")
+        seen = until(lambda: [e[2] for e in client.events if e[0] == "publication"] == titles, 15, lambda: client.events[-3:])
+        assert seen
+        assert [extension.name for extension in client.client._conn.protocol.extensions] == ["permessage-deflate"]
+    finally:
+        client.close()
