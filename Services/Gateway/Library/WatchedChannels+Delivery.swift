@@ -26,16 +26,24 @@ extension WatchedChannels {
         }
     }
 
-    /// Writes a post to all who watch: one frame, encoded when the first of them can take it.
+    /// Writes a post to all who watch: one frame, encoded when the first of them can take it, and compressed when the first
+    /// can take that.
     private func deliver(_ channel: WatchedChannel, _ position: StreamPosition, _ bytes: [UInt8], _ range: Range<Int>) {
         var frame: [UInt8]?
+        var deflated: [UInt8]?
         var written = 0
         for subscription in channel.subscriptions {
             guard let client = subscription.client, isDue(position, for: subscription, client) else { continue }
             let shared = frame ?? Replies.post(channel.id, position.offset, bytes[range])
             frame = shared
-            client.stream.write(shared)
             written += 1
+            guard client.isDeflating else {
+                client.stream.write(shared)
+                continue
+            }
+            let packed = deflated ?? client.deflated(shared)
+            deflated = packed
+            client.stream.write(packed)
         }
         hub.metrics.channelDeliveries.increment(by: written)
     }
@@ -98,7 +106,7 @@ extension WatchedChannels {
             guard verdict == .read else { return perform(verdict, for: subscription) }
             if !client.hasRoom(for: page.entries.reduce(0) { $0 + $1.bytes.count }) { return lag.session.postponed() }
             for entry in page.entries where lag.session.entry(entry.offset) == .send {
-                client.stream.write(Replies.post(subscription.id, entry.offset, entry.bytes[...]))
+                client.stream.write(client.deflated(Replies.post(subscription.id, entry.offset, entry.bytes[...])))
                 hub.metrics.channelDeliveries.increment()
             }
             perform(
