@@ -36,6 +36,14 @@ import Testing
         #expect(try await rig.until { $0.postCount("one") >= 63 })
         #expect(try await rig.posts("one").suffix(3).map { $0.split(separator: " ")[1] } == ["1", "2", "3"])
         #expect(try await rig.history("general").count == 60)
+        // One that is gone for good, and was not swept here, is told once more and then no more.
+        try rig.redis.cli("DEL", try rig.redis.cli("KEYS", "t:gateway:{dead#*}:sequence"))
+        await rig.produce("notifications.normal", [("room", record(61, for: #"{"channel":"general"}"#).value)])
+        #expect(
+            try await eventually {
+                let watchers = try rig.redis.cli("HKEYS", "t:channel:{general}:watchers").split(separator: "\n")
+                return watchers.count == 2 && !watchers.contains { $0.hasPrefix("dead#") }
+            })
         // Nobody watches and nobody is a member: the history has it all the same.
         await rig.produce("notifications.low", [("x", record(99, for: #"{"channel":"empty"}"#).value)])
         #expect(try await eventually { try await rig.history("empty").count == 1 })

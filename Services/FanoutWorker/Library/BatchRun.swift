@@ -313,10 +313,12 @@ final class BatchRun {
         guard !isOver else { return }
         defer { schedule() }
         var receivers = 0
+        var hasLeft = false
         switch result {
         case .success(let published):
             pauseLength = 0
             receivers = published.receivers
+            hasLeft = published.sequence == 0
         case .failure(let error) where error.isOutage:
             failed(error)
             return republish.append(gateway)
@@ -328,7 +330,10 @@ final class BatchRun {
         if receivers == 0 { metrics.unheard.increment() }
         let now = EventLoop.wallClock()
         let answered = table.outboxes[gateway].answered()
-        for line in answered.channels { posts.published(line) }
+        for line in answered.channels {
+            if hasLeft { sweep(line, table.outboxes[gateway].instance) }
+            posts.published(line)
+        }
         for slot in answered.slots {
             if receivers > 0 {
                 for delivery in calls[slot].deliveries { metrics.toPublished.observe(milliseconds: now - delivery.accepted) }
