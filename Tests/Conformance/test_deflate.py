@@ -6,8 +6,8 @@ import pytest
 import websockets.sync.client
 
 from carillon import kafka
-from test_sdks import PythonClient
 from carillon.waiting import until
+from sdks import PythonClient
 
 LONG = "a text that repeats itself, " * 60
 
@@ -50,8 +50,10 @@ def test_a_library_takes_the_compression_that_it_offers(cluster, gateway, person
             assert seen == titles
 
 
-def test_the_python_sdk_receives_and_recovers_compressed(cluster, gateway, person):
-    bob = person("bob")
+def test_the_python_sdk_receives_compressed(cluster, gateway, person):
+    """Its inbox, and a channel that it watches."""
+    bob, room = person("bob"), person("room")
+    assert cluster.members(f"channel:{room}", [bob]).status == 200
     client = PythonClient(url(gateway), cluster.token(bob))
     try:
         until(lambda: ("connected",) in client.events, 10, "connected")
@@ -60,6 +62,10 @@ def test_the_python_sdk_receives_and_recovers_compressed(cluster, gateway, perso
             cluster.produce(kafka.event("message.direct", {"user": bob}, title=title), "events.conformance")
         seen = until(lambda: [e[2] for e in client.events if e[0] == "publication"] == titles, 15, lambda: client.events[-3:])
         assert seen
+        client.order("watch", f"channel:{room}")
+        until(lambda: [e for e in client.events if e[0] == "watching"], 10, "watching")
+        cluster.produce(kafka.event("channel.post", {"channel": room}, title=LONG), "events.conformance")
+        until(lambda: ("seen", LONG) in client.events, 15, lambda: client.events[-3:])
         assert [extension.name for extension in client.client._conn.protocol.extensions] == ["permessage-deflate"]
     finally:
         client.close()
