@@ -81,6 +81,28 @@ extension Answer {
         await site.stop()
     }
 
+    /// What comes at once beyond the size of a page waits for the next poll, in order.
+    @Test func anAnswerHoldsAPageAtMost() async throws {
+        let site = try await Deployment(["PAGE_ENTRIES": "3"])
+        let bearer = "Authorization: Bearer \(token("bob"))\r\n"
+        let bob = try #require(PollPeer(site.port))
+        var cursor = try #require(bob.poll("", bearer)).cursor
+        bob.ask("?cursor=\(cursor)&wait=30", bearer)
+        try await until { try routes(site, "bob") != "" }
+        let wanted = (1...8).map { "\($0)" }
+        try await site.feeder.deliver(wanted, to: "bob")
+        var seen: [String] = []
+        while seen.count < wanted.count {
+            let answer = try #require(bob.answer())
+            #expect(answer.status == 200 && (1...3).contains(titles(answer).count))
+            seen += titles(answer)
+            cursor = answer.cursor
+            if seen.count < wanted.count { bob.ask("?cursor=\(cursor)&wait=30", bearer) }
+        }
+        #expect(seen == wanted)
+        await site.stop()
+    }
+
     @Test func aCursorThatCannotBeRecoveredIsSaidToBeSo() async throws {
         let site = try await Deployment()
         let bearer = "Authorization: Bearer \(token("bob"))\r\n"
