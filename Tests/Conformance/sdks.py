@@ -93,7 +93,13 @@ class PythonClient:
         self.run({"watch": watch, "presence": presence, "history": history, "call": call, "unwatch": unwatch}[command](*rest))
 
     def close(self):
-        self.run(self.client.disconnect())
+        async def end():
+            await self.client.disconnect()
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+        self.run(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 

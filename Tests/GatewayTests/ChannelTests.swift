@@ -62,8 +62,8 @@ extension WebSocketPeer {
         }
     }
 
-    func readPosts(_ count: Int) -> [String] {
-        _ = read { $0.posts.count >= count }
+    func readPosts(_ count: Int, _ seconds: Double = 8) -> [String] {
+        _ = read(seconds) { $0.posts.count >= count }
         return posts
     }
 
@@ -275,6 +275,15 @@ func titles(_ reply: [String: Any]) -> [String] {
         #expect(late.error(1) == 109)
         late.send(connect(channelToken("bob", ["a"])).replacingOccurrences(of: "\"id\":1", with: "\"id\":7"))
         #expect(late.reply(7)["connect"] != nil && late.replies.count == 2)
+        // No more than one message holds, while the answer is under way.
+        let large = try #require(WebSocketPeer(site.port))
+        let call = #"{"id":2,"rpc":{"method":"ack","data":{"x":"\#(String(repeating: "y", count: 40_000))"}}}"#
+        site.redis.suspend()
+        large.connect(token("bob"))
+        for _ in 0..<2 { large.send(call) }
+        #expect(large.read { $0.closeCode == 3013 })
+        site.redis.resume()
+        try await until { WebSocketPeer(site.port)?.status == 101 }
         // No more than may be subscribed to.
         let many = try #require(WebSocketPeer(site.port))
         many.send([connect(channelToken("bob", ["a"])), subscribe(2, "a"), subscribe(3, "a"), subscribe(4, "a")].joined(separator: "\n"))

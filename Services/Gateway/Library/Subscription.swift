@@ -49,6 +49,8 @@ final class Subscription {
 final class Watching {
     /// Commands that came before the connect was answered, in order.
     var held: [Command] = []
+    /// Of the messages that came meanwhile.
+    var heldBytes = 0
     private(set) var subscriptions: [Subscription] = []
 
     func find(_ channel: ChannelID) -> Subscription? { subscriptions.first { $0.id == channel } }

@@ -27,6 +27,14 @@ extension WebSocketClient {
         watching.held.append(command)
     }
 
+    /// Whether a message of so many bytes may wait as well: together they take no more than one message may.
+    func mayHold(_ bytes: Int) -> Bool {
+        let watching = watching ?? Watching()
+        self.watching = watching
+        watching.heldBytes += bytes
+        return watching.heldBytes <= hub.settings.messageBytes
+    }
+
     func takeHeld() -> [Command] {
         guard let watching else { return [] }
         defer { watching.held = [] }

@@ -67,6 +67,7 @@ final class WebSocketClient: Client {
     private func handle(_ event: WebSocketEvent) {
         switch event {
         case .text(let text):
+            guard phase != .connecting || mayHold(text.count) else { return disconnect(.tooManyOperations) }
             do {
                 for command in try Command.decode(text.span) where !hasLeft { handle(command) }
             } catch {

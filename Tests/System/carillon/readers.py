@@ -62,7 +62,7 @@ class Reader:
             head, found, rest = self.pending.partition(b"\r\n\r\n")
             if not found:
                 return True
-            assert head.startswith((b"HTTP/1.1 101", b"HTTP/1.1 200")), head
+            assert head.startswith((b"HTTP/1.1 101", b"HTTP/1.1 200")), head + rest
             self.headed, self.pending = True, rest
         self.events() if self.transport == "sse" else self.frames()
         return True
