@@ -33,6 +33,8 @@ struct Deployment {
         let defaults = [
             "LISTEN_ADDRESS": "127.0.0.1", "PORT": "0", "OPERATIONS_PORT": "0", "TOKEN_SECRET": secret,
             "INSTANCE_ID": "gateway-1", "REDIS_URL": redis.url, "LEASE_INTERVAL": "200ms", "REDIS_COMMAND_TIMEOUT": "500ms",
+            // A peer here answers pings when its test reads, which may be late where many tests run at a time.
+            "PING_INTERVAL": "60s", "PONG_TIMEOUT": "50s",
         ]
         let loop = EventLoop(name: "gateway")
         let log = log
