@@ -36,6 +36,43 @@ import Testing
         await site.stop()
     }
 
+    /// Batches are lost and late by the fault switch, and watchers come and go: each sees a run without a gap from where it began.
+    @Test func watchersComeAndGoWhileBatchesAreLost() async throws {
+        let site = try await Deployment([
+            "FAULTS": "allowed", "FAULT_DROP_BATCHES": "30", "FAULT_DELAY_BATCHES": "30", "PAGE_ENTRIES": "3",
+        ])
+        let steady = try (0..<3).map { try watcher(site, "steady-\($0)") }
+        var guests: [(peer: WebSocketPeer, start: Int)] = []
+        var posted = 0
+        for round in 0..<40 {
+            let count = Int.random(in: 1...6)
+            try await site.feeder.post((1...count).map { "\(posted + $0)" }, to: "room")
+            posted += count
+            guard round % 4 == 0 else { continue }
+            // Some begin at the present, some a few posts before it.
+            let peer = try #require(WebSocketPeer(site.port))
+            peer.connect(channelToken("guest-\(round)", ["room"]))
+            let epoch = steady[0].subscribed(2)["epoch"] as? String ?? ""
+            let back = max(0, posted - Int.random(in: 0...8))
+            peer.subscribe(2, "room", round % 8 == 0 ? #","recover":true,"epoch":"\#(epoch)","offset":\#(back)"# : "")
+            let reply = peer.subscribed(2)
+            #expect(reply["recovered"] as? Bool == (round % 8 == 0))
+            guests.append((peer, (reply["offset"] as? Int ?? -1) + titles(reply).count))
+            if round % 12 == 8 { guests.removeFirst().peer.socket.close() }
+        }
+        let last = "\(posted) \(posted)"
+        for peer in steady {
+            #expect(peer.read { $0.posts.last == last } && peer.posts == (1...posted).map { "\($0) \($0)" })
+        }
+        for (peer, start) in guests {
+            #expect(peer.read { $0.posts.last == last || start == posted })
+            #expect(peer.posts == (start..<posted).map { "\($0 + 1) \($0 + 1)" } && peer.tidings.isEmpty)
+        }
+        #expect(await site.metric("carillon_gateway_gaps_total") > 0)
+        #expect(try site.redis.cli("HVALS", "channel:{room}:watchers") == "\(3 + guests.count)")
+        await site.stop()
+    }
+
     /// Who does not read is served from the stream; the others do not wait for her.
     @Test func aSlowWatcherCatchesUpFromTheStream() async throws {
         let site = try await Deployment(["SEND_BUFFER_BYTES": "16KB", "PAGE_ENTRIES": "20"])
@@ -127,6 +164,23 @@ import Testing
         for peer in peers { #expect(peer.readPosts(2) == ["before 1", "after 2"] && peer.tidings.isEmpty) }
         peers[0].socket.close()
         try await until { try site.redis.cli("HGET", "channel:{room}:watchers", present) == "4" }
+        await site.stop()
+    }
+
+    /// A Redis that comes back without what it had acknowledged is told again who watches.
+    @Test func aRestartedRedisThatLacksWatchersGetsThemAgain() async throws {
+        let site = try await Deployment()
+        let peers = try (0..<3).map { try watcher(site, "p\($0)") }
+        let before = try site.redis.cli("HKEYS", "channel:{room}:watchers")
+        try site.redis.cli("DEL", "channel:{room}:watchers", "channel:{room}:people", "channel:{room}:presence:\(before)")
+        site.redis.stop()
+        try site.redis.start()
+        try await until { try site.redis.cli("HGETALL", "channel:{room}:watchers") == "\(before)\n3" }
+        #expect(try site.redis.cli("HLEN", "channel:{room}:people") == "3")
+        peers[0].socket.close()
+        try await until { try site.redis.cli("HGET", "channel:{room}:watchers", before) == "2" }
+        try await until { (try? await site.feeder.post(["after"], to: "room")) != nil }
+        for peer in peers[1...] { #expect(peer.readPosts(1) == ["after 1"] && peer.tidings.isEmpty) }
         await site.stop()
     }
 
