@@ -10,6 +10,8 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .treatAllWarnings(as: .error),
+    // docs/decisions/0012: the compiler's own checks of exclusive access stay, and the tests make the others.
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 /// Code without a pointer: what decides, and what is shared by all that decide.
 let pointerFree = strict + [.strictMemorySafety()]
