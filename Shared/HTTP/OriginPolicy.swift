@@ -31,9 +31,13 @@ public struct OriginPolicy: Sendable {
         guard let host = request.header("host"), !host.isEmpty else { return false }
         let scheme: String
         let standard: String
-        if origin.hasPrefix("http://") { (scheme, standard) = ("http", ":80") }
-        else if origin.hasPrefix("https://") { (scheme, standard) = ("https", ":443") }
-        else { return false }
+        if origin.hasPrefix("http://") {
+            (scheme, standard) = ("http", ":80")
+        } else if origin.hasPrefix("https://") {
+            (scheme, standard) = ("https", ":443")
+        } else {
+            return false
+        }
         if let forwarded = request.tokens("x-forwarded-proto").first, forwarded != scheme { return false }
         func bare(_ text: Substring) -> String {
             String(text.hasSuffix(standard) ? text.dropLast(standard.count) : text).lowercased()

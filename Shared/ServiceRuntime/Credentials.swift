@@ -35,7 +35,7 @@ public final class Credentials {
             switch file.changed() {
             case .success(let set)?:
                 verifier.use(set)
-                    reloads[.taken].increment()
+                reloads[.taken].increment()
                 log.info("new token keys", ["keys": .count(set.count)])
             case .failure(let error)?:
                 reloads[.refused].increment()

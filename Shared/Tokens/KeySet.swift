@@ -2,7 +2,9 @@ internal import Models
 
 /// The algorithms that tokens may be signed with (RFC 7518 section 3.1).
 enum TokenAlgorithm: String, Sendable {
-    case HS256, RS256, ES256
+    case hs256 = "HS256"
+    case rs256 = "RS256"
+    case es256 = "ES256"
 }
 
 /// A key that checks signatures of one algorithm and of no other.
@@ -17,19 +19,19 @@ struct VerificationKey: ~Copyable, Sendable {
 
     /// HS256.
     init(secret: [UInt8]) {
-        algorithm = .HS256
+        algorithm = .hs256
         material = .shared(HMACKey(secret))
     }
 
     /// RS256.
     init(modulus: [UInt8], exponent: [UInt8]) throws(KeySetError.Reason) {
-        algorithm = .RS256
+        algorithm = .rs256
         material = .published(try PublicKey(modulus: modulus, exponent: exponent))
     }
 
     /// ES256.
     init(x: [UInt8], y: [UInt8]) throws(KeySetError.Reason) {
-        algorithm = .ES256
+        algorithm = .es256
         material = .published(try PublicKey(x: x, y: y))
     }
 
@@ -157,16 +159,16 @@ private struct WebKey {
     func entry() throws(KeySetError.Reason) -> (String, KeyEntry)? {
         guard isForSignatures, let algorithm = try algorithm() else { return nil }
         guard case .string(let name) = members["kid"], (1...255).contains(name.utf8.count) else { throw .noKeyID }
-        if algorithm != .HS256, members["d"] != nil { throw .privateKey }
+        if algorithm != .hs256, members["d"] != nil { throw .privateKey }
         switch algorithm {
-        case .HS256:
+        case .hs256:
             // RFC 7518 section 3.2: at least as long as the hash.
             guard let secret = bytes("k"), (32...1024).contains(secret.count) else { throw .secretLength }
             return (name, KeyEntry(VerificationKey(secret: secret)))
-        case .RS256:
+        case .rs256:
             guard let modulus = bytes("n"), let exponent = bytes("e") else { throw .badNumber }
             return (name, KeyEntry(try VerificationKey(modulus: modulus, exponent: exponent)))
-        case .ES256:
+        case .es256:
             guard let x = bytes("x"), let y = bytes("y") else { throw .badPoint }
             return (name, KeyEntry(try VerificationKey(x: x, y: y)))
         }
@@ -183,15 +185,15 @@ private struct WebKey {
     private func algorithm() throws(KeySetError.Reason) -> TokenAlgorithm? {
         let natural: TokenAlgorithm
         switch members["kty"] {
-        case .string("oct"): natural = .HS256
-        case .string("RSA"): natural = .RS256
+        case .string("oct"): natural = .hs256
+        case .string("RSA"): natural = .rs256
         case .string("EC"):
             guard members["crv"] == .string("P-256") else {
                 // RFC 7518 section 3.4: ES256 is P-256 and no other curve.
                 if members["alg"] == .string("ES256") { throw .badPoint }
                 return nil
             }
-            natural = .ES256
+            natural = .es256
         default: return nil
         }
         guard let stated = members["alg"] else { return natural }

@@ -1,7 +1,7 @@
 import Foundation
+import Kafka
 import Models
 import TestSupport
-import Kafka
 import Testing
 
 @Suite(.serialized) struct OutageTests {

@@ -16,7 +16,8 @@ import WebSocket
             decode(#"{"id":1,"connect":{"token":"a\u0062","name":"js","data":{"x":[1]},"subs":{"other":{"recover":true}}}}"#)
                 == [.connect(id: 1, ConnectRequest(token: "ab", name: "js"))])
         #expect(decode(#"{"refresh":{"token":"t"},"id":7}"#) == [.refresh(id: 7, token: "t")])
-        #expect(decode(#"{"send":{"data":{}}}"# + "\n" + #"{"id":2,"publish":{}}"#) == [.send(.failure(.methodNotFound)), .unserved(id: 2)])
+        #expect(
+            decode(#"{"send":{"data":{}}}"# + "\n" + #"{"id":2,"publish":{}}"#) == [.send(.failure(.methodNotFound)), .unserved(id: 2)])
         #expect(decode(#"{"id":3,"something_else_altogether":1}"#) == [.unknown(id: 3)])
     }
 

@@ -43,7 +43,8 @@ public actor FanoutWorker: Service {
         tools = FanoutTools(
             loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox), gateways: Gateways(client, keys),
             audiences: Audiences(client, keys),
-            channels: ChannelStreams(client, keys, limits: settings.channels, dedupWindow: settings.inbox.dedupWindow), topics: topics, limits: settings.limits, metrics: FanoutMetrics(context.metrics))
+            channels: ChannelStreams(client, keys, limits: settings.channels, dedupWindow: settings.inbox.dedupWindow), topics: topics,
+            limits: settings.limits, metrics: FanoutMetrics(context.metrics))
         let (pipeline, client) = (pipeline, client)
         context.metrics.gauge("carillon_fanout_held_records", "Records read from Kafka and not begun.") {
             Double(pipeline.heldRecords)

@@ -163,7 +163,8 @@ public struct GatewaySettings: SettingsGroup {
             messageBytesSetting.description, sendBytesSetting.description, sendMessagesSetting.description,
             sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description,
             drainWindowSetting.description,
-            retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description, revocationLifetimeSetting.description,
+            retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
+            revocationLifetimeSetting.description,
             callIDsSetting.description, windowSetting.description, rateSetting.description,
             maxSubscriptionsSetting.description, presenceMaxSetting.description,
         ] + InboxLimits.markDeclarations + ChannelLimits.declarations + FaultSettings.declarations
