@@ -102,7 +102,7 @@ struct GatewayMetrics {
             "carillon_gateway_disconnects_total", "Connections that the gateway closed.", by: "reason")
         batches = metrics.counter("carillon_gateway_batches_total", "Batches heard from Redis.")
         malformed = metrics.counter("carillon_gateway_malformed_batches_total", "Batches that could not be read.")
-        gaps = metrics.counter("carillon_gateway_gaps_total", "Times that a batch was found missing.")
+        gaps = metrics.counter("carillon_gateway_gaps_total", "Times that a batch was found missing, or late.")
         catchUps = metrics.counter(
             "carillon_gateway_catch_ups_total", "Times that a session went from live to reading its inbox.")
         reconciliations = metrics.counter(
