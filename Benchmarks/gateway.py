@@ -14,6 +14,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -288,13 +289,13 @@ def deliveries(env):
 class OwnGateway(Carillon):
     """A gateway of this benchmark's own beside the cluster's, with so many loops."""
 
-    def __init__(self, env, loops):
+    def __init__(self, env, loops=1, **settings):
         super().__init__(env, f"loops-{loops}-{time.time_ns()}", "watched")
         self.port, self.operations = free_port(), free_port()
         own = {name: env[name] for name in ("REDIS_URL", "TOKEN_SECRET", "API_KEY")} | {
             "PORT": str(self.port), "OPERATIONS_PORT": str(self.operations), "INSTANCE_ID": f"bench-loops-{loops}", "DEMO": "true",
             "LISTEN_ADDRESS": "127.0.0.1", "GATEWAY_LOOPS": str(loops), "PING_INTERVAL": "60s", "PONG_TIMEOUT": "59s",
-            "ADMISSION_RATE": "1000000"}
+            "ADMISSION_RATE": "1000000", **settings}
         self.process = subprocess.Popen([measure.ROOT / ".build/release/gateway"], env=os.environ | own, stderr=subprocess.DEVNULL)
         await_port(self.port)
         self.pids = [self.process.pid]
@@ -329,6 +330,47 @@ def measure_loops(env, loops, connections=9_000, messages=50):
     return (done - first) / (now - begin)
 
 
+def measure_tls(env, connections=2_000):
+    """Connections over TLS beside plain ones, opened by the same client: bytes and processor of the gateway for each."""
+    certificate, key = WORK / "certificate.pem", WORK / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+         "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    figures = {}
+    for name, settings in (("plain", {}), ("tls", {"TLS_CERTIFICATE_FILE": str(certificate), "TLS_KEY_FILE": str(key)})):
+        gateway = OwnGateway(env, **settings)
+        context = ssl.create_default_context(cafile=str(certificate))
+        open_sockets(gateway, context if settings else None, 20)
+        settle(gateway)
+        bytes_before, cpu_before = resident(gateway), cpu(gateway)
+        held = open_sockets(gateway, context if settings else None, connections)
+        settle(gateway)
+        figures[name] = {
+            "bytes": (resident(gateway) - bytes_before) / connections, "connect_us": (cpu(gateway) - cpu_before) / connections * 1e6}
+        for each in held:
+            each.close()
+        gateway.stop()
+    return figures
+
+
+def open_sockets(gateway, context, count):
+    """So many registered WebSocket connections, one after another."""
+    held = []
+    for number in range(count):
+        link = socket.create_connection(("127.0.0.1", gateway.port))
+        if context:
+            link = context.wrap_socket(link, server_hostname="localhost")
+        link.sendall(b"GET /connection/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        while not link.recv(4096).endswith(b"\r\n\r\n"):
+            pass
+        command = json.dumps({"id": 1, "connect": {"token": token(gateway.env, f"tls-{number}")}}).encode()
+        link.sendall(bytes([0x81, 0xFE]) + len(command).to_bytes(2, "big") + b"\0\0\0\0" + command)
+        link.recv(4096)
+        held.append(link)
+    return held
+
+
 def medians(rounds):
     return {name: statistics.median(figures[name] for figures in rounds) for name in rounds[0]}
 
@@ -361,13 +403,14 @@ def main():
     if "BENCH_ROWS" in os.environ:
         return 0
     idle = measure_idle(measure.restart_gateway(measure.cluster()))
-    print(json.dumps({"results": results, "idle": idle}, indent=1))
-    if "BENCH_ROWS" not in os.environ:
-        write(results, idle)
+    tls = measure_tls(measure.cluster())
+    rates = {loops: statistics.median(measure_loops(measure.cluster(), loops) for _ in range(ROUNDS)) for loops in (1, 2)}
+    print(json.dumps({"results": results, "idle": idle, "tls": tls, "rates": rates}, indent=1))
+    write(results, idle, tls, rates)
     return 0
 
 
-def write(results, idle):
+def write(results, idle, tls, rates):
     lines = [
         measure.headline(measure.cluster()), "",
         f"| {CONNECTIONS:,} connections | bytes a connection | CPU a connect | CPU s for 100,000 deliveries | ÷ raw |", "|---|---|---|---|---|"]
@@ -376,10 +419,16 @@ def write(results, idle):
         lines.append(
             f"| {name} | {figures['bytes']:,.0f} | {figures['connect_us']:.0f} µs | {figures['cpu_1']:.2f} | {figures['cpu_1'] / floor:.2f} |")
     channel = results["Carillon, one channel, WebSocket"]
+    commands = ", ".join(f"{name} {calls}" for name, calls in sorted(idle["commands"].items()))
     lines += [
-        "", f"Ten messages to each that come together cost {channel['cpu_10'] / channel['cpu_1']:.2f} a message of what one alone costs (aim: at most 0.3).",
-        f"{idle['connected']:,} idle connections with their pings take {100 * idle['share']:.2f} % of a core (aim: under 2); Redis heard of the "
-        f"gateway, the presence-service and this benchmark in 60 s: " + ", ".join(f"{name} {calls}" for name, calls in sorted(idle["commands"].items())) + ".", ""]
+        "", "| what | figure |", "|---|---|",
+        f"| ten messages to each that come together, a message, ÷ one alone | {channel['cpu_10'] / channel['cpu_1']:.2f}; aim: at most 0.3 |",
+        f"| {idle['connected']:,} idle connections with their pings | {100 * idle['share']:.2f} % of a core; aim: under 2 |",
+        f"| what Redis was asked in those 60 s, by all services | {commands} |",
+        f"| a connection over TLS 1.3 | {tls['tls']['bytes']:,.0f} bytes, {tls['tls']['connect_us']:.0f} µs of CPU |",
+        f"| the same client without TLS | {tls['plain']['bytes']:,.0f} bytes, {tls['plain']['connect_us']:.0f} µs of CPU |",
+        f"| deliveries a second, one loop | {rates[1]:,.0f} |",
+        f"| deliveries a second, two loops | {rates[2]:,.0f}: {rates[2] / rates[1]:.2f} times one's; aim: 1.6 |", ""]
     measure.splice("gateway", "\n".join(lines))
 
 
