@@ -43,9 +43,11 @@ private func isJSON(_ bytes: [UInt8]) -> Bool { (try? JSON.document(bytes.span))
             }
             let theirs = (try? JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)) != nil
             let ours = isJSON(bytes)
-            // Foundation is laxer with lone surrogates and with numbers that no Double holds.
+            // Foundation is laxer with lone surrogates, with numbers that no Double holds, and with a comma before a closing bracket.
+            let dense = String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self)
             if ours { #expect(theirs || bytes.contains(UInt8(ascii: "9")), "\(String(decoding: bytes, as: UTF8.self))") }
-            if theirs, !bytes.contains(UInt8(ascii: "\\")) { #expect(ours, "\(String(decoding: bytes, as: UTF8.self))") }
+            let isLax = bytes.contains(UInt8(ascii: "\\")) || dense.contains(",]") || dense.contains(",}")
+            if theirs, !isLax { #expect(ours, "\(String(decoding: bytes, as: UTF8.self))") }
         }
     }
 

@@ -18,14 +18,14 @@ import Testing
             try await bench.produce([ServiceBench.record("alice", 21, lane: "high"), ServiceBench.record("alice", 22, lane: "low")])
             try await bench.produce([ServiceBench.record("nobody", 23)])
             for token in ["phone1", "tablet1"] {
-                try await until("all arrive") { try await bench.received(token).count >= 20 }
-                let received = try await bench.received(token)
+                try await until("all arrive") { try await bench.receivedOnce(token).count >= 20 }
+                let received = try await bench.receivedOnce(token)
                 #expect(received.map(\.collapseId) == (1...20).map { ServiceBench.notificationID($0) })
                 #expect(received.allSatisfy { $0.status == 200 && $0.pushType == "alert" && $0.priority == 10 })
                 #expect(Set(received.map(\.apnsId)).count == 20)
             }
-            try await until("both lanes") { try await bench.received("phone2").count == 2 }
-            #expect(Set(try await bench.received("phone2").map(\.priority)) == [10, 5])
+            try await until("both lanes") { try await bench.receivedOnce("phone2").count == 2 }
+            #expect(Set(try await bench.receivedOnce("phone2").map(\.priority)) == [10, 5])
             #expect(try bench.deadLetters().isEmpty)
             #expect(bench.log.filter { $0.contains("dependency=apns") }.count == 1)
         }

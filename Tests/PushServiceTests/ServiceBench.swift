@@ -206,6 +206,12 @@ final class ServiceBench: @unchecked Sendable {
         return try JSONDecoder().decode([Received].self, from: Data(answer.body))
     }
 
+    /// Without repetitions: after a rebalance a push may go out again, under the same `apns-id`.
+    func receivedOnce(_ token: String) async throws -> [Received] {
+        var seen: Set<String> = []
+        return try await received(token).filter { seen.insert($0.apnsId).inserted }
+    }
+
     func fault(_ text: String) async throws {
         let url = "\(try #require(standIn).plainURL)/fault"
         let answer = try await send(HTTPClientRequest(method: "POST", url: url, body: Array(text.utf8)))
