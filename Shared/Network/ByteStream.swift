@@ -170,6 +170,21 @@ public final class ByteStream: LoopHandle {
         write(body)
     }
 
+    /// Writes bytes that many streams share, at once where nothing waits before them: a stream whose kernel takes all of it keeps
+    /// no queue for it. Otherwise as `write`.
+    public func writeThrough(_ bytes: [UInt8]) {
+        guard !isClosing, tls == nil, chunks.isEmpty, !bytes.isEmpty,
+            state.isDisjoint(with: [.isWaiting, .closesWhenFlushed])
+        else { return write(bytes) }
+        let taken = bytes.withUnsafeBytes(tryWrite)
+        if taken == bytes.count { return }
+        if taken < 0, taken != Int(UV_EAGAIN.rawValue) { return fail(Int32(truncatingIfNeeded: taken)) }
+        chunks.append(bytes)
+        chunkBytes += bytes.count
+        if taken > 0 { drop(taken) }
+        waitForKernel()
+    }
+
     private func scheduleFlush() {
         guard state.isDisjoint(with: [.awaitsTurnEnd, .isWaiting]) else { return }
         state.insert(.awaitsTurnEnd)

@@ -7,6 +7,7 @@ extension Hub {
     func heard(_ message: [UInt8]) {
         metrics.batches.increment()
         var at = 0
+        defer { channels.deliverRun() }
         do throws(JSONError) {
             let head = try GatewayMessage.head(message.span, &at)
             let isLate = tracker.batch(head.sequence)

@@ -19,11 +19,51 @@ extension WatchedChannels {
         switch line.kind {
         case .post(let position, let body):
             let verdict = channel.session.announced(position, isFull: false)
-            if verdict == .send { deliver(channel, position, message, body) } else { perform(verdict, for: channel) }
-        case .join(let info): tell(channel, Replies.tiding(channel.id, joins: true, message[info]), but: nil)
-        case .leave(let info): tell(channel, Replies.tiding(channel.id, joins: false, message[info]), but: nil)
+            guard verdict == .send else { return perform(verdict, for: channel) }
+            if run.channel !== channel { deliverRun() }
+            run.channel = channel
+            run.posts.append((position, Replies.post(channel.id, position.offset, message[body])))
+        case .join(let info):
+            deliverRun()
+            tell(channel, Replies.tiding(channel.id, joins: true, message[info]), but: nil)
+        case .leave(let info):
+            deliverRun()
+            tell(channel, Replies.tiding(channel.id, joins: false, message[info]), but: nil)
         case .unknown: break
         }
+    }
+
+    /// Posts to one channel that a batch brought one after another.
+    struct Run {
+        var channel: WatchedChannel?
+        var posts: [(position: StreamPosition, frame: [UInt8])] = []
+    }
+
+    /// Writes the posts that have gathered: to a watcher that is abreast all in one write, of bytes that all of them share. To be
+    /// called when a batch ends.
+    func deliverRun() {
+        guard let channel = run.channel else { return }
+        let posts = run.posts
+        run = Run()
+        guard let first = posts.first else { return }
+        let shared = posts.count == 1 ? first.frame : posts.flatMap(\.frame)
+        // Of those who take them compressed, made when the first of them is due.
+        var packed: [[UInt8]] = []
+        var written = 0
+        for subscription in channel.subscriptions {
+            guard let client = subscription.client else { continue }
+            if subscription.lag == nil, first.position.offset > subscription.from, !client.isDeflating, !client.takesNothing() {
+                client.stream.writeThrough(shared)
+                written += posts.count
+                continue
+            }
+            if client.isDeflating, packed.isEmpty { packed = posts.map { client.deflated($0.frame) } }
+            for (index, post) in posts.enumerated() where isDue(post.position, for: subscription, client) {
+                client.stream.write(client.isDeflating ? packed[index] : post.frame)
+                written += 1
+            }
+        }
+        hub.metrics.channelDeliveries.increment(by: written)
     }
 
     /// Writes a post to all who watch: one frame, encoded when the first of them can take it, and compressed when the first

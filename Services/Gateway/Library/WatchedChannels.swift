@@ -35,6 +35,8 @@ final class WatchedChannels {
     /// Channels to be compared with their streams, and how many of those reads are under way.
     var toVerify: [ChannelID] = []
     var verifying = 0
+    /// What the batch in hand has brought for one channel.
+    var run = Run()
     /// Joins and leaves for other gateways, which leave at the end of the turn.
     var tidings: [InstanceID: GatewayBatch] = [:]
 
