@@ -5,212 +5,25 @@ it: `raw`, a loop of bare send() in C, which is the floor, and nginx with nchan.
 deliveries that clients saw; resident bytes are the growth of RssAnon + RssShmem.
 """
 
-import base64
-import hashlib
-import hmac
 import http.client
 import json
 import os
-import pathlib
 import signal
 import socket
 import ssl
 import statistics
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
 
 import measure
+from peers import CONNECTIONS, WORK, Carillon, Load, Nchan, OwnGateway, Raw, compile_peers, make_members, token
 
-PEERS = pathlib.Path(os.environ["BENCH_PEERS"])
-CONNECTIONS = int(os.environ.get("BENCH_CONNECTIONS", "19000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 PUBLICATIONS = 10
-WORK = pathlib.Path(tempfile.mkdtemp(prefix="carillon-bench-"))
-
-
-def compile_peers():
-    for name in ("load", "raw"):
-        subprocess.run(["gcc", "-O2", "-o", WORK / name, PEERS / f"{name}.c"], check=True)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def await_port(port):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise SystemExit(f"nothing listens at {port}")
-
-
-def message(size=200):
-    return (f"ts={time.monotonic_ns()} ").ljust(size, "x")
-
-
-# MARK: who is measured
-
-
-class Raw:
-    """One epoll thread without a protocol: what the kernel alone takes."""
-
-    name = "raw"
-    kinds = {"ws": ["-u", "/ws"], "sse": ["-k", "sse", "-u", "/sse"]}
-
-    def __init__(self):
-        self.port = free_port()
-        self.process = subprocess.Popen([WORK / "raw", str(self.port)])
-        await_port(self.port)
-        self.pids = [self.process.pid]
-
-    def publish(self, count=1):
-        for _ in range(count):
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-            connection.request("POST", "/pub", message())
-            connection.getresponse().read()
-
-    def load(self, kind):
-        return ["-p", str(self.port), *self.kinds[kind]]
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-
-class Nchan(Raw):
-    """nginx with nchan, one worker, as its documentation sets it up."""
-
-    name = "nchan"
-
-    def __init__(self):
-        self.port = free_port()
-        folder = WORK / f"nginx-{self.port}"
-        folder.mkdir()
-        (folder / "nginx.conf").write_text(f"""
-            load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
-            daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid {folder}/pid; error_log {folder}/error.log;
-            events {{ worker_connections 20400; }}
-            http {{
-              access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-              fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-              nchan_max_reserved_memory 256M;
-              server {{
-                listen 127.0.0.1:{self.port} backlog=4096;
-                location = /ws {{ nchan_subscriber websocket; nchan_channel_id bench; }}
-                location = /sse {{ nchan_subscriber eventsource; nchan_channel_id bench; }}
-                location = /pub {{ nchan_publisher; nchan_channel_id bench; }}
-              }}
-            }}""")
-        self.process = subprocess.Popen(["/usr/sbin/nginx", "-p", folder, "-c", folder / "nginx.conf"])
-        await_port(self.port)
-        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        self.pids = [self.process.pid, *map(int, children)]
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-
-
-class Carillon:
-    """The gateway; its publications come the whole way from Kafka."""
-
-    def __init__(self, env, name, audience):
-        self.env, self.name, self.audience = env, name, audience
-        self.sequence = 0
-
-    def start(self):
-        self.env = measure.restart_gateway(measure.cluster())
-        self.port = int(measure.gateway(self.env).rsplit(":", 1)[1])
-        self.pids = measure.pids(self.env, "gateway")
-        return self
-
-    def publish(self, count=1):
-        lines = []
-        for _ in range(count):
-            self.sequence += 1
-            lines.append(json.dumps({
-                "specversion": "1.0", "id": f"{self.name}-{time.time_ns()}-{self.sequence}", "source": "/bench", "type": "social.like",
-                "data": {"audience": {"channel": self.audience}, "body": message(80)}}))
-        subprocess.run(
-            ["kcat", "-q", "-P", "-b", self.env["KAFKA_BROKERS"], "-t", "events.bench", "-k", self.audience,
-             "-H", "content-type=application/cloudevents+json"], input="\n".join(lines), text=True, check=True)
-
-    def load(self, kind):
-        tokens = WORK / "tokens"
-        if not tokens.exists():
-            tokens.write_text("\n".join(token(self.env, f"bench-{number}") for number in range(CONNECTIONS)))
-        common = ["-p", str(self.port), "-t", str(tokens)]
-        if kind == "sse":
-            return [*common, "-k", "sse", "-w", "1", "-u", "/connection/sse", "-H", "Authorization: Bearer {T}"]
-        frames = ['{"id":1,"connect":{"token":"{T}"}}']
-        if self.audience == "watched":
-            frames.append('{"id":2,"subscribe":{"channel":"channel:watched"}}')
-        sent = [argument for frame in frames for argument in ("-f", frame)]
-        return [*common, "-w", str(len(frames)), "-u", "/connection/websocket", *sent]
-
-    def stop(self):
-        pass
-
-
-def base64url(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def token(env, person):
-    head = base64url(b'{"alg":"HS256","typ":"JWT"}')
-    claims = base64url(json.dumps({"sub": person, "exp": int(time.time()) + 7200, "channels": ["watched"]}).encode())
-    mark = hmac.digest(env["TOKEN_SECRET"].encode(), f"{head}.{claims}".encode(), hashlib.sha256)
-    return f"{head}.{claims}.{base64url(mark)}"
-
-
-def make_members(env, channel):
-    """All who will connect are members: each gets the post in her own inbox."""
-    for first in range(0, CONNECTIONS, 1000):
-        body = json.dumps({"members": [f"bench-{n}" for n in range(first, min(first + 1000, CONNECTIONS))]}).encode()
-        request = urllib.request.Request(
-            f"{env['EDGE_URL']}/v1/audiences/{urllib.parse.quote('channel:' + channel, safe='')}/members", body, method="PUT",
-            headers={"X-API-Key": env["API_KEY"], "Content-Type": "application/json"})
-        urllib.request.urlopen(request, timeout=30).read()
-
-
-# MARK: what is measured
-
-
-class Load:
-    """The load generator with its connections."""
-
-    def __init__(self, arguments, connections):
-        self.process = subprocess.Popen(
-            [WORK / "load", "-n", str(connections), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.up = self.fields(self.process.stdout.readline())["up"]
-
-    @staticmethod
-    def fields(line):
-        pairs = (field.split("=") for field in line.split() if "=" in field)
-        return {name: float(value) for name, value in pairs}
-
-    def ask(self, command):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-
-    def collect(self, marks, seconds=30):
-        self.ask(f"w {int(marks)} {seconds * 1000}")
-        return self.fields(self.process.stdout.readline())
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        time.sleep(1)
 
 
 def cpu(peer):
@@ -283,51 +96,49 @@ def redis_calls(env):
 
 def deliveries(env):
     text = urllib.request.urlopen(env["OPERATIONS_GATEWAY"] + "/metrics", timeout=5).read().decode()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("carillon_gateway_deliveries_total"))
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() 
+               if line.startswith("carillon_gateway_channel_deliveries_total"))
 
 
-class OwnGateway(Carillon):
-    """A gateway of this benchmark's own beside the cluster's, with so many loops."""
-
-    def __init__(self, env, loops=1, **settings):
-        super().__init__(env, f"loops-{loops}-{time.time_ns()}", "watched")
-        self.port, self.operations = free_port(), free_port()
-        own = {name: env[name] for name in ("REDIS_URL", "TOKEN_SECRET", "API_KEY")} | {
-            "PORT": str(self.port), "OPERATIONS_PORT": str(self.operations), "INSTANCE_ID": f"bench-loops-{loops}", "DEMO": "true",
-            "LISTEN_ADDRESS": "127.0.0.1", "GATEWAY_LOOPS": str(loops), "PING_INTERVAL": "60s", "PONG_TIMEOUT": "59s",
-            "ADMISSION_RATE": "1000000", **settings}
-        self.process = subprocess.Popen([measure.ROOT / ".build/release/gateway"], env=os.environ | own, stderr=subprocess.DEVNULL)
-        await_port(self.port)
-        self.pids = [self.process.pid]
-        self.env = env | {"OPERATIONS_GATEWAY": f"http://127.0.0.1:{self.operations}"}
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-
-def measure_loops(env, loops, connections=9_000, messages=50):
-    """Deliveries a second of a burst to clients that do not read meanwhile: the kernel keeps all, the load generator does nothing."""
+def measure_loops(env, loops, connections=9_000, messages=80):
+    """Deliveries a second of posts that come faster than they go out, to clients that do not read meanwhile: the kernel's buffers
+    take all, and the load generator, which stands still, takes nothing."""
     gateway = OwnGateway(env, loops)
     load = Load(gateway.load("ws"), connections)
     gateway.publish(1)
     load.collect(connections)
     settle(gateway)
     os.kill(load.process.pid, signal.SIGSTOP)
-    start, begin, wanted = deliveries(gateway.env), None, messages * connections
-    gateway.publish(messages)
+    start, begin, first, wanted = deliveries(gateway.env), 0, 0, messages * connections
+    poster = threading.Thread(target=post, args=(env, gateway, messages))
+    poster.start()
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         done, now = deliveries(gateway.env) - start, time.monotonic()
-        if done and begin is None:
+        if done and not begin:
             begin, first = now, done
         if done >= wanted:
             break
-        time.sleep(0.01)
+        time.sleep(0.02)
+    poster.join()
     os.kill(load.process.pid, signal.SIGCONT)
     load.stop()
     gateway.stop()
+    if done < wanted:
+        raise SystemExit(f"{loops} loops: {done:.0f} of {wanted} deliveries")
     return (done - first) / (now - begin)
+
+
+def post(env, gateway, messages):
+    """One post after another, 20 ms apart, so that none shares a batch with the next."""
+    edge = urllib.parse.urlsplit(env["EDGE_URL"])
+    connection = http.client.HTTPConnection(edge.hostname, edge.port, timeout=30)
+    for _ in range(messages):
+        at = time.monotonic()
+        connection.request("POST", "/v1/events", gateway.event(), {
+            "X-API-Key": env["API_KEY"], "Content-Type": "application/cloudevents+json"})
+        connection.getresponse().read()
+        time.sleep(max(0, at + 0.02 - time.monotonic()))
 
 
 def measure_tls(env, connections=2_000):
@@ -400,9 +211,12 @@ def main():
             rounds[name].append(figures)
             print(f"round {number + 1}: {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()), flush=True)
     results = {name: medians(those) for name, those in rounds.items()}
+    if os.environ.get("BENCH_ROWS") == "none":
+        print({loops: measure_loops(env, loops) for loops in (1, 2)})
     if "BENCH_ROWS" in os.environ:
         return 0
     idle = measure_idle(measure.restart_gateway(measure.cluster()))
+    print("TLS and loops …", flush=True)
     tls = measure_tls(measure.cluster())
     rates = {loops: statistics.median(measure_loops(measure.cluster(), loops) for _ in range(ROUNDS)) for loops in (1, 2)}
     print(json.dumps({"results": results, "idle": idle, "tls": tls, "rates": rates}, indent=1))
