@@ -52,6 +52,7 @@ final class TLSSession {
     /// Begins a client's handshake, or goes on with any.
     func shakeHands() -> Progress {
         guard !isEstablished else { return .open }
+        forgetErrors()
         let status = SSL_do_handshake(ssl)
         if status == 1 { isEstablished = true }
         return status == 1 ? .open : progress(status)
@@ -68,6 +69,7 @@ final class TLSSession {
             return shaken
         }
         while true {
+            forgetErrors()
             let count = SSL_read(ssl, buffer.baseAddress, Int32(truncatingIfNeeded: buffer.count))
             guard count > 0 else {
                 carillon_bio_release(incoming)
@@ -103,6 +105,7 @@ final class TLSSession {
 
     private func encrypt(_ record: inout [UInt8]) -> Bool {
         defer { record.removeAll(keepingCapacity: true) }
+        forgetErrors()
         // A memory BIO takes all there is.
         return SSL_write(ssl, record, Int32(truncatingIfNeeded: record.count)) == record.count
     }
@@ -119,6 +122,10 @@ final class TLSSession {
             count = max(0, Int(BIO_read(outgoing, buffer.baseAddress, Int32(truncatingIfNeeded: length))))
         }
     }
+
+    /// What a call means is read from this thread's queue of errors as well (SSL_get_error(3)), and others leave theirs there: a
+    /// signature that did not hold, a file that was no certificate. Not to be taken for this session's.
+    private func forgetErrors() { ERR_clear_error() }
 
     private func progress(_ status: Int32) -> Progress {
         defer { ERR_clear_error() }

@@ -1,3 +1,4 @@
+import COpenSSL
 import EventLoop
 import Network
 import TestSupport
@@ -28,12 +29,19 @@ private actor Exchange: LoopActor {
     }
 
     /// The server echoes what it gets; answers whether all came back, or how the client's stream ended before that.
-    func echo(_ bytes: [UInt8], server context: TLSContext, client clientContext: TLSContext, host: String) async throws -> String {
+    func echo(
+        _ bytes: [UInt8], server context: TLSContext, client clientContext: TLSContext, host: String, leavesErrors: Bool = false
+    ) async throws -> String {
         let listener = try Listener(loop: loop, address: "127.0.0.1", port: 0)
         listener.onAccept = { stream in
             stream.handler = self.server
             guard stream.startTLS(context) else { return stream.close() }
             self.server.onBytes = {
+                if leavesErrors {
+                    let nothing = BIO_new(BIO_s_mem())
+                    _ = PEM_read_bio_X509(nothing, nil, nil, nil)
+                    BIO_free(nothing)
+                }
                 stream.write(self.server.bytes)
                 self.server.bytes = []
             }
@@ -66,6 +74,12 @@ private actor Exchange: LoopActor {
     private let certificate: TestCertificate
     private let server: TLSContext
     private let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+
+    /// What fails on this thread for others (a forged token's signature, a file without a certificate) leaves errors in OpenSSL's queue.
+    @Test func theErrorsOfOthersAreNotTakenForItsOwn() async throws {
+        let client = try TLSContext(clientTrusting: certificate.certificate)
+        #expect(try await Exchange().echo(bytes, server: server, client: client, host: "localhost", leavesErrors: true) == "same")
+    }
 
     init() throws {
         certificate = try TestCertificate()
