@@ -18,6 +18,8 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     package let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
     /// Where a turn's small chunks for one stream are gathered, so that they leave in one write.
     package let gatherBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+    /// What a TLS stream has decrypted, while its handler reads it: the handler may write meanwhile, and have that gathered.
+    package let plaintextBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16_384, alignment: 16)
 
     private enum Entry {
         case job(UnownedJob)
@@ -68,6 +70,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         check.deallocate()
         receiveBuffer.deallocate()
         gatherBuffer.deallocate()
+        plaintextBuffer.deallocate()
     }
 
     private static func of(_ data: UnsafeMutableRawPointer?) -> EventLoop {

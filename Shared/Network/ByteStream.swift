@@ -122,8 +122,7 @@ public final class ByteStream: LoopHandle {
     }
 
     private func decrypt(_ bytes: UnsafeRawBufferPointer, _ tls: TLSSession) {
-        // The gather buffer is free here: it is used only while a turn ends.
-        let progress = tls.receive(bytes, into: loop.gatherBuffer) { plain in
+        let progress = tls.receive(bytes, into: loop.plaintextBuffer) { plain in
             guard !isClosing else { return }
             plain.withMemoryRebound(to: UInt8.self) { handler?.received($0.span) }
         }
