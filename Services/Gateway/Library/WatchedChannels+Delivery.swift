@@ -20,9 +20,7 @@ extension WatchedChannels {
         case .post(let position, let body):
             let verdict = channel.session.announced(position, isFull: false)
             guard verdict == .send else { return perform(verdict, for: channel) }
-            if run.channel !== channel { deliverRun() }
-            run.channel = channel
-            run.posts.append((position, Replies.post(channel.id, position.offset, message[body])))
+            add(channel, position, message[body])
         case .join(let info):
             deliverRun()
             tell(channel, Replies.tiding(channel.id, joins: true, message[info]), but: nil)
@@ -33,14 +31,20 @@ extension WatchedChannels {
         }
     }
 
-    /// Posts to one channel that a batch brought one after another.
+    private func add(_ channel: WatchedChannel, _ position: StreamPosition, _ notification: ArraySlice<UInt8>) {
+        if run.channel !== channel { deliverRun() }
+        run.channel = channel
+        run.posts.append((position, Replies.post(channel.id, position.offset, notification)))
+    }
+
+    /// Posts to one channel that a batch, or a page of its stream, brought one after another.
     struct Run {
         var channel: WatchedChannel?
         var posts: [(position: StreamPosition, frame: [UInt8])] = []
     }
 
     /// Writes the posts that have gathered: to a watcher that is abreast all in one write, of bytes that all of them share. To be
-    /// called when a batch ends.
+    /// called when a batch or a page ends.
     func deliverRun() {
         guard let channel = run.channel else { return }
         let posts = run.posts
@@ -62,28 +66,6 @@ extension WatchedChannels {
                 client.stream.write(client.isDeflating ? packed[index] : post.frame)
                 written += 1
             }
-        }
-        hub.metrics.channelDeliveries.increment(by: written)
-    }
-
-    /// Writes a post to all who watch: one frame, encoded when the first of them can take it, and compressed when the first
-    /// can take that.
-    private func deliver(_ channel: WatchedChannel, _ position: StreamPosition, _ bytes: [UInt8], _ range: Range<Int>) {
-        var frame: [UInt8]?
-        var deflated: [UInt8]?
-        var written = 0
-        for subscription in channel.subscriptions {
-            guard let client = subscription.client, isDue(position, for: subscription, client) else { continue }
-            let shared = frame ?? Replies.post(channel.id, position.offset, bytes[range])
-            frame = shared
-            written += 1
-            guard client.isDeflating else {
-                client.stream.write(shared)
-                continue
-            }
-            let packed = deflated ?? client.deflated(shared)
-            deflated = packed
-            client.stream.write(packed)
         }
         hub.metrics.channelDeliveries.increment(by: written)
     }
@@ -190,9 +172,9 @@ extension WatchedChannels {
         let verdict = channel.session.pageBegins(epoch: page.state.epoch, recovered: page.recovered)
         guard verdict == .read else { return perform(verdict, for: channel) }
         for entry in page.entries where channel.session.entry(entry.offset) == .send {
-            deliver(
-                channel, StreamPosition(epoch: page.state.epoch, offset: entry.offset), entry.bytes, entry.bytes.indices)
+            add(channel, StreamPosition(epoch: page.state.epoch, offset: entry.offset), entry.bytes[...])
         }
+        deliverRun()
         perform(
             channel.session.pageEnds(top: page.state.offset, isComplete: page.isComplete, isFull: false), for: channel)
     }
