@@ -128,7 +128,12 @@ class Raw:
         return None
 
     def read(self):
-        """The next frame."""
+        """The next frame; not a ping of the Centrifuge protocol, which may come between any two after the connect."""
+        while (answer := self.frame()).opcode == TEXT and answer.payload == b"{}":
+            pass
+        return answer
+
+    def frame(self):
         first, second = self.take(2)
         length, form = second & 0x7F, 7
         if length == 126:
