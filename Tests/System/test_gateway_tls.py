@@ -9,9 +9,9 @@ import ssl
 import subprocess
 
 import pytest
-import websockets.sync.client
 
 from carillon import kafka
+from carillon.secured import SecuredWebSocket
 from carillon.waiting import until
 
 
@@ -43,9 +43,7 @@ class Site:
         return ssl.create_default_context(cafile=str((pair or self.first)[0]))
 
     def websocket(self, person, pair=None):
-        client = websockets.sync.client.connect(
-            f"wss://localhost:{self.port}/connection/websocket", ssl=self.context(pair), compression=None, proxy=None,
-            additional_headers={"Authorization": "Bearer " + self.cluster.token(person)})
+        client = SecuredWebSocket(self.port, self.context(pair), {"Authorization": "Bearer " + self.cluster.token(person)})
         client.send('{"id":1,"connect":{}}')
         assert "connect" in json.loads(client.recv(timeout=10))
         return client
