@@ -41,6 +41,7 @@ def measure_round(peer, kind, bundles):
     load = Load(peer.load(kind), CONNECTIONS)
     print(f"{peer.name}, {kind}: {load.up:.0f} connections", flush=True)
     figures = {"up": load.up, "connect_us": (cpu(peer) - cpu_before) / load.up * 1e6}
+    time.sleep(peer.first_pings)
     settle(peer)
     figures["bytes"] = (resident(peer) - bytes_before) / load.up
     for bundle in bundles:
