@@ -18,6 +18,8 @@ final class Consumer {
     var onCommitted: ((KafkaError?) -> Void)?
     /// An error that librdkafka reports and deals with by itself.
     var onError: ((KafkaError) -> Void)?
+    /// The group did not say where it stands in partitions of the assignment: until `reassign` nobody reads them.
+    var onUnread: ((KafkaError) -> Void)?
     /// Of the assignment that holds now.
     private(set) var membership: GroupMembership?
 
@@ -58,9 +60,17 @@ final class Consumer {
             if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR {
                 return KafkaRecord(message, topic: topicName(message.pointee.rkt))
             }
-            onError?(KafkaError(message.pointee.err))
+            let error = KafkaError(message.pointee.err)
+            if Self.leavesUnread(message) { onUnread?(error) } else { onError?(error) }
         }
         return nil
+    }
+
+    /// An answer to its question for positions that is an error (a coordinator that is being elected, say) librdkafka 2.0.2 passes on and
+    /// forgets; the question stays open, and the partitions wait for it for ever (`rd_kafka_assignment_handle_OffsetFetch`). The
+    /// code may mean other things too; only the text tells.
+    private static func leavesUnread(_ message: UnsafeMutablePointer<rd_kafka_message_t>) -> Bool {
+        rd_kafka_message_errstr(message).map { String(cString: $0).hasPrefix("Failed to fetch committed offset") } ?? false
     }
 
     /// Partitions stay owned, and are not read.
@@ -74,6 +84,9 @@ final class Consumer {
         membership = nil
         rd_kafka_assign(client.raw, nil)
     }
+
+    /// Begins with the partitions of the assignment anew: asks where the group stands, and reads from there.
+    func reassign() { withAssignment { _ = rd_kafka_assign(client.raw, $0) } }
 
     /// Commits without waiting; `onCommitted` follows if this returns true.
     func commit(_ offsets: [PartitionOffset]) -> Bool {
@@ -100,6 +113,7 @@ final class Consumer {
         onRebalance = nil
         onCommitted = nil
         onError = nil
+        onUnread = nil
         membership = nil
         queue?.close()
         queue = nil

@@ -35,6 +35,12 @@ public final class EmbeddedBroker: @unchecked Sendable {
         if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code) }
     }
 
+    /// The next requests of a kind (its number in the Kafka protocol) are answered with these errors, one each.
+    func refuse(_ kind: Int16, with codes: [Int32]) {
+        let errors = codes.map { rd_kafka_resp_err_t($0) }
+        rd_kafka_mock_push_request_errors_array(cluster, kind, errors.count, errors)
+    }
+
     /// An outage: all brokers close their connections and take none.
     public func setDown() {
         for broker in 1...count { rd_kafka_mock_broker_set_down(cluster, broker) }

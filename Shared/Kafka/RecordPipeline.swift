@@ -59,6 +59,8 @@ public final class RecordPipeline {
     private(set) var isReadingPaused = false
     /// They were, since this assignment began.
     private var wasReadingPaused = false
+    /// Partitions of this assignment are not read.
+    private var areSomeUnread = false
     private var onStopped: (() -> Void)?
     private var lastFailure: String?
     /// Errors of reading that were told: each once.
@@ -98,6 +100,7 @@ public final class RecordPipeline {
         consumer.onRebalance = { [unowned self] in self.rebalanced($0) }
         consumer.onCommitted = { [unowned self] in self.plainCommitAnswered($0) }
         consumer.onError = { [unowned self] in self.failed($0) }
+        consumer.onUnread = { [unowned self] in self.unread($0) }
         probe.onState = { [unowned self] in self.stateChanged($0) }
         try consumer.subscribe(topics)
         probe.start()
@@ -168,7 +171,9 @@ public final class RecordPipeline {
         }
         drain()
         consumer.takeAnswers()
-        feed(.tick)
+        // Not at once: while a coordinator is elected, each answer is the same error.
+        feed(areSomeUnread ? .unread : .tick)
+        areSomeUnread = false
     }
 
     private func rebalanced(_ rebalance: Consumer.Rebalance) {
@@ -185,6 +190,12 @@ public final class RecordPipeline {
         if error.isOutage { return probe.ask() }
         let line = "reading: \(error)"
         if notedErrors.count < Self.maximumNotedErrors, notedErrors.insert(line).inserted { onNote?(line) }
+    }
+
+    private func unread(_ error: KafkaError) {
+        areSomeUnread = true
+        note("the group did not say where its partitions stand, and is asked again", error)
+        if error.isOutage { probe.ask() }
     }
 
     private func stateChanged(_ state: BrokerState) {
@@ -226,6 +237,9 @@ public final class RecordPipeline {
         case .unassign:
             clearPauses()
             consumer.unassign()
+        case .reassign:
+            clearPauses()
+            consumer.reassign()
         case .leave: leave()
         case .wake(let at):
             let delay = at > loop.now ? at - loop.now : 0

@@ -17,6 +17,8 @@ struct TransactionMachine {
         case assigned
         /// The group takes them all back; it waits for `unassign`.
         case revoked
+        /// They stay this member's, and are not read: begin with them anew.
+        case unread
         /// Records wait in the buffer: how many in all.
         case held(Int)
         /// The service is done with a batch.
@@ -59,6 +61,8 @@ struct TransactionMachine {
         case abandon
         /// Tell the group that the partitions are free.
         case unassign
+        /// Read the same partitions from where the group stands.
+        case reassign
         /// Leave the group and end.
         case leave
         /// Come back with `tick` at this time.
@@ -87,6 +91,8 @@ struct TransactionMachine {
     private(set) var phase = Phase.idle
     private(set) var isAssigned = false
     private(set) var isRevoking = false
+    /// What is under way is no revocation: the same partitions are read again afterwards.
+    private var isReassigning = false
     private(set) var isPaused = false
     private(set) var isStopping = false
     private(set) var hasLeft = false
@@ -117,7 +123,14 @@ struct TransactionMachine {
             isRevoking = false
         case .revoked:
             isRevoking = true
+            isReassigning = false
             revokedAt = now
+        case .unread where isAssigned && !isRevoking:
+            isRevoking = true
+            isReassigning = true
+            revokedAt = now
+        // Whoever is given partitions begins with them anyway.
+        case .unread: break
         case .held(let count): held = isAssigned ? count : 0
         case .finished(let batch, let commit): finish(batch, commit, now, &actions)
         case .transacted(let batch, let outcome): transacted(batch, outcome, now, &actions)
@@ -206,7 +219,7 @@ struct TransactionMachine {
     private mutating func revoke(_ now: UInt64, _ actions: inout [Action]) {
         switch phase {
         case .committing:
-            actions.append(.abandon)
+            if !isReassigning { actions.append(.abandon) }
             return
         case .processing(let batch), .settling(let batch), .retrying(let batch, _): drop(batch, &actions)
         case .idle: break
@@ -215,11 +228,12 @@ struct TransactionMachine {
         let patience = revokedAt &+ Self.plainCommitPatience
         guard plainCommits == 0 || patience <= now else { return wake(patience, &actions) }
         isRevoking = false
-        isAssigned = false
+        isAssigned = isReassigning
         failures = 0
         held = 0
         actions.append(.dropHeld)
-        actions.append(.unassign)
+        actions.append(isReassigning ? .reassign : .unassign)
+        isReassigning = false
     }
 
     private mutating func leave(_ actions: inout [Action]) {

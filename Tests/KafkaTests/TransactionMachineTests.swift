@@ -146,6 +146,30 @@ import Testing
         #expect(machine.apply(.tick, now: 2_001) == [.dropHeld, .unassign])
     }
 
+    @Test func whatIsNotReadIsBegunAnewAndStaysThisMembers() {
+        var machine = owner()
+        _ = machine.apply(.held(1), now: 1_000)
+        #expect(machine.apply(.unread, now: 1_001) == [.forget(1), .dropHeld, .reassign])
+        #expect(machine.isAssigned)
+        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_002) == [])
+        #expect(machine.apply(.held(2), now: 1_020) == [.dispatch(2)])
+    }
+
+    @Test func toBeginAnewWaitsForTheTransactionInPeace() {
+        var machine = committing()
+        #expect(machine.apply(.unread, now: 1_002) == [])
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_003) == [.forget(1), .dropHeld, .reassign])
+    }
+
+    @Test func aRevocationTakesThePlaceOfBeginningAnew() {
+        var machine = committing()
+        #expect(machine.apply(.unread, now: 1_002) == [])
+        #expect(machine.apply(.revoked, now: 1_003) == [.abandon])
+        #expect(machine.apply(.transacted(batch: 1, .abandoned), now: 1_004) == [.forget(1), .dropHeld, .unassign])
+        #expect(machine.apply(.unread, now: 1_005) == [])
+        #expect(!machine.isAssigned)
+    }
+
     @Test func aPauseHoldsBatchesBackAndNothingElse() {
         var machine = committing()
         #expect(machine.apply(.paused, now: 1_002) == [])
@@ -247,7 +271,7 @@ private struct World {
     mutating func step(_ random: inout SplitMix) {
         if left { return }
         now += random.next() % 30
-        let choice = random.next() % 12
+        let choice = random.next() % 13
         switch choice {
         case 0 where !owns && !revoking:
             owns = true
@@ -272,6 +296,7 @@ private struct World {
             plain -= 1
             feed(.plainCommitAnswered)
         case 10: feed(random.next() % 2 == 0 ? .paused : .resumed)
+        case 12 where random.next() % 4 == 0: feed(.unread)
         case 11 where random.next() % 40 == 0: feed(random.next() % 2 == 0 ? .stop : .stopNow)
         default: feed(.tick)
         }
@@ -336,6 +361,7 @@ private struct World {
             check(revoking && open == nil && held == 0, "gave partitions away with something in work")
             revoking = false
             owns = false
+        case .reassign: check(owns && !revoking && open == nil && held == 0, "began anew with something in work")
         case .leave:
             check(open == nil && withWorker == nil, "left with something in work")
             left = true
