@@ -8,6 +8,7 @@ import shlex
 import signal
 import socket
 import ssl
+import statistics
 import subprocess
 import time
 import urllib.request
@@ -51,7 +52,7 @@ class StandIn:
     def http(self, path, method="GET", body=None):
         url = self.env["APNS_RECEIVED_URL"].replace("/received", path)
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(url, data=data, method=method), timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data=data, method=method), timeout=20) as answer:
             return json.loads(answer.read())
 
     def client(self):
@@ -71,18 +72,21 @@ class Client:
         port = int(env["APNS_URL"].rsplit(":", 1)[1])
         context = ssl.create_default_context(cafile=env["APNS_CA_FILE"])
         context.set_alpn_protocols(["h2"])
-        self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), 5), server_hostname="127.0.0.1")
+        self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), 20), server_hostname="127.0.0.1")
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self.order = []  # of streams, as their answers ended
         self.h2.initiate_connection()
         self.socket.sendall(self.h2.data_to_send())
 
-    def send(self, headers, body=b"{}", path=f"/3/device/{TOKEN}", method="POST"):
+    def send(self, headers, body=b"{}", path=f"/3/device/{TOKEN}", method="POST", leaves=True):
+        """`leaves`: at once, not together with the next."""
         stream = self.h2.get_next_available_stream_id()
         self.h2.send_headers(stream, [(":method", method), (":path", path), (":scheme", "https"), (":authority", "apns"),
                                       *headers], end_stream=not body)
         if body:
             self.h2.send_data(stream, body, end_stream=True)
-        self.socket.sendall(self.h2.data_to_send())
+        if leaves:
+            self.socket.sendall(self.h2.data_to_send())
         return stream
 
     def receive(self, *streams):
@@ -100,6 +104,7 @@ class Client:
                     bodies[event.stream_id] = bodies.get(event.stream_id, b"") + event.data
                 elif isinstance(event, h2.events.StreamEnded):
                     ended.add(event.stream_id)
+                    self.order.append(event.stream_id)
                 elif isinstance(event, h2.events.ConnectionTerminated):
                     ended.update(stream for stream in streams if stream > event.last_stream_id)
             self.socket.sendall(self.h2.data_to_send())
@@ -116,7 +121,7 @@ def apns(tmp_path_factory):
     stand_in = StandIn(tmp_path_factory.mktemp("apns"))
     yield stand_in
     stand_in.process.send_signal(signal.SIGTERM)
-    assert stand_in.process.wait(5) == 0
+    assert stand_in.process.wait(20) == 0
 
 
 @pytest.fixture
@@ -139,7 +144,7 @@ def test_takes_a_push_and_lists_it(apns, good):
 
 def test_the_list_is_there_over_tls_too(apns, good):
     context = ssl.create_default_context(cafile=apns.env["APNS_CA_FILE"])
-    with urllib.request.urlopen(apns.env["APNS_URL"] + "/received?token=none", context=context, timeout=5) as answer:
+    with urllib.request.urlopen(apns.env["APNS_URL"] + "/received?token=none", context=context, timeout=20) as answer:
         assert json.loads(answer.read()) == []
     assert apns.client().ask([], b"", "/received?token=none", "GET")[2] == []
 
@@ -231,9 +236,9 @@ def test_faults(apns, good):
     assert client.ask(headers)[0] == 200
     apns.http("/fault", "POST", {"kind": "slow", "delayMs": 200, "count": 1})
     began = time.monotonic()
-    slow, quick = client.send(headers), client.send(headers)
-    assert client.receive(quick)[quick][0] == 200 and time.monotonic() - began < 0.2
-    assert client.receive(slow)[slow][0] == 200
+    slow, quick = client.send(headers, leaves=False), client.send(headers)
+    assert [answer[0] for answer in client.receive(slow, quick).values()] == [200, 200]
+    assert client.order[-2:] == [quick, slow] and time.monotonic() - began >= 0.2
     apns.http("/fault", "POST", {"kind": "goaway", "prefix": "f00d", "count": 1})
     assert client.ask(headers)[0] == 200
     assert client.ask(headers, path="/3/device/f00d") is None
@@ -250,7 +255,7 @@ def test_state_outlives_a_restart(tmp_path):
     first = StandIn(tmp_path)
     token, ca = first.provider_token(), (tmp_path / "ca.pem").read_bytes()
     first.process.terminate()
-    first.process.wait(5)
+    first.process.wait(20)
     second = StandIn(tmp_path)
     try:
         assert (tmp_path / "ca.pem").read_bytes() == ca
@@ -258,18 +263,20 @@ def test_state_outlives_a_restart(tmp_path):
         assert second.client().ask(list(headers.items()))[0] == 200
     finally:
         second.process.terminate()
-        second.process.wait(5)
+        second.process.wait(20)
 
 
 def test_takes_a_thousand_pushes_a_second(apns, good):
     """Two thousand over one connection, 100 at a time; the client here costs more than the stand-in."""
     client, headers, body = apns.client(), list(good.items()), b'{"aps":{"alert":{"title":"t","body":"b"}}}'
     apns.http("/received", "DELETE")
-    began = time.monotonic()
+    seconds = []
     for _ in range(20):
+        began = time.monotonic()
         answers = client.receive(*[client.send(headers, body) for _ in range(100)])
         assert all(answer[0] == 200 for answer in answers.values())
-    rate = 2000 / (time.monotonic() - began)
+        seconds.append(time.monotonic() - began)
+    rate = 100 / statistics.median(seconds)  # a machine that stands still spoils one round or two
     print(f"{rate:.0f} pushes a second")
     assert len(apns.http("/received")) == 2000
     assert rate > 300  # a floor for a loaded machine, where client and stand-in share the cores with others
