@@ -2,7 +2,7 @@
 
 import time
 
-from carillon import http, kafka
+from carillon import http, kafka, standstill
 from carillon.waiting import until
 from sdks import count, publications
 
@@ -24,10 +24,10 @@ def test_a_revoked_token_ends_it_for_good_within_a_second(cluster, sdk, person):
     try:
         for client in clients.values():
             until(lambda: ("connected",) in client.events, 10, lambda: client.events)
-        began = time.monotonic()
+        began = time.time()
         revoke(cluster, jti=f"{bob}-lost")
-        until(lambda: count(clients["lost"], "disconnected") == 1, 5, lambda: clients["lost"].events)
-        assert time.monotonic() - began < 1.5
+        until(lambda: count(clients["lost"], "disconnected") == 1, 20, lambda: clients["lost"].events)
+        assert standstill.took(began) < 1.5
         assert [event[1] for event in clients["lost"].events if event[0] == "disconnected"] == [3500]
         send(cluster, bob, "to the other")
         until(lambda: publications(clients["kept"]) == ["to the other"], 10, lambda: clients["kept"].events)
@@ -36,7 +36,7 @@ def test_a_revoked_token_ends_it_for_good_within_a_second(cluster, sdk, person):
         clients["again"] = again
         until(lambda: any(event[:2] == ("disconnected", 3500) for event in again.events), 10, lambda: again.events)
         revoke(cluster, person=bob)
-        until(lambda: any(event[:2] == ("disconnected", 3500) for event in clients["kept"].events), 5, lambda: clients["kept"].events)
+        until(lambda: any(event[:2] == ("disconnected", 3500) for event in clients["kept"].events), 20, lambda: clients["kept"].events)
     finally:
         for client in clients.values():
             client.close()

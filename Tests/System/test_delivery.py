@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from carillon import http, kafka
+from carillon import http, kafka, standstill
 from carillon.clients import Follower, position
 from carillon.waiting import until
 
@@ -161,6 +161,8 @@ def test_users_and_the_actor(cluster, person):
     people = [person(name) for name in ("alice", "bob", "carol")]
     clients = [cluster.websocket(name) for name in people]
     cluster.produce(kafka.event("social.mention", {"users": people}, title="meet", actor=people[0]))
+    for client in clients[1:]:
+        client.wait_title("meet")  # another key than the next ones': Kafka promises no order among them
     for name in people:
         cluster.produce(message(name, "behind"))
     for client in clients:
@@ -203,7 +205,7 @@ def test_a_channel_of_three_thousand(cluster, person):
         client.wait(2)
         assert client.titles == ["first", "second"]
         client.close()
-    until(lambda: all(cluster.inbox(crowd[number])["unread"] == 2 for number in (1, 500, 1998, 2500)), 10, "the others' inboxes")
+    until(lambda: all(cluster.inbox(crowd[number])["unread"] == 2 for number in (1, 500, 1998, 2500)), 30, "the others' inboxes")
 
 
 def test_a_trace_goes_with_it(cluster, person):
@@ -263,10 +265,10 @@ def test_a_topic_made_after_the_start_is_read_from_its_first_record(cluster, per
     bob = person("bob")
     topic = "events." + bob[-40:]
     with cluster.websocket(bob) as client:
-        began = time.monotonic()
+        began = time.time()
         cluster.produce(message(bob, "the first record"), topic)
-        client.wait(1, timeout=10)
-        assert time.monotonic() - began < 10
+        client.wait(1)
+        assert standstill.took(began, client.frames[0].at) < 10
         cluster.produce(message(bob, "the second"), topic)
         client.wait(2)
         assert client.titles == ["the first record", "the second"]

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
+from carillon import standstill
 from carillon.waiting import until
 
-PING, PONG, COMMENT = 3, 1, 1
+PING, PONG, COMMENT = 5, 3, 1
 CLIENT = """
 import sys, time, socket
 head, address, port = sys.argv[1].encode().decode("unicode_escape").encode(), sys.argv[2], int(sys.argv[3])
@@ -63,16 +64,16 @@ def test_a_vanished_machine_is_offline_in_time(cluster, elsewhere, person):
 
         def online():
             return [entry["online"] for entry in cluster.online(*people)]
-        until(lambda: online() == [True, True], 10, online)
+        until(lambda: online() == [True, True], 30, online)
         for _ in range(3 * (PING + PONG)):
             assert online() == [True, True], "those who answer stay"
             time.sleep(0.5)
         assert all(client.poll() is None for client in clients)
         # From here on nothing arrives on either side, and nobody says so.
         assert ip("-n", namespace, "link", "set", "carillon1", "down").returncode == 0
-        began = time.monotonic()
-        until(lambda: online() == [False, False], 20, online)
-        took = time.monotonic() - began
+        began = time.time()
+        until(lambda: online() == [False, False], 40, online)
+        took = standstill.took(began)
         print(f"offline after {took:.1f} s")
         assert took < 2 * (PING + PONG)
         assert gateway.metrics()['carillon_gateway_disconnects_total{reason="no_pong"}'] >= 1

@@ -100,8 +100,7 @@ class RedisWire(Wire):
         self.cut()
 
     def lead_to(self, target):
-        """New connections go to `target` ("host:port"); those there are end."""
+        """Once it is up again, connections go to `target` ("host:port")."""
         self.down()
         host, _, port = target.rpartition(":")
         self.target = (host, int(port))
-        self.up()
