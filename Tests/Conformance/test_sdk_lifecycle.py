@@ -72,11 +72,11 @@ def test_gateways_drain_one_after_another_and_it_misses_nothing(cluster, pair, s
 def test_it_refreshes_tokens_that_live_briefly(cluster, sdk, person):
     """Well past the first token's end the connection is still the first one."""
     bob = person("bob")
-    tokens = TokenServer(lambda: cluster.token(bob, seconds=4))
+    tokens = TokenServer(lambda: cluster.token(bob, seconds=8))
     client = sdk(f"{cluster.edge_url.replace('http', 'ws', 1)}/connection/websocket?u={bob}", tokens=tokens)
     try:
         until(lambda: ("connected",) in client.events, 10, lambda: client.events)
-        stays(lambda: count(client, "connected") == 1 and not gave_up(client), 7, lambda: client.events)
+        stays(lambda: count(client, "connected") == 1 and not gave_up(client), 10, lambda: client.events)
         assert tokens.minted >= 4, "it asked for one before each ended"
         send(cluster, bob, "still the same")
         until(lambda: publications(client) == ["still the same"], 10, lambda: client.events)

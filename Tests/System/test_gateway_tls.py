@@ -32,7 +32,7 @@ class Site:
         self.install(self.first)
         self.gateway = cluster.extra("gateway", f"gateway-tls-{loops}", {
             "TLS_CERTIFICATE_FILE": self.used[0], "TLS_KEY_FILE": self.used[1], "GATEWAY_LOOPS": loops, "PUBLIC_URL": "",
-            "HANDSHAKE_TIMEOUT": "2s"})
+            "HANDSHAKE_TIMEOUT": "4s", "PING_INTERVAL": "60s", "PONG_TIMEOUT": "50s"})
         self.port = self.gateway.port
 
     def install(self, pair):
@@ -133,7 +133,7 @@ def test_who_speaks_no_tls_gets_nothing_in_clear(site):
     for said in (b"GET /v1/inbox HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"\0" * 600, b"\x80\x2e\x01\0\x02" + b"\1" * 50):
         with socket.create_connection(("127.0.0.1", site.port), 5) as raw:
             raw.sendall(said)
-            raw.settimeout(6)
+            raw.settimeout(15)
             answer = b""
             try:
                 while data := raw.recv(4096):
@@ -142,11 +142,11 @@ def test_who_speaks_no_tls_gets_nothing_in_clear(site):
                 pass
         # Nothing, or an alert of TLS (RFC 8446 section 6).
         assert answer[:1] in (b"", b"\x15") and b"HTTP" not in answer, answer
-    until(lambda: site.refusals() >= before + 2, 5, lambda: f"{site.refusals()} after {before}")
+    until(lambda: site.refusals() >= before + 2, 15, lambda: f"{site.refusals()} after {before}")
     # One that begins a handshake and says no more is ended by the deadline; TLS before 1.2 is refused.
     with socket.create_connection(("127.0.0.1", site.port), 5) as raw:
         raw.sendall(b"\x16\x03\x01")
-        raw.settimeout(8)
+        raw.settimeout(15)
         assert raw.recv(100) == b""
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
