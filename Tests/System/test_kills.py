@@ -63,7 +63,7 @@ def push_service_killed(cluster, victim, seed):
     at, written, fell, began = chance.uniform(0.25, 0.55), 0, None, time.monotonic()
     try:
         while written < 1000 or fell is None:
-            due = min(1000, int((time.monotonic() - began) * flow.PACE))
+            due = min(1000 if fell else int(1000 * flow.MOST), int((time.monotonic() - began) * flow.PACE))
             flowing.write(events[written:due])
             written = due
             if fell is None and count(received()) >= at * 1000:
