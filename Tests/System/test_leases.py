@@ -43,8 +43,8 @@ def test_what_a_dead_gateway_owned_is_swept(cluster, person, gateway):
     first.wait_closed()
     second.wait_closed()
     until(lambda: cluster.online(bob, carol) == [{"user": bob, "online": False, "connections": 0},
-                                                 {"user": carol, "online": True, "connections": 1}], 15, lambda: cluster.online(bob, carol))
-    until(lambda: routes(cluster, gateway) == 0 and leases(cluster, gateway) == [], 5, "nothing left of it")
+                                                 {"user": carol, "online": True, "connections": 1}], 30, lambda: cluster.online(bob, carol))
+    until(lambda: routes(cluster, gateway) == 0 and leases(cluster, gateway) == [], 15, "nothing left of it")
     for name in (bob, carol):
         cluster.produce(kafka.event("message.direct", {"user": name}, title="after the sweep"))
     elsewhere.wait_title("after the sweep")
@@ -80,7 +80,7 @@ def test_a_frozen_gateway_that_wakes_up_after_its_sweep_registers_anew(cluster, 
     client = cluster.websocket(bob, gateway)
     gateway.send(signal.SIGSTOP)
     try:
-        until(lambda: not cluster.online(bob)[0]["online"], 15, "it is swept")
+        until(lambda: not cluster.online(bob)[0]["online"], 30, "it is swept")
         cluster.produce(kafka.event("message.direct", {"user": bob}, title="while it slept"))
         until(lambda: cluster.inbox(bob)["unread"] == 1, 10, "in the inbox")
     finally:
@@ -100,7 +100,8 @@ def test_a_redis_that_forgot_everything(cluster, person, gateway):
         cluster.produce(kafka.event("message.direct", {"user": bob}, title="before"))
         follower.wait(1)
         cluster.redis.ask("FLUSHALL")
-        until(lambda: cluster.online(bob)[0]["online"], 10, "registered anew")
+        # Its route is there before its client has been told that its history is lost: what comes between is not shown.
+        until(lambda: follower.unrecovered and cluster.online(bob)[0]["online"], 20, "registered anew, and told")
         cluster.produce(kafka.event("message.direct", {"user": bob}, title="after"))
         follower.wait(2)
         assert follower.titles == ["before", "after"] and follower.repeated == []
@@ -116,7 +117,7 @@ def test_a_namespace_shares_the_servers_and_nothing_else(cluster, person, tmp_pa
             cluster.produce(kafka.event("message.direct", {"user": bob}, title="production"))
             cluster.produce(kafka.event("message.direct", {"user": bob}, title="staging"), "staging.events.social")
             here.wait_title("production")
-            there.wait_title("staging", timeout=20)
+            there.wait_title("staging", timeout=60)
             assert here.titles == ["production"] and there.titles == ["staging"]
         keys = [key for key in cluster.redis.ask("KEYS", "*") if bob in key]
         assert any(key.startswith("staging:") for key in keys) and any(not key.startswith("staging:") for key in keys)
