@@ -71,7 +71,7 @@ class Ended(Exception):
 class Raw:
     """One connection. Nothing is answered by itself."""
 
-    def __init__(self, url, timeout=5):
+    def __init__(self, url, timeout=15):
         parts = urllib.parse.urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -150,7 +150,7 @@ class Raw:
         assert self.ended(), "the connection stayed open behind the close frame"
         return answer.code
 
-    def ended(self, timeout=5):
+    def ended(self, timeout=15):
         """Whether the server ends the connection without another byte. It does so first (section 7.1.1)."""
         self.socket.settimeout(timeout)
         try:

@@ -65,7 +65,7 @@ def test_a_watcher_that_was_away_recovers_what_it_missed(cluster, person, room):
     titles = [f"missed {number}" for number in range(250)]
     post(cluster, room, *titles)
     with watcher(cluster, bob, second, [room]) as back:
-        until(lambda: back.subscribe(name, (client.place[name][0], 1)) or True, 5)
+        until(lambda: back.subscribe(name, (client.place[name][0], 1)) or True)
         assert back.wait_posts(250) == titles
         post(cluster, room, "live")
         assert back.wait_posts(251)[-1] == "live"

@@ -17,7 +17,7 @@ def letters(cluster, mark, topic="events.dlq"):
     return [record for record in cluster.dead_letters(topic) if mark in (record["value"] or "") or mark in (record["key"] or "")]
 
 
-def letter(cluster, mark, topic="events.dlq", timeout=10):
+def letter(cluster, mark, topic="events.dlq", timeout=30):
     until(lambda: letters(cluster, mark, topic), timeout, f"a dead letter with {mark}")
     return letters(cluster, mark, topic)[0]
 
@@ -96,7 +96,7 @@ def test_without_credentials_a_push_is_a_dead_letter(cluster, person, tmp_path):
                   "notification": {"id": mark, "type": "message.direct", "priority": "normal", "title": "x", "body": "y"}}
         topic = "nocredentials.push.normal"
         kafka.produce_raw(cluster.broker.address, topic, json.dumps(record).encode(), key="bob")
-        found = letter(cluster, mark, "nocredentials.push.dlq", timeout=20)
+        found = letter(cluster, mark, "nocredentials.push.dlq", timeout=60)
         assert found["headers"]["dlq-reason"] == "no_credentials" and found["headers"]["dlq-topic"] == topic
     finally:
         service.end()

@@ -87,7 +87,7 @@ def test_another_person_in_the_dark(cluster):
         browser.until(f"{LIVE} && document.querySelector('#inbox-title').textContent === 'Alice’s inbox'")
         assert browser.value("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling on a phone"
         until(lambda: cluster.online("alice", "dave") == [{"user": "alice", "online": True, "connections": 1},
-                                                           {"user": "dave", "online": False, "connections": 0}], 5, "she, not he")
+                                                           {"user": "dave", "online": False, "connections": 0}], 20, "she, not he")
 
 
 def test_the_page_needs_no_foreign_host(cluster):

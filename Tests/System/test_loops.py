@@ -12,7 +12,7 @@ def connect(cluster, gateway, person):
             return cluster.websocket(person, gateway=gateway)
         except Refused:
             return None
-    return until(attempt, 10, f"{person} is let in")
+    return until(attempt, 30, f"{person} is let in")
 
 
 def test_a_killed_gateway_of_two_loops(cluster, person):
@@ -30,7 +30,7 @@ def test_a_killed_gateway_of_two_loops(cluster, person):
         assert metrics["carillon_gateway_batches_total"] >= 2, "one for each loop"
         assert all(entry["online"] for entry in cluster.online(*people))
         gateway.kill()
-        until(lambda: not any(entry["online"] for entry in cluster.online(*people)), 20, "both are swept")
+        until(lambda: not any(entry["online"] for entry in cluster.online(*people)), 40, "both are swept")
         gateway.start()
         again = connect(cluster, gateway, people[0])
         assert again.recovered is False

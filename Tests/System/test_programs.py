@@ -14,7 +14,7 @@ from carillon.waiting import until
 
 def program(name, *arguments, **environment):
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.run([binaries() / name, *arguments], capture_output=True, text=True, timeout=20, env=keep | environment)
+    return subprocess.run([binaries() / name, *arguments], capture_output=True, text=True, timeout=60, env=keep | environment)
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "carillonctl"])
@@ -77,10 +77,10 @@ def test_carillonctl_tails_what_arrives(cluster, carillonctl, person):
     answers = []
     tail = threading.Thread(target=lambda: answers.append(carillonctl("tail", "--user", bob, "--count", "2")))
     tail.start()
-    until(lambda: cluster.online(bob)[0]["online"], 10, "the tail is connected")
+    until(lambda: cluster.online(bob)[0]["online"], 30, "the tail is connected")
     for title in ("the first", "the second"):
         cluster.produce(kafka.event("message.direct", {"user": bob}, title=title))
-    tail.join(15)
+    tail.join(60)
     lines = answers[0].stdout.splitlines()
     assert answers[0].returncode == 0 and "the first" in lines[-2] and "the second" in lines[-1]
 

@@ -28,7 +28,7 @@ class Tab:
         self.number += 1
         self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self.socket.recv(timeout=20))
+            message = json.loads(self.socket.recv(timeout=40))
             if message.get("id") == self.number:
                 assert "error" not in message, message["error"]
                 return message["result"]
@@ -46,7 +46,7 @@ class Tab:
 
     def open(self, url):
         self.call("Page.navigate", url=url)
-        until(lambda: self.value("document.readyState") == "complete", 20, "the page is loaded")
+        until(lambda: self.value("document.readyState") == "complete", 40, "the page is loaded")
 
     def value(self, expression):
         """The value of a JavaScript expression in the page; AssertionError with what it threw."""
@@ -54,7 +54,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, expression, timeout=10):
+    def until(self, expression, timeout=30):
         return until(lambda: self.value(expression), timeout, lambda: f"{expression}\n{self.text()[:1500]}\n{self.errors}", every=0.05)
 
     def text(self):
@@ -86,9 +86,9 @@ class Browser(Tab):
              *flags, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             port_file = self.folder / "DevToolsActivePort"
-            until(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, 20, "Chromium is up")
+            until(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, 60, "Chromium is up")
             self.port = port_file.read_text().split("\n")[0]
-            super().__init__(until(self.first_page, 10, "Chromium has a page"), width, height)
+            super().__init__(until(self.first_page, 30, "Chromium has a page"), width, height)
             self.look(dark)
         except BaseException:
             self.close()

@@ -61,18 +61,18 @@ class Receiver:
     def ids(self):
         return [frame.id for frame in list(self.frames)]
 
-    def wait(self, count, timeout=10):
+    def wait(self, count, timeout=30):
         """The first `count` frames, once they are there."""
         until(lambda: len(self.frames) >= count or self.closed.is_set(), timeout,
               lambda: f"{count} frames; {len(self.frames)} came: {self.titles}")
         assert len(self.frames) >= count, f"closed after {len(self.frames)} of {count} frames"
         return list(self.frames)
 
-    def wait_title(self, title, timeout=10):
+    def wait_title(self, title, timeout=30):
         until(lambda: title in self.titles, timeout, lambda: f"{title!r} among {self.titles}")
         return next(frame for frame in list(self.frames) if frame.notification.get("title") == title)
 
-    def wait_closed(self, timeout=10):
+    def wait_closed(self, timeout=30):
         assert self.closed.wait(timeout), f"still open after {timeout} s"
 
     def __enter__(self):
@@ -85,7 +85,7 @@ class Receiver:
 class WebSocket(Receiver):
     """The Centrifuge client protocol, JSON, one connection: connects at once, raises Refused, then listens."""
 
-    def __init__(self, url, token=None, cursor=None, timeout=10, connect=True):
+    def __init__(self, url, token=None, cursor=None, timeout=20, connect=True):
         super().__init__()
         self.code, self.reason, self.reply, self.pings = None, None, None, 0
         try:
@@ -97,7 +97,7 @@ class WebSocket(Receiver):
         if connect:
             self.connect(token, cursor, timeout)
 
-    def connect(self, token=None, cursor=None, timeout=10):
+    def connect(self, token=None, cursor=None, timeout=20):
         request = {"token": token} if token is not None else {}
         if cursor is not None:
             epoch, offset = position(cursor)
@@ -166,7 +166,7 @@ class WebSocket(Receiver):
 class EventStream(Receiver):
     """Server-sent events as an EventSource reads them, one connection: raises Refused, then listens."""
 
-    def __init__(self, url, token=None, cursor=None, timeout=10):
+    def __init__(self, url, token=None, cursor=None, timeout=20):
         super().__init__()
         self.retry, self.greeting, self.comments = None, None, 0
         parts = urllib.parse.urlsplit(url)
@@ -243,7 +243,7 @@ class Poll(Receiver):
     """A client that polls, one answer after another on one HTTP connection: asks for the cursor at once unless it brings one,
     raises Refused, then goes on polling."""
 
-    def __init__(self, url, token=None, cursor=None, timeout=10, wait=30):
+    def __init__(self, url, token=None, cursor=None, timeout=20, wait=30):
         super().__init__()
         self.wait_seconds, self.answers, self.unread, self.refusal = wait, 0, None, None
         parts = urllib.parse.urlsplit(url)
@@ -312,7 +312,7 @@ class Follower:
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.first = threading.Event()
         self.thread.start()
-        assert self.first.wait(15), "no first connection"
+        assert self.first.wait(30), "no first connection"
 
     def run(self):
         while not self.stopping:

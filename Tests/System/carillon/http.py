@@ -23,7 +23,7 @@ class Answer:
         return f"<{self.status} {self.body[:200]!r}>"
 
 
-def request(method, url, body=None, headers=None, timeout=10):
+def request(method, url, body=None, headers=None, timeout=20):
     data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
     headers = dict(headers or {})
     if data is not None:
@@ -38,7 +38,7 @@ def request(method, url, body=None, headers=None, timeout=10):
 def answers(url, status=200):
     """Whether a GET is answered with this status; refused connections are a no."""
     try:
-        return request("GET", url, timeout=2).status == status
+        return request("GET", url, timeout=10).status == status
     except (OSError, http.client.HTTPException):
         return False
 

@@ -47,7 +47,7 @@ class Process:
         self.ready, self.limits, self.process = ready, limits, None
         self.began_at = 0  # where in the log the present run begins
 
-    def start(self, wait=True, timeout=30):
+    def start(self, wait=True, timeout=60):
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         self.began_at = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as log:
@@ -59,7 +59,7 @@ class Process:
             self.wait_ready(timeout)
         return self
 
-    def wait_ready(self, timeout=30):
+    def wait_ready(self, timeout=60):
         def is_ready():
             assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}:\n{self.tail()}"
             return self.ready is None or self.ready()

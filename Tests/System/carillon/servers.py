@@ -44,7 +44,7 @@ class Redis(Process):
             with connection.makefile("rb") as answer:
                 return reply(answer)
 
-    def wait_ready(self, timeout=30):
+    def wait_ready(self, timeout=60):
         def is_ready():
             try:
                 return self.ready()
@@ -120,7 +120,7 @@ message.max.bytes=4194304
         assert self.terminate(30) in (0, 143)
 
     def up(self):
-        self.start(timeout=60)
+        self.start()
 
 
 class MockBroker(Process):

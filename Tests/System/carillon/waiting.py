@@ -3,7 +3,7 @@
 import time
 
 
-def until(condition, timeout=15, what="the condition", every=0.02):
+def until(condition, timeout=30, what="the condition", every=0.02):
     """The first true answer of `condition`; AssertionError after `timeout` seconds. `what` may be a callable."""
     deadline = time.monotonic() + timeout
     while True:
