@@ -62,7 +62,7 @@ extension WebSocketPeer {
         }
     }
 
-    func readPosts(_ count: Int, _ seconds: Double = 8) -> [String] {
+    func readPosts(_ count: Int, _ seconds: Double = 20) -> [String] {
         _ = read(seconds) { $0.posts.count >= count }
         return posts
     }
@@ -83,7 +83,7 @@ func titles(_ reply: [String: Any]) -> [String] {
     (reply["publications"] as? [[String: Any]] ?? []).compactMap { ($0["data"] as? [String: Any])?["title"] as? String }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(2))) struct ChannelTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ChannelTests {
     func watcher(_ site: Deployment, _ person: String, _ channels: [String], info: String? = nil) throws -> WebSocketPeer {
         let peer = try #require(WebSocketPeer(site.port))
         peer.connect(channelToken(person, channels, info: info))

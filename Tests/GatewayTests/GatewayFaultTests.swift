@@ -10,7 +10,7 @@ import Testing
 @testable import Gateway
 
 /// What goes wrong between the gateway, its Redis and its clients: lost batches, lost leases, outages, slow readers.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct GatewayFaultTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct GatewayFaultTests {
     private func instance(_ site: Deployment) throws -> String { try site.redis.cli("HKEYS", "gateways") }
 
     private func routes(_ site: Deployment, _ person: String) throws -> [String] {
@@ -30,17 +30,17 @@ import Testing
         // Numbered, and never heard: as if the message had been dropped on its way.
         try await site.feeder.deliver(["lost"], to: "bob", publishes: false)
         try site.redis.cli("INCR", "gateway:{\(instance(site))}:sequence")
-        #expect(bob.readTitles(1, 2) == ["lost"])
+        #expect(bob.readTitles(1) == ["lost"])
         #expect(await site.metric("carillon_gateway_gaps_total") == 1)
         try await site.feeder.deliver(["lost too"], to: "bob", publishes: false)
         try site.redis.cli("INCR", "gateway:{\(instance(site))}:sequence")
         try await site.feeder.deliver(["next"], to: "bob")
-        #expect(bob.readTitles(3, 2) == ["lost", "lost too", "next"])
+        #expect(bob.readTitles(3) == ["lost", "lost too", "next"])
         #expect(await site.metric("carillon_gateway_gaps_total") == 2)
         // A batch that cannot be read may have said anything.
         try await site.feeder.deliver(["unread"], to: "bob", publishes: false)
         try await site.feeder.publish("[nonsense\n{}\n", to: instance(site))
-        #expect(bob.readTitles(4, 2).last == "unread")
+        #expect(bob.readTitles(4).last == "unread")
         await site.stop()
     }
 
@@ -53,7 +53,7 @@ import Testing
         #expect(site.log.count("on purpose") == 1)
         for number in 0..<5 {
             try await site.feeder.deliver(["\(number)"], to: "bob")
-            #expect(bob.readTitles(number + 1, 2) == (0...number).map { "\($0)" })
+            #expect(bob.readTitles(number + 1) == (0...number).map { "\($0)" })
         }
         #expect(await site.metric("carillon_gateway_gaps_total") >= 3)
         #expect(await site.metric("carillon_gateway_batches_total") == 0)
@@ -103,7 +103,7 @@ import Testing
     }
 
     @Test(arguments: [true, false]) func anOutageOfRedisKeepsConnections(_ kills: Bool) async throws {
-        let site = try await Deployment()
+        let site = try await Deployment(["REDIS_COMMAND_TIMEOUT": "2s"])
         let bob = try connected(site, "bob")
         let bearer = "Authorization: Bearer \(token("ann"))\r\n"
         let ann = try #require(EventPeer(site.port, headers: bearer))

@@ -5,7 +5,7 @@ import Testing
 @testable import Gateway
 
 /// Each limit on clients, reached: what the client is told, what is counted, and that it passes.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct LimitsTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct LimitsTests {
     private func refusals(_ site: Deployment, _ reason: String) async -> Double {
         await site.metric("carillon_gateway_refusals_total{reason=\"\(reason)\"}")
     }
@@ -88,17 +88,17 @@ import Testing
         let letters = Array(String(repeating: "a", count: 64).utf8)
         let head = try #require(RawSocket(port: site.port))
         head.send("GET /v1/inbox HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-        #expect(drip(head, letters, 4).hasPrefix("HTTP/1.1 408"))
+        #expect(drip(head, letters, 15).hasPrefix("HTTP/1.1 408"))
         let line = try #require(RawSocket(port: site.port))
-        #expect(drip(line, Array("GET /".utf8) + letters, 4).hasPrefix("HTTP/1.1 408"))
+        #expect(drip(line, Array("GET /".utf8) + letters, 15).hasPrefix("HTTP/1.1 408"))
         let body = try #require(RawSocket(port: site.port))
         body.send("POST /v1/connect HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n")
-        #expect(drip(body, letters, 4).hasPrefix("HTTP/1.1 408"))
+        #expect(drip(body, letters, 15).hasPrefix("HTTP/1.1 408"))
         #expect(await refusals(site, "timeout") == 3)
         // A frame that never ends, and one that ends in time but is no connect.
         let socket = try #require(WebSocketPeer(site.port))
         socket.socket.send([0x81, 0xFE, 0x10, 0x00, 0, 0, 0, 0])
-        #expect(drip(socket.socket, letters, 4).contains("no connect command in time"))
+        #expect(drip(socket.socket, letters, 15).contains("no connect command in time"))
         #expect(await site.metric(#"carillon_gateway_disconnects_total{reason="no_connect"}"#) == 1)
         await site.stop()
     }
@@ -108,10 +108,10 @@ import Testing
         let socket = try #require(RawSocket(port: site.port))
         socket.send("GET /v1/inbox HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(token("bob"))\r\n\r\n")
         #expect(socket.take(through: "\r\n\r\n")?.contains("200 OK") == true)
-        _ = socket.takeAll(milliseconds: 4_000)
+        _ = socket.takeAll(milliseconds: 15_000)
         #expect(socket.isEnded)
         let silent = try #require(RawSocket(port: site.port))
-        _ = silent.takeAll(milliseconds: 4_000)
+        _ = silent.takeAll(milliseconds: 15_000)
         #expect(silent.isEnded)
         #expect(await refusals(site, "idle") == 2)
         await site.stop()
@@ -189,14 +189,20 @@ import Testing
 
     @Test func newcomersASecond() async throws {
         let site = try await Deployment(["ADMISSION_RATE": "10", "RETRY_DELAY": "100ms"])
-        let stream = try #require(EventPeer(site.port, headers: "Authorization: Bearer \(token("ann"))\r\n"))
-        let next = try #require(EventPeer(site.port, headers: "Authorization: Bearer \(token("ann"))\r\n"))
-        let greetings = [stream.next(), next.next()].map { $0 ?? "" }
-        #expect(
-            greetings.contains { $0.contains("connected") } && greetings.contains { !$0.contains("connected") && $0.hasPrefix("retry: ") })
+        // All of them before any answer is waited for: what comes in the same tenth of a second is too much.
+        let streams = try (0..<8).map { _ in try #require(RawSocket(port: site.port)) }
+        for stream in streams {
+            stream.send("GET /connection/sse HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(token("ann"))\r\n\r\n")
+        }
+        let greetings = streams.map { stream in
+            stream.take(through: "\r\n\r\n").flatMap { _ in stream.take(through: "\n\n") } ?? ""
+        }
+        #expect(greetings.allSatisfy { $0.hasPrefix("retry: ") })
+        let turnedAway = greetings.count { !$0.contains("connected") }
+        #expect((1..<8).contains(turnedAway))
         var admitted: [Date] = []
         var refused = 0
-        try await until(12) {
+        try await until(40) {
             let peer = try #require(WebSocketPeer(site.port))
             if peer.status == 101 { admitted.append(Date()) } else { refused += 1 }
             if peer.status != 101 { #expect(peer.status == 503 && peer.head.contains("Retry-After: ")) }
@@ -204,7 +210,7 @@ import Testing
         }
         #expect(refused > 0)
         for first in admitted { #expect(admitted.count { $0 >= first && $0 < first + 0.95 } <= 10) }
-        #expect(await refusals(site, "admission") == Double(refused + 1))
+        #expect(await refusals(site, "admission") == Double(refused + turnedAway))
         #expect(await site.http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("bob"))"]).status == 200, "no session")
         await site.stop()
     }
