@@ -55,15 +55,6 @@ import Testing
         await rig.end()
     }
 
-    private func eventually(_ question: () async throws -> Bool) async throws -> Bool {
-        let deadline = Date() + 10
-        while Date() < deadline {
-            if try await question() { return true }
-            try await Task.sleep(for: .milliseconds(10))
-        }
-        return false
-    }
-
     @Test func postsOfOneChannelWaitForEachOther() {
         var posts = ChannelPosts()
         let id = NotificationID(digest: [UInt8](repeating: 1, count: 16))

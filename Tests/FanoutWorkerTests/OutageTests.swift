@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct OutageTests {
     /// Redis stops three ways while records come: nothing is lost, doubled, reordered or given up.
     @Test func anOutageOfRedisSaysNothingAboutARecord() async throws {
-        let rig = try await Rig(["FANOUT_ATTEMPTS": "1"])
+        let rig = try await Rig(["FANOUT_ATTEMPTS": "1", "REDIS_COMMAND_TIMEOUT": "2s"])
         try await rig.addGateway("one")
         for index in 0..<5 { try await rig.register("p\(index)", at: "one", index: UInt32(index)) }
         var records: [(key: String, value: String, id: String)] = []
@@ -23,7 +23,7 @@ import Testing
         func caughtUp() async throws {
             for index in 0..<7 {
                 let expected = records.filter { $0.key == "p\(index)" }.map(\.id)
-                let deadline = Date() + 15
+                let deadline = Date() + 40
                 while Date() < deadline, (try? await rig.inbox("p\(index)").count) != expected.count {
                     try await Task.sleep(for: .milliseconds(20))
                 }
@@ -50,7 +50,7 @@ import Testing
         try rig.redis.cli("CONFIG", "SET", "maxmemory", "1")
         await produce(300)
         let before = await rig.metric("carillon_fanout_retries_total")
-        let deadline = Date() + 10
+        let deadline = Date() + 40
         while Date() < deadline, await rig.metric("carillon_fanout_retries_total") == before {
             try await Task.sleep(for: .milliseconds(20))
         }
@@ -63,7 +63,7 @@ import Testing
         func pushes() throws -> Int {
             try rig.read("push.normal").filter { $0.key == Array("p5".utf8) || $0.key == Array("p6".utf8) }.count
         }
-        let end = Date() + 15
+        let end = Date() + 40
         while Date() < end, try pushes() < pushed { try await Task.sleep(for: .milliseconds(20)) }
         #expect(try pushes() == pushed)
         let all = try rig.read("push.normal").map(\.value)

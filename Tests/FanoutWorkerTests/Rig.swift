@@ -93,7 +93,8 @@ final class Rig: @unchecked Sendable {
         let environment = [
             "REDIS_URL": redis.url, "KAFKA_BROKERS": broker.brokers, "KAFKA_MOCK": "true", "NAMESPACE": "t", "INSTANCE_ID": "fanout-1",
             "API_KEY": apiKey, "LISTEN_ADDRESS": "127.0.0.1", "PORT": "0", "OPERATIONS_PORT": "0", "LOG_LEVEL": "error",
-            "REDIS_COMMAND_TIMEOUT": "300ms",
+            // A disk that is slow to flush is no outage: the test of one sets less.
+            "REDIS_COMMAND_TIMEOUT": "5s",
         ]
         host = try ServiceHost(
             FanoutWorker.self, loop: serviceLoop, environment: Environment(environment.merging(settings) { $1 }))
@@ -137,7 +138,7 @@ final class Rig: @unchecked Sendable {
     }
 
     /// Asks until the answer is yes; false once the deadline has passed.
-    func until(_ seconds: Double = 15, _ question: @escaping @Sendable (Rig) throws -> Bool) async throws -> Bool {
+    func until(_ seconds: Double = 40, _ question: @escaping @Sendable (Rig) throws -> Bool) async throws -> Bool {
         let deadline = Date() + seconds
         while Date() < deadline {
             if try await on(question) { return true }
@@ -246,7 +247,7 @@ final class Rig: @unchecked Sendable {
     }
 
     /// Reads until there are so many records; what there is once the deadline has passed.
-    func read(_ topic: String, count: Int, seconds: Double = 15) async throws -> [KafkaRecord] {
+    func read(_ topic: String, count: Int, seconds: Double = 40) async throws -> [KafkaRecord] {
         let deadline = Date() + seconds
         while true {
             let records = try read(topic)
@@ -267,7 +268,7 @@ final class Rig: @unchecked Sendable {
 
     /// Waits for the worker to say so.
     func isRedis(up: Bool) async throws -> Bool {
-        let deadline = Date() + 10
+        let deadline = Date() + 30
         while Date() < deadline {
             if await metric("carillon_dependency_up{dependency=\"redis\"}") == (up ? 1 : 0) { return true }
             try await Task.sleep(for: .milliseconds(10))
@@ -281,6 +282,16 @@ final class Rig: @unchecked Sendable {
         let line = socket.takeAll().split(whereSeparator: \.isNewline).first { $0.hasPrefix(name + " ") }
         return line.flatMap { Double($0.split(separator: " ").last ?? "") } ?? -1
     }
+}
+
+/// Asks until the answer is yes; false once the deadline has passed.
+func eventually(_ question: () async throws -> Bool) async throws -> Bool {
+    let deadline = Date() + 40
+    while Date() < deadline {
+        if try await question() { return true }
+        try await Task.sleep(for: .milliseconds(10))
+    }
+    return false
 }
 
 /// A record of `notifications.*`, and the notification's id.

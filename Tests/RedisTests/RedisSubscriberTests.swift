@@ -20,7 +20,7 @@ private actor Listener: LoopActor {
 
     func start(_ channel: String) {
         var limits = RedisLimits()
-        limits.commandTimeout = .milliseconds(200)
+        limits.commandTimeout = .milliseconds(2_000)
         limits.idlePing = .milliseconds(100)
         limits.reconnectLimit = .milliseconds(100)
         let subscriber = RedisSubscriber(
