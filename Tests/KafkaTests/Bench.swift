@@ -39,7 +39,7 @@ final class Bench<State>: @unchecked Sendable {
     }
 
     /// Asks until the answer is yes; false once the deadline has passed.
-    func until(_ seconds: Double = 10, _ question: @escaping @Sendable (State) -> Bool) async -> Bool {
+    func until(_ seconds: Double = 30, _ question: @escaping @Sendable (State) -> Bool) async -> Bool {
         let deadline = Date().addingTimeInterval(seconds)
         while Date() < deadline {
             if await ask(question) { return true }

@@ -9,37 +9,35 @@ struct BrokerOutageTests {
     static let shared = Result { try KafkaBroker() }
 
     @Test func aBrokerThatStandsStillForTenSeconds() async throws {
-        try await outage("still") { broker in
-            broker.suspend()
-            try await Task.sleep(for: .seconds(10))
-            broker.resume()
-        }
+        try await outage("still", seconds: 10, { $0.suspend() }) { $0.resume() }
     }
 
     @Test func aBrokerThatIsStartedAgainOnItsData() async throws {
-        try await outage("again") { broker in
-            broker.stop()
-            try await Task.sleep(for: .seconds(6))
-            try broker.start()
-        }
+        try await outage("again", seconds: 6, { $0.stop() }) { try $0.start() }
     }
 
     /// Records flow while the broker is away: nothing is lost or doubled, and the state is told once each way.
-    private func outage(_ namespace: String, _ away: (KafkaBroker) async throws -> Void) async throws {
+    private func outage(
+        _ namespace: String, seconds: Int, _ goes: (KafkaBroker) -> Void, comesBack: (KafkaBroker) throws -> Void
+    ) async throws {
         let broker = try Self.shared.get()
         let settings = KafkaSettings(brokers: broker.brokers, namespace: namespace, instanceID: "one")
         try await produce(settings, records(settings, 0..<3_000))
         let bench = try await Bench {
             try Echo($0, settings, topics: ["in"], output: "out", limits: PipelineLimits(records: 20))
         }
-        #expect(await bench.until(20) { $0.seen.count > 500 })
-        try await away(broker)
-        #expect(await bench.until(30) { Set($0.seen).count == 3_000 })
-        #expect(await bench.until(10) { $0.states.count == 3 })
+        #expect(await bench.until(60) { $0.seen.count > 500 })
+        goes(broker)
+        try await Task.sleep(for: .seconds(seconds))
+        // Longer where it takes long until that is noticed.
+        #expect(await bench.until(30) { $0.states.count == 2 })
+        try comesBack(broker)
+        #expect(await bench.until(60) { Set($0.seen).count == 3_000 })
+        #expect(await bench.until(30) { $0.states.count == 3 })
         let states = await bench.ask { $0.states }
         #expect(states.count == 3 && states.first == .up && states.last == .up)
         try await produce(settings, records(settings, 3_000..<3_100))
-        #expect(await bench.until(20) { Set($0.seen).count == 3_100 })
+        #expect(await bench.until(60) { Set($0.seen).count == 3_100 })
         await stop(bench)
         try expectExactlyOnce(settings, 3_100)
     }

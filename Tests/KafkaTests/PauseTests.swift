@@ -26,10 +26,10 @@ import Testing
 
         // Another member comes and goes: all partitions are given anew.
         let second = try await Bench { try Echo($0, .mock(broker, instance: "two"), topics: ["in"], output: "out") }
-        #expect(await second.until(15) { !$0.notes.isEmpty })
+        #expect(await second.until(60) { !$0.notes.isEmpty })
         await second.wait { echo, done in echo.pipeline.stop { done() } }
         let taken = await second.ask { Set($0.seen) }
-        #expect(await first.until(20) { Set($0.seen).union(taken).count == 400 })
+        #expect(await first.until(60) { Set($0.seen).union(taken).count == 400 })
         #expect(taken.count < 100)
         await first.wait { echo, done in echo.pipeline.stop { done() } }
         first.end()

@@ -18,14 +18,14 @@ struct RealBrokerTests {
         let settings = try settings("offsets")
         try await produce(settings, records(settings, 0..<1_000))
         let first = try await Bench { try Echo($0, settings, topics: ["in"], output: "out") }
-        #expect(await first.until(20) { $0.seen.count == 1_000 })
+        #expect(await first.until(60) { $0.seen.count == 1_000 })
         #expect(await first.ask { $0.states } == [.up])
         // The serialized form that the generation is read from is librdkafka's own and may change.
         #expect(await first.ask { $0.pipeline.generation ?? 0 } > 0)
         await stop(first)
         try await produce(settings, records(settings, 1_000..<1_100))
         let second = try await Bench { try Echo($0, settings, topics: ["in"], output: "out") }
-        #expect(await second.until(20) { $0.seen.count == 100 })
+        #expect(await second.until(60) { $0.seen.count == 100 })
         await stop(second)
         try expectExactlyOnce(settings, 1_100)
     }
@@ -41,9 +41,9 @@ struct RealBrokerTests {
                 try Echo($0, other, topics: ["in"], output: "out", limits: PipelineLimits(records: 50))
             }
             try await produce(settings, records(settings, (2_000 + round * 2_000)..<(3_000 + round * 2_000)))
-            #expect(await newcomer.until(20) { !$0.notes.isEmpty })
+            #expect(await newcomer.until(60) { !$0.notes.isEmpty })
             try await produce(settings, records(settings, (3_000 + round * 2_000)..<(4_000 + round * 2_000)))
-            #expect(await newcomer.until(20) { $0.seen.count > 20 })
+            #expect(await newcomer.until(60) { $0.seen.count > 20 })
             await stop(newcomer)
         }
         #expect(try await holds(settings, "out", 8_000))
@@ -55,7 +55,7 @@ struct RealBrokerTests {
         let settings = try settings("fenced")
         try await produce(settings, records(settings, 0..<100))
         let bench = try await Bench { try Echo($0, settings, topics: ["in"], output: "out") }
-        #expect(await bench.until(20) { $0.seen.count == 100 })
+        #expect(await bench.until(60) { $0.seen.count == 100 })
         // Another producer of the same transactional id.
         let consumer = try KafkaClient(consumer: .inspector(settings))
         let rival = TransactionalProducer(
@@ -79,7 +79,7 @@ struct RealBrokerTests {
             echo.pipeline.onRefused = { OutgoingRecord(topic: $0.topic, value: bytes($1.name)) }
             return echo
         }
-        #expect(await bench.until(20) { !$0.batches.isEmpty })
+        #expect(await bench.until(60) { !$0.batches.isEmpty })
         await bench.ask { echo in
             let values = [bytes("one"), [UInt8](repeating: 65, count: 300_000), bytes("two")]
             echo.batches.removeFirst().finish(values.map { OutgoingRecord(topic: "refused.out", key: [1], value: $0) })

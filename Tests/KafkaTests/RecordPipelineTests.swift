@@ -72,7 +72,7 @@ final class Echo {
             try Echo($0, settings, topics: [#"^events\..*"#], output: "out", excluding: [#"\.dlq$"#])
         }
         try await produce(settings, (0..<20).map { OutgoingRecord(topic: "a.b.events.late", value: bytes("v\($0)")) })
-        #expect(await bench.until(10) { $0.seen.count >= 20 })
+        #expect(await bench.until(60) { $0.seen.count >= 20 })
         #expect(await bench.ask { $0.seen.sorted() } == (0..<20).map { "v\($0)" }.sorted())
         await bench.wait { echo, done in echo.pipeline.stop { done() } }
         bench.end()
@@ -94,7 +94,7 @@ final class Echo {
             $0.answer()
         }
         broker.setUp()
-        #expect(await bench.until(15) { $0.seen.count >= 100 })
+        #expect(await bench.until(60) { $0.seen.count >= 100 })
         #expect(await bench.until { $0.states.count == 3 })
         #expect(try await holds(settings, "out", 100))
         await bench.wait { echo, done in echo.pipeline.stop { done() } }
@@ -137,12 +137,12 @@ final class Echo {
         #expect(await first.until { $0.seen.count == 200 })
         let second = try await Bench { try Echo($0, .mock(broker, instance: "two"), topics: ["in"], output: "out") }
         try await produce(settings, (200..<400).map { OutgoingRecord(topic: "in", value: bytes("v\($0)")) })
-        #expect(await second.until(15) { !$0.notes.isEmpty })
+        #expect(await second.until(60) { !$0.notes.isEmpty })
         await first.wait { echo, done in echo.pipeline.stop { done() } }
         #expect(await second.until { _ in true })
         try await produce(settings, (400..<500).map { OutgoingRecord(topic: "in", value: bytes("v\($0)")) })
         let before = await first.ask { $0.seen }
-        #expect(await second.until(15) { Set($0.seen + before).count == 500 })
+        #expect(await second.until(60) { Set($0.seen + before).count == 500 })
         await second.wait { echo, done in echo.pipeline.stop { done() } }
         first.end()
         second.end()
@@ -189,7 +189,7 @@ final class Echo {
                 return echo
             }
             if round == 1 { try await produce(settings, [OutgoingRecord(topic: "in", value: bytes("last"))]) }
-            #expect(await bench.until(25) { $0.seen.count >= (round == 0 ? 50 : 1) })
+            #expect(await bench.until(60) { $0.seen.count >= (round == 0 ? 50 : 1) })
             await bench.wait { echo, done in echo.pipeline.stop { done() } }
             if round == 1 { #expect(await bench.ask { $0.seen } == ["last"]) }
             bench.end()

@@ -42,7 +42,7 @@ public final class KafkaBroker: @unchecked Sendable {
     public func start() throws {
         let child = try run("kafka-server-start.sh", [propertiesFile.path])
         self.child = child
-        let deadline = Date() + 30
+        let deadline = Date() + 90
         while Date() < deadline, child.isRunning {
             let log = (try? String(contentsOf: logFile, encoding: .utf8)) ?? ""
             if log.contains("Kafka Server started") { return }
