@@ -72,7 +72,7 @@ import Testing
         await cluster.stop()
     }
 
-    private func eventually(_ seconds: Double = 15, _ condition: () async -> Bool) async throws -> Bool {
+    private func eventually(_ seconds: Double = 40, _ condition: () async -> Bool) async throws -> Bool {
         let deadline = ContinuousClock.now + .seconds(seconds)
         while ContinuousClock.now < deadline {
             if await condition() { return true }
