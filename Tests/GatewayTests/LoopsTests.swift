@@ -50,6 +50,8 @@ import Testing
         #expect(await series(site, #"carillon_dependency_up{dependency="redis"}"#) == 1)
         #expect(site.log.count("dependency is up") == 1 && site.log.count("message=ready") == 1)
         async let drained = site.host.drain()
+        // Reads hold a thread, of which the drain may need one to begin.
+        try await until { RawSocket(port: site.port) == nil }
         for peer in peers { #expect(peer.read { $0.closeCode == 3001 }) }
         for peer in peers { peer.socket.close() }
         #expect(await drained)
