@@ -45,7 +45,12 @@ private func isJSON(_ bytes: [UInt8]) -> Bool { (try? JSON.document(bytes.span))
             let ours = isJSON(bytes)
             // Foundation is laxer with lone surrogates, with numbers that no Double holds, and with a comma before a closing bracket.
             let dense = String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self)
-            if ours { #expect(theirs || bytes.contains(UInt8(ascii: "9")), "\(String(decoding: bytes, as: UTF8.self))") }
+            // Such a number is among those that are written here, with a 9 in it, or a digit of one becomes an E.
+            let isBeyondDouble = dense.split { !"0123456789+-.eE".contains($0) }.contains { Double($0)?.isInfinite == true }
+            if ours {
+                #expect(
+                    theirs || isBeyondDouble || bytes.contains(UInt8(ascii: "9")), "\(String(decoding: bytes, as: UTF8.self))")
+            }
             let isLax = bytes.contains(UInt8(ascii: "\\")) || dense.contains(",]") || dense.contains(",}")
             if theirs, !isLax { #expect(ours, "\(String(decoding: bytes, as: UTF8.self))") }
         }
