@@ -38,6 +38,7 @@ struct BrokerOutageTests {
         #expect(states.count == 3 && states.first == .up && states.last == .up)
         try await produce(settings, records(settings, 3_000..<3_100))
         #expect(await bench.until(60) { Set($0.seen).count == 3_100 })
+        #expect(try await holds(settings, "out", 3_100))
         await stop(bench)
         try expectExactlyOnce(settings, 3_100)
     }

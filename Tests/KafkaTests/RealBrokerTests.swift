@@ -22,10 +22,12 @@ struct RealBrokerTests {
         #expect(await first.ask { $0.states } == [.up])
         // The serialized form that the generation is read from is librdkafka's own and may change.
         #expect(await first.ask { $0.pipeline.generation ?? 0 } > 0)
+        #expect(try await holds(settings, "out", 1_000))
         await stop(first)
         try await produce(settings, records(settings, 1_000..<1_100))
         let second = try await Bench { try Echo($0, settings, topics: ["in"], output: "out") }
         #expect(await second.until(60) { $0.seen.count == 100 })
+        #expect(try await holds(settings, "out", 1_100))
         await stop(second)
         try expectExactlyOnce(settings, 1_100)
     }

@@ -16,7 +16,7 @@ final class Echo {
 
     init(
         _ loop: EventLoop, _ settings: KafkaSettings, topics: [String], output: String, excluding: [String] = [],
-        limits: PipelineLimits = PipelineLimits()
+        limits: PipelineLimits = PipelineLimits(stopPatience: .seconds(60))
     ) throws {
         self.output = settings.topic(output)
         pipeline = try RecordPipeline(
@@ -201,7 +201,7 @@ final class Echo {
         let settings = KafkaSettings.mock(broker)
         try await produce(settings, [OutgoingRecord(topic: "in", value: bytes("one"))])
         let bench = try await Bench {
-            let echo = try Echo($0, settings, topics: ["in"], output: "out")
+            let echo = try Echo($0, settings, topics: ["in"], output: "out", limits: PipelineLimits())
             echo.holdsBatches = true
             return echo
         }
