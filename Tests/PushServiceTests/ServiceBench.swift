@@ -70,14 +70,16 @@ final class ServiceBench: @unchecked Sendable {
             log: { [lines] in lines.take($0) })
         host.loop.start()
         self.host = host
-        let before = assignments
+        let before = log.count
         try await host.start()
-        // The group may settle in two rounds; a commit between them is lost, and what it passed is pushed twice.
-        await until("the lanes have their partitions") { assignments - before >= 3 }
+        // The group may settle in several rounds; a commit between them is lost, and what it passed is pushed twice. In the round that
+        // gives the last of the lanes its partitions, all are there.
+        await until("the lanes have their partitions") {
+            let given = log[before...].filter { $0.contains("the group gave this member") }
+            return Priority.allCases.allSatisfy { lane in given.contains { $0.contains("lane=\(lane.rawValue)") } }
+        }
         try await until("Redis is up") { try await request("GET", "/v1/devices", as: "nobody").status == 200 }
     }
-
-    private var assignments: Int { log.count { $0.contains("the group gave this member") } }
 
     func stop() async {
         await host?.drain()
