@@ -96,8 +96,8 @@ def redis_calls(env):
 
 
 def deliveries(env):
-    text = urllib.request.urlopen(env["OPERATIONS_GATEWAY"] + "/metrics", timeout=5).read().decode()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() 
+    text = urllib.request.urlopen(env["OPERATIONS_GATEWAY"] + "/metrics", timeout=30).read().decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
                if line.startswith("carillon_gateway_channel_deliveries_total"))
 
 
