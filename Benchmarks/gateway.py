@@ -22,7 +22,7 @@ import urllib.request
 import measure
 from peers import CONNECTIONS, WORK, Carillon, Load, Nchan, OwnGateway, Raw, compile_peers, make_members, token
 
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 PUBLICATIONS = 10
 
 
