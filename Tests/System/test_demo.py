@@ -24,7 +24,7 @@ def browser():
 def write(browser, text, type, to=None):
     if to:
         browser.click(f"input[name=to][value={to}]")
-    browser.value(f"document.querySelector('#text').value = {text!r}")
+    browser.value(f"document.querySelector('#said').textContent = '', document.querySelector('#text').value = {text!r}")
     browser.click(f'[data-send="{type}"]')
     browser.until("document.querySelector('#said').textContent.startsWith('Accepted')")
 
