@@ -1,4 +1,6 @@
+import EventLoop
 import Models
+import Network
 import Store
 
 /// One connection's subscription to one channel, from the command that asks for it to its end. Loop thread only.
@@ -90,26 +92,42 @@ final class WatchedChannel {
     /// Where all stand in the stream who do not lag behind.
     var session = Session()
     private(set) var subscriptions: [Subscription] = []
+    /// Whose they are, at the same places.
+    private(set) var readers: [Reader] = []
     /// How many connections here are noted in Redis, or on the way there: those that are joining as well.
     var count = WatcherCount(watchers: 0, listeners: 0)
     /// The number of the instance's epoch under which all of them are noted.
     var epochNumber: UInt16
+
+    struct Reader {
+        let client: WebSocketClient
+        let stream: ByteStream
+    }
 
     init(_ id: ChannelID, epochNumber: UInt16) {
         self.id = id
         self.epochNumber = epochNumber
     }
 
-    func add(_ subscription: Subscription) {
+    func add(_ subscription: Subscription, of client: WebSocketClient) {
         subscription.place = subscriptions.count
         subscriptions.append(subscription)
+        readers.append(Reader(client: client, stream: client.stream))
     }
 
     /// The last one takes the place that becomes free.
     func remove(_ subscription: Subscription) {
         let last = subscriptions.removeLast()
+        let reader = readers.removeLast()
         guard last !== subscription else { return }
         subscriptions[subscription.place] = last
+        readers[subscription.place] = reader
         last.place = subscription.place
+    }
+
+    /// Fetches what a delivery to the watcher at this place will read; beyond the last it does nothing.
+    func fetch(_ place: Int) {
+        subscriptions.fetchAhead(place)
+        readers.fetchAhead(place)
     }
 }

@@ -43,6 +43,9 @@ extension WatchedChannels {
         var posts: [(position: StreamPosition, frame: [UInt8])] = []
     }
 
+    /// Watchers whose turn comes while the kernel writes to those before them.
+    private static let fetchedAhead = 4
+
     /// Writes the posts that have gathered: to a watcher that is abreast all in one write, of bytes that all of them share. To be
     /// called when a batch or a page ends.
     func deliverRun() {
@@ -54,7 +57,9 @@ extension WatchedChannels {
         // Of those who take them compressed, made when the first of them is due.
         var packed: [[UInt8]] = []
         var written = 0
-        for subscription in channel.subscriptions {
+        for (place, subscription) in channel.subscriptions.enumerated() {
+            // Thousands who have slept since the last post: what the processor must fetch for them would be most of our share.
+            channel.fetch(place + Self.fetchedAhead)
             guard let client = subscription.client else { continue }
             if subscription.lag == nil, first.position.offset > subscription.from, !client.isDeflating, !client.takesNothing() {
                 client.stream.writeThrough(shared)

@@ -79,7 +79,7 @@ final class WatchedChannels {
             bytes: hub.settings.sendBytes
         ) { [self] result in
             // Whoever has ended meanwhile has sent the removal behind the watch.
-            guard subscription.phase == .joining else { return }
+            guard subscription.phase == .joining, let client = subscription.client else { return }
             guard case .success(let (page, crowd)) = result else {
                 end(subscription)
                 return reply(.failure(.unavailable))
@@ -95,7 +95,7 @@ final class WatchedChannels {
             }
             subscription.phase = .joined
             reply(.success(joined))
-            channel.add(subscription)
+            channel.add(subscription, of: client)
             begin(subscription, channel, page, recovered: joined.recovered)
             if crowd.changed > 0 { tell(crowd, channel.id, joins: true, newcomer.info, but: subscription) }
             if subscription.epochNumber != hub.epochNumber { stalledChannels.insert(channel.id) }

@@ -45,3 +45,8 @@ static inline unsigned int carillon_tcp_silence(int descriptor) {
     if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return 0;
     return info.tcpi_unacked > 0 || info.tcpi_probes > 1 ? info.tcpi_last_ack_recv : 0;
 }
+
+// Asks for the cache lines of an object that is read soon. It reads nothing, and faults on nothing.
+static inline void carillon_fetch_ahead(const void *object) {
+    for (int at = 0; at < 256; at += 64) __builtin_prefetch((const char *)object + at);
+}
