@@ -14,6 +14,7 @@ final class RedisConnection: ByteStreamHandler {
 
     private struct InFlight {
         let reply: Reply
+        /// In `ran`'s ms.
         let sentAt: UInt64
     }
 
@@ -27,6 +28,10 @@ final class RedisConnection: ByteStreamHandler {
     private var awaitsFlush = false
     private var isOpen = true
     private var deadline: LoopTimer?
+    /// When `deadline` is due, in the loop's ms.
+    private var looksAt: UInt64 = 0
+    /// The ms by which looks came late: this process, if not the whole machine, was held up, and says nothing about Redis.
+    private var heldUp: UInt64 = 0
     /// The command at the head was overdue when last looked at.
     private var isOverdue = false
 
@@ -50,7 +55,7 @@ final class RedisConnection: ByteStreamHandler {
         writer.begin(arguments: arguments)
         write(&writer)
         assert(writer.missing == 0, "the command lacks \(writer.missing) arguments")
-        inFlight.append(InFlight(reply: reply, sentAt: loop.now))
+        inFlight.append(InFlight(reply: reply, sentAt: ran))
         if deadline == nil { watch(after: timeout) }
         scheduleFlush()
     }
@@ -96,16 +101,23 @@ final class RedisConnection: ByteStreamHandler {
 
     // MARK: Deadlines
 
+    /// The loop's ms, without those for which it stood still between two looks.
+    private var ran: UInt64 { loop.now - heldUp }
+
+    /// Looks four times within a time-out, so that of a standstill no more than a quarter of it counts.
     private func watch(after milliseconds: UInt64) {
-        deadline = loop.timer(after: .milliseconds(Int64(milliseconds))) { self.look() }
+        let pause = min(milliseconds, max(1, timeout / 4))
+        looksAt = loop.now + pause
+        deadline = loop.timer(after: .milliseconds(Int64(pause))) { self.look() }
     }
 
     private func look() {
         deadline = nil
+        heldUp += loop.now - min(looksAt, loop.now)
         guard isOpen, let first = inFlight.first else { return }
         let due = first.sentAt + timeout
-        if loop.now < due {
-            watch(after: due - loop.now)
+        if ran < due {
+            watch(after: due - ran)
         } else if !isOverdue {
             // Timers run before sockets are read: if this process itself was held up, the reply may be waiting there.
             isOverdue = true

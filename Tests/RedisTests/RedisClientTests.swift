@@ -55,6 +55,9 @@ private actor Caller: LoopActor {
         }
     }
 
+    /// Holds the loop's thread from the next turn on.
+    func standStill(seconds: UInt32) { loop.timer(after: .milliseconds(10)) { sleep(seconds) } }
+
     func runID() async -> String? {
         await withCheckedContinuation { done in client?.runID { done.resume(returning: $0) } }
     }
@@ -243,6 +246,26 @@ private actor Caller: LoopActor {
         server.resume()
         #expect(await caller.comesUp())
         #expect(await caller.states.count == 3)
+        await caller.stop()
+    }
+
+    /// With the whole machine, say, for longer than the time-out: that is no outage.
+    @Test func doesNotGiveUpAServerBecauseItStoodStillItself() async throws {
+        let server = try RedisServer()
+        var limits = quick
+        limits.commandTimeout = .milliseconds(2_000)
+        let caller = Caller(server, limits: limits)
+        await caller.start()
+        #expect(await caller.comesUp())
+        server.suspend()
+        await caller.standStill(seconds: 3)
+        // Redis, too, needs a moment before it runs again.
+        Thread.detachNewThread {
+            Thread.sleep(forTimeInterval: 3.3)
+            server.resume()
+        }
+        #expect(await caller.send("PING") == .success(.status("PONG")))
+        #expect(await caller.states == [.up])
         await caller.stop()
     }
 

@@ -60,8 +60,8 @@ class Crowd:
         return sorted(waits, reverse=True)
 
     def settle(self):
-        until(lambda: all(len(client.frames) >= len(self.expected[name]) for name, client in self.clients.items()), 40,
-              lambda: {name: len(self.expected[name]) - len(client.frames) for name, client in self.clients.items()})
+        until(lambda: all(len(client.frames) >= len(self.expected[name]) for name, client in self.clients.items()),
+              what=lambda: {name: len(self.expected[name]) - len(client.frames) for name, client in self.clients.items()})
         for name, client in self.clients.items():
             assert client.titles == self.expected[name], "all of it, once, in order"
             assert not client.closed.is_set(), (name, getattr(client, "refusal", None))
@@ -137,7 +137,7 @@ def test_what_is_told_besides_is_not_lost_either(cluster, crowd, person):
             device.wait(1)
         began = time.time()
         phone.send({"id": 7, "rpc": {"method": "read", "data": {"cursor": phone.cursor}}})
-        until(lambda: desk.counts, 20, "the count on the other device")
+        until(lambda: desk.counts, what="the count on the other device")
         assert desk.counts[-1]["unread"] == 0 and standstill.took(began) < LATEST and phone.counts == []
         room = person("room")
         with Watcher(phone.url, token=cluster.token(person("ann"), channels=[room])) as watcher:
@@ -177,19 +177,16 @@ def commands(redis):
 def test_idle_connections_cost_no_redis_command(cluster, tmp_path, person):
     redis = Redis(tmp_path, "redis-idle").start()
     gateway = cluster.extra("gateway", "gateway-idle", {
-        "REDIS_URL": redis.url, "HANDSHAKE_TIMEOUT": "4s", "PING_INTERVAL": "10s", "PONG_TIMEOUT": "8s", "ADMISSION_RATE": 100_000,
+        "REDIS_URL": redis.url, "HANDSHAKE_TIMEOUT": "6s", "PING_INTERVAL": "60s", "PONG_TIMEOUT": "59s", "ADMISSION_RATE": 100_000,
         "SSE_COMMENT_INTERVAL": "1s"})  # the first pings come within the time for a handshake, and may be answered late
     people = [person(f"idle-{number}") for number in range(300)]
     readers = []
     try:
         readers += [Reader(gateway.url, name, cluster.token(name), "websocket" if number % 2 else "sse")
                     for number, name in enumerate(people)]
-        read(readers, lambda reader: reader.greeting, 20, "connected")
+        read(readers, lambda reader: reader.greeting, 60, "connected")
         before, began = commands(redis), time.time()
-        try:
-            read(readers, lambda reader: False, 5, "pings")
-        except AssertionError:
-            pass  # they answered pings all the time
+        read(readers, lambda reader: reader.pings > 0, 60, "pinged, each")
         calls = {name: count - before.get(name, 0) for name, count in commands(redis).items() if count != before.get(name, 0)}
         ended = time.time()
         seconds = ended - began

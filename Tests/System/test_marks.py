@@ -46,7 +46,7 @@ class Device(WebSocket):
     def call(self, method, **data):
         number = next(self.numbers)
         self.send({"id": number, "rpc": {"method": method, "data": data}})
-        answer = until(lambda: self.answers.get(number), 30, f"the answer to {method}")
+        answer = until(lambda: self.answers.get(number), what=f"the answer to {method}")
         assert "error" not in answer, answer
         return answer["rpc"]["data"]
 
@@ -71,7 +71,7 @@ def produce(cluster, person, titles, type="message.direct"):
 
 def audit(cluster, *words):
     return subprocess.run([binaries() / "carillonctl", "inbox", "audit", *words], env=os.environ | {"REDIS_URL": cluster.redis.url},
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=120)
 
 
 def test_a_read_on_one_device_shows_on_the_others(cluster, person):
@@ -83,18 +83,18 @@ def test_a_read_on_one_device_shows_on_the_others(cluster, person):
         laptop.wait(4), stream.wait(4)
         first = {"unread": 2, "revision": 1}
         assert phone.call("read", ids=[frames[1].id, frames[2].id]) == first
-        until(lambda: laptop.reads == [first] and stream.reads == [first], 20, lambda: f"{laptop.reads} {stream.reads}")
+        until(lambda: laptop.reads == [first] and stream.reads == [first], what=lambda: f"{laptop.reads} {stream.reads}")
 
         answer = http.request("POST", cluster.edge_url + "/v1/inbox/read", {"cursor": frames[3].cursor}, cluster.bearer(bob))
         second = {"unread": 0, "revision": 2}
         assert answer.status == 200 and answer.json() == second
-        until(lambda: all(device.reads[-1:] == [second] for device in (phone, laptop, stream)), 20,
-              lambda: f"{phone.reads} {laptop.reads} {stream.reads}")
+        until(lambda: all(device.reads[-1:] == [second] for device in (phone, laptop, stream)),
+              what=lambda: f"{phone.reads} {laptop.reads} {stream.reads}")
         assert phone.reads == [second], "who asked has it in the answer"
 
         assert laptop.call("unread", ids=[frames[0].id]) == {"unread": 1, "revision": 3}
         assert laptop.call("archive", ids=[frames[0].id]) == {"unread": 0, "revision": 4}
-        until(lambda: stream.reads[-1]["revision"] == 4, 20, lambda: f"{stream.reads}")
+        until(lambda: stream.reads[-1]["revision"] == 4, what=lambda: f"{stream.reads}")
         inbox = cluster.inbox(bob)
         assert [entry["title"] for entry in inbox["notifications"]] == ["b", "c", "d"] and inbox["unread"] == 0
         assert all(len(device.frames) == 4 for device in (phone, laptop, stream)), "nothing came twice"
@@ -116,13 +116,13 @@ def test_counts_agree_everywhere_though_batches_are_lost(cluster, person, seed):
         with Device(cluster, bob, cluster.gateways[0]) as phone, Device(cluster, bob, deaf) as laptop, Stream(cluster, bob, deaf) as stream:
             for step in range(12):
                 produce(cluster, bob, [str(step)])
-                until(lambda: all(len(device.frames) == step + 1 for device in (phone, laptop, stream)), 20,
-                      lambda: [device.titles for device in (phone, laptop, stream)])
+                until(lambda: all(len(device.frames) == step + 1 for device in (phone, laptop, stream)),
+                      what=lambda: [device.titles for device in (phone, laptop, stream)])
                 some = [frame.id for frame in chance.sample(phone.frames, min(3, len(phone.frames)))]
                 counts = phone.call(chance.choice(["read", "unread", "archive"]), ids=some)
                 began = time.time()
-                until(lambda: all(counted(device) == counts for device in (laptop, stream)), 20,
-                      lambda: f"{counts} at step {step}: {counted(laptop)} {counted(stream)}")
+                until(lambda: all(counted(device) == counts for device in (laptop, stream)),
+                      what=lambda: f"{counts} at step {step}: {counted(laptop)} {counted(stream)}")
                 assert standstill.took(began) < 2, step
             for device in (laptop, stream):
                 revisions = [read["revision"] for read in device.reads]
@@ -148,7 +148,7 @@ def test_acks_measure_what_people_wait_for(cluster, person):
     after = gateway.metrics()
     assert [after[name] - before[name] for name in names] == [1, 1]
     produce(cluster, bob, ["c"])
-    until(lambda: len(cluster.inbox(bob)["notifications"]) == 3, 10, "the third")
+    until(lambda: len(cluster.inbox(bob)["notifications"]) == 3, what="the third")
     body = {"cursor": cluster.inbox(bob)["cursor"]}
     assert http.request("POST", cluster.edge_url + "/v1/inbox/ack", body, cluster.bearer(bob)).json() == {"unread": 3, "revision": 0}
     for body, status in ((b"x", 400), ({"ids": []}, 400), ({"cursor": "1.1-1"}, 200)):
@@ -156,10 +156,11 @@ def test_acks_measure_what_people_wait_for(cluster, person):
 
 
 def test_a_window_and_a_rate_keep_the_order_and_lose_nothing(cluster, person):
-    bob, rate = person("bob"), 8  # it takes seven seconds to show what the payment passes
+    bob, rate = person("bob"), 20
     with Device(cluster, bob) as narrow, Device(cluster, bob) as slow, Device(cluster, bob) as free:
         narrow.call("window", size=5)
-        slow.call("rate", perSecond=rate)
+        slow.call("rate", perSecond=1)  # it takes a minute to show what the payment passes
+        began = time.time()
         titles = [str(number) for number in range(60)]
         produce(cluster, bob, titles)
         free.wait(60)
@@ -167,17 +168,19 @@ def test_a_window_and_a_rate_keep_the_order_and_lose_nothing(cluster, person):
         produce(cluster, bob, ["payment"], type="transaction.payment")
         slow.wait_title("payment")
         assert len(slow.frames) < 60, "it did not wait for those before it"
+        changed = time.time()
+        slow.call("rate", perSecond=rate)
         while len(narrow.frames) < 61:
-            known = len(narrow.frames)
-            narrow.call("ack", cursor=narrow.frames[-1].cursor)
-            frames = narrow.wait(min(61, known + 1))
-            assert len(frames) <= known + 5
+            known = list(narrow.frames)
+            narrow.call("ack", cursor=known[-1].cursor)
+            assert len(narrow.wait(len(known) + 1)) <= len(known) + 5
         assert narrow.titles == [*titles, "payment"]
         slow.wait(61)
         assert [title for title in slow.titles if title != "payment"] == titles
         times = [frame.at for frame in slow.frames if frame.notification["title"] != "payment"]
-        # Received, so a little of the server's second may be lost on the way, and more of it where we stood still.
-        assert all(late - early + standstill.lost(early - 1, early) > 0.9 for early, late in zip(times, times[rate:])), times
+        # What was received by then had been sent by then, however long it was on the way.
+        for count, at in enumerate(times, 1):
+            assert count <= 1 + min(at, changed) - began + max(0, rate * (at - changed + 1) if at > changed else 0), (count, times)
         produce(cluster, bob, ["after"])
         assert slow.wait(62)[-1].cursor == free.wait(62)[-1].cursor
 
@@ -198,7 +201,7 @@ def test_pauses_lose_nothing_and_show_nothing_twice(cluster, person, seed):
                 free.call("read", cursor=free.cursor)
             page = tab.call("resume")
             # It stands behind the answer, in the same frame.
-            until(lambda: len(tab.positions) > turn, 10, "the position from which it goes on")
+            until(lambda: len(tab.positions) > turn, what="the position from which it goes on")
             assert tab.positions[-1]["offset"] == position(page["cursor"])[1] == number
             shown += [entry["title"] for entry in page["notifications"]]
             # What came live between the answer and here would have to be behind it.
@@ -206,7 +209,7 @@ def test_pauses_lose_nothing_and_show_nothing_twice(cluster, person, seed):
             number += len(more)
             if more:
                 produce(cluster, bob, more)
-                until(lambda: len(tab.frames) >= before + len(more), 10, lambda: f"{more} after {tab.titles}")
+                until(lambda: len(tab.frames) >= before + len(more), what=lambda: f"{more} after {tab.titles}")
             shown += tab.titles[before:]
             assert page["complete"]
         assert shown == [str(each) for each in range(number)]

@@ -57,8 +57,8 @@ def test_presence_in_one_call_and_in_order(cluster, person):
             return cluster.online(carol, alice, bob) == [
                 {"user": carol, "online": True, "connections": 1}, {"user": alice, "online": False, "connections": 0},
                 {"user": bob, "online": True, "connections": 2}]
-        until(online, 20, lambda: cluster.online(carol, alice, bob))
-    until(lambda: not any(user["online"] for user in cluster.online(alice, bob, carol)), 20, "all gone again")
+        until(online, what=lambda: cluster.online(carol, alice, bob))
+    until(lambda: not any(user["online"] for user in cluster.online(alice, bob, carol)), what="all gone again")
 
 
 def test_devices_are_registered_listed_and_removed(cluster, person):

@@ -14,7 +14,7 @@ from carillon.waiting import until
 
 def program(name, *arguments, **environment):
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.run([binaries() / name, *arguments], capture_output=True, text=True, timeout=60, env=keep | environment)
+    return subprocess.run([binaries() / name, *arguments], capture_output=True, text=True, timeout=120, env=keep | environment)
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "carillonctl"])
@@ -77,10 +77,10 @@ def test_carillonctl_tails_what_arrives(cluster, carillonctl, person):
     answers = []
     tail = threading.Thread(target=lambda: answers.append(carillonctl("tail", "--user", bob, "--count", "2")))
     tail.start()
-    until(lambda: cluster.online(bob)[0]["online"], 30, "the tail is connected")
+    until(lambda: cluster.online(bob)[0]["online"], what="the tail is connected")
     for title in ("the first", "the second"):
         cluster.produce(kafka.event("message.direct", {"user": bob}, title=title))
-    tail.join(60)
+    tail.join(120)
     lines = answers[0].stdout.splitlines()
     assert answers[0].returncode == 0 and "the first" in lines[-2] and "the second" in lines[-1]
 
@@ -88,7 +88,7 @@ def test_carillonctl_tails_what_arrives(cluster, carillonctl, person):
 def test_carillonctl_shows_dead_letters_and_their_bodies_only_when_asked(cluster, carillonctl):
     mark = kafka.identity()
     kafka.produce_raw(cluster.broker.address, "events.social", f"secret words {mark}".encode())
-    found = until(lambda: [record for record in cluster.dead_letters() if mark in (record["value"] or "")], 10, "the dead letter")[0]
+    found = until(lambda: [record for record in cluster.dead_letters() if mark in (record["value"] or "")], what="the dead letter")[0]
     place = f"events.dlq/{found['partition']}/{found['offset']}"
     listed = carillonctl("dlq", "list", "--topic", "events.dlq")
     line = next(line for line in listed.stdout.splitlines() if place in line)

@@ -25,7 +25,7 @@ def test_every_device_of_a_person(cluster, person):
         cluster.device(bob, token)
     send(cluster, bob, "to both")
     for token in tokens:
-        until(lambda: accepted(cluster, token) == ["to both"], 10, "the push")
+        until(lambda: accepted(cluster, token) == ["to both"], what="the push")
 
 
 def test_a_token_that_is_unregistered_goes(cluster, person):
@@ -33,18 +33,18 @@ def test_a_token_that_is_unregistered_goes(cluster, person):
     cluster.device(bob, "dead" + "1" * 60)
     cluster.device(bob, "a2" * 32)
     send(cluster, bob, "one")
-    until(lambda: accepted(cluster, "a2" * 32) == ["one"], 10, "the push to the other device")
-    until(lambda: listed(cluster, bob) == ["a2" * 32], 10, lambda: f"the dead token gone: {listed(cluster, bob)}")
+    until(lambda: accepted(cluster, "a2" * 32) == ["one"], what="the push to the other device")
+    until(lambda: listed(cluster, bob) == ["a2" * 32], what=lambda: f"the dead token gone: {listed(cluster, bob)}")
 
 
 def test_a_token_registered_after_apple_saw_it_go_stays(cluster, person):
     bob, token = person("bob"), "deadold" + "1" * 57
     cluster.device(bob, token)
     send(cluster, bob, "one")
-    until(lambda: cluster.apns.received(token), 10, "the attempt")
+    until(lambda: cluster.apns.received(token), what="the attempt")
     cluster.device(bob, "a3" * 32)
     send(cluster, bob, "two")
-    until(lambda: accepted(cluster, "a3" * 32) == ["two"], 10, "the next push")
+    until(lambda: accepted(cluster, "a3" * 32) == ["two"], what="the next push")
     assert token in listed(cluster, bob)
 
 
@@ -57,7 +57,7 @@ def test_what_may_pass_is_tried_again_under_the_same_id(cluster, person, fault):
     cluster.device(bob, token)
     cluster.apns.fault(count=2, prefix=token, **fault)
     send(cluster, bob, "insistent")
-    until(lambda: "insistent" in accepted(cluster, token), 20, "the push in the end")
+    until(lambda: "insistent" in accepted(cluster, token), what="the push in the end")
     seen = cluster.apns.received(token)
     assert len({push["apnsId"] for push in seen}) == 1 and len({push["collapseId"] for push in seen}) == 1
 
@@ -67,7 +67,7 @@ def test_a_provider_token_that_is_refused_as_stale_is_made_anew(cluster, person)
     cluster.device(bob, token)
     cluster.apns.fault(count=1, prefix=token, kind="status", status=403, reason="ExpiredProviderToken")
     send(cluster, bob, "after the refresh")
-    until(lambda: accepted(cluster, token) == ["after the refresh"], 15, "the push")
+    until(lambda: accepted(cluster, token) == ["after the refresh"], what="the push")
 
 
 @pytest.mark.parametrize("status, reason, letter", [(413, "PayloadTooLarge", "too_large"), (400, "BadTopic", "rejected_by_provider")])
@@ -77,7 +77,7 @@ def test_a_push_that_is_refused_for_good_is_a_dead_letter(cluster, person, statu
     cluster.apns.fault(count=1, prefix=token, kind="status", status=status, reason=reason)
     mark = kafka.identity()
     send(cluster, bob, mark)
-    found = until(lambda: [record for record in cluster.dead_letters("push.dlq") if mark in record["value"]], 15, "the dead letter")
+    found = until(lambda: [record for record in cluster.dead_letters("push.dlq") if mark in record["value"]], what="the dead letter")
     assert found[0]["headers"]["dlq-reason"] == letter and found[0]["key"] == bob
 
 
@@ -85,4 +85,4 @@ def test_a_long_body_is_cut_to_fit(cluster, person):
     bob, token = person("bob"), "a5" * 32
     cluster.device(bob, token)
     cluster.produce(kafka.event("message.direct", {"user": bob}, title="long", body="é" * 20_000))
-    until(lambda: accepted(cluster, token) == ["long"], 10, lambda: cluster.apns.received(token))
+    until(lambda: accepted(cluster, token) == ["long"], what=lambda: cluster.apns.received(token))

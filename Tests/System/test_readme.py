@@ -26,7 +26,7 @@ def folder(cluster, tmp_path):
     return tmp_path
 
 
-def runs(block, folder, timeout=60):
+def runs(block, folder, timeout=120):
     return subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=folder, capture_output=True, text=True, timeout=timeout)
 
 
@@ -63,14 +63,14 @@ def test_the_commands_do_what_the_page_says(cluster, folder):
     with open(folder / "tail", "w") as output:
         tail = subprocess.Popen(["bash", "-c", "exec " + stream.split("#")[0]], cwd=folder, stdout=output, stderr=output)
     try:
-        until(lambda: "connected" in (folder / "tail").read_text(), 40, "the tail is connected")
+        until(lambda: "connected" in (folder / "tail").read_text(), what="the tail is connected")
         for block in (block for block in BLOCKS if kind(block) == "command"):
             done = runs(block, folder)
             # The doctor finds fault with what a test's cluster leaves out; the page claims no more than that it answers.
             assert done.returncode == 0 or "doctor" in block, block + done.stdout + done.stderr
             assert "doctor" not in block or len(done.stdout.splitlines()) >= 5, done.stdout + done.stderr
         until(lambda: {"Alice mentioned you", "Lunch?"} <= set(re.findall(r"Alice mentioned you|Lunch\?",
-              (folder / "tail").read_text())), 40, "what the page sends arrives")
+              (folder / "tail").read_text())), what="what the page sends arrives")
     finally:
         tail.terminate()
         tail.wait()

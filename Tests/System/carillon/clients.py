@@ -61,18 +61,18 @@ class Receiver:
     def ids(self):
         return [frame.id for frame in list(self.frames)]
 
-    def wait(self, count, timeout=30):
+    def wait(self, count, timeout=60):
         """The first `count` frames, once they are there."""
         until(lambda: len(self.frames) >= count or self.closed.is_set(), timeout,
               lambda: f"{count} frames; {len(self.frames)} came: {self.titles}")
         assert len(self.frames) >= count, f"closed after {len(self.frames)} of {count} frames"
         return list(self.frames)
 
-    def wait_title(self, title, timeout=30):
+    def wait_title(self, title, timeout=60):
         until(lambda: title in self.titles, timeout, lambda: f"{title!r} among {self.titles}")
         return next(frame for frame in list(self.frames) if frame.notification.get("title") == title)
 
-    def wait_closed(self, timeout=30):
+    def wait_closed(self, timeout=60):
         assert self.closed.wait(timeout), f"still open after {timeout} s"
 
     def __enter__(self):
@@ -312,7 +312,7 @@ class Follower:
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.first = threading.Event()
         self.thread.start()
-        assert self.first.wait(30), "no first connection"
+        assert self.first.wait(60), "no first connection"
 
     def run(self):
         while not self.stopping:
@@ -355,7 +355,7 @@ class Follower:
     def titles(self):
         return [frame.notification.get("title") for frame in list(self.frames)]
 
-    def wait(self, count, timeout=30):
+    def wait(self, count, timeout=60):
         until(lambda: len(self.frames) >= count, timeout, lambda: f"{count} frames; {len(self.frames)} came")
 
     def drop(self):

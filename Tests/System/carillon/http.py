@@ -23,7 +23,7 @@ class Answer:
         return f"<{self.status} {self.body[:200]!r}>"
 
 
-def request(method, url, body=None, headers=None, timeout=20):
+def request(method, url, body=None, headers=None, timeout=60):
     data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
     headers = dict(headers or {})
     if data is not None:

@@ -28,7 +28,7 @@ def event(type, audience, id=None, source="/tests/system", title="A title", body
             "datacontenttype": "application/json", "data": data} | fields
 
 
-def kcat(address, *arguments, input=None, timeout=30):
+def kcat(address, *arguments, input=None, timeout=120):
     answer = subprocess.run(["kcat", "-q", "-b", address, *arguments], input=input, capture_output=True, timeout=timeout)
     assert answer.returncode == 0, answer.stderr.decode()
     return answer.stdout
@@ -79,7 +79,7 @@ class Flow:
 def records(address, topic):
     """All records of a topic now: [{"key", "value", "headers": {…}, "partition", "offset"}], each partition's in order."""
     answer = subprocess.run(["kcat", "-q", "-C", "-J", "-e", "-b", address, "-t", topic, "-o", "beginning", "-X",
-                             "isolation.level=read_committed"], capture_output=True, timeout=30)
+                             "isolation.level=read_committed"], capture_output=True, timeout=120)
     found = []
     for line in answer.stdout.splitlines():
         record = json.loads(line)

@@ -6,7 +6,9 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
+from . import standstill
 from .waiting import until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -47,7 +49,7 @@ class Process:
         self.ready, self.limits, self.process = ready, limits, None
         self.began_at = 0  # where in the log the present run begins
 
-    def start(self, wait=True, timeout=60):
+    def start(self, wait=True, timeout=120):
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         self.began_at = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as log:
@@ -59,7 +61,7 @@ class Process:
             self.wait_ready(timeout)
         return self
 
-    def wait_ready(self, timeout=60):
+    def wait_ready(self, timeout=120):
         def is_ready():
             assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}:\n{self.tail()}"
             return self.ready is None or self.ready()
@@ -78,18 +80,21 @@ class Process:
 
     def kill(self):
         self.send(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def terminate(self, timeout=27):
         """SIGTERM; the exit status. AssertionError if it takes longer than a drain may."""
         if not self.runs:
             return self.process.returncode if self.process else None
+        began = time.time()
         self.send(signal.SIGTERM)
-        try:
-            return self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.end()
-            raise AssertionError(f"{self.name} did not end within {timeout} s of SIGTERM:\n{self.tail()}") from None
+        while standstill.took(began) < timeout:
+            try:
+                return self.process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                pass
+        self.end()
+        raise AssertionError(f"{self.name} did not end within {timeout} s of SIGTERM:\n{self.tail()}")
 
     def end(self):
         """Whatever it was started as, and what it started."""
@@ -100,7 +105,7 @@ class Process:
                 os.killpg(self.process.pid, number)
             except (ProcessLookupError, PermissionError):
                 pass
-        self.process.wait(10)
+        self.process.wait(60)
 
     def output(self, this_run=False):
         if not self.log.exists():

@@ -38,13 +38,13 @@ class Redis(Process):
 
     def ask(self, *command):
         """One command; strings, integers, lists, None. Raises OSError when Redis is away."""
-        with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), 20) as connection:
             parts = [str(part).encode() for part in command]
             connection.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
             with connection.makefile("rb") as answer:
                 return reply(answer)
 
-    def wait_ready(self, timeout=60):
+    def wait_ready(self, timeout=120):
         def is_ready():
             try:
                 return self.ready()
@@ -117,7 +117,7 @@ message.max.bytes=4194304
             return False
 
     def down(self):
-        assert self.terminate(30) in (0, 143)
+        assert self.terminate(120) in (0, 143)
 
     def up(self):
         self.start()

@@ -1,5 +1,6 @@
 """Bounds on time, where a bound is what a test proves: a machine that stands still for a second says nothing about the suite."""
 
+import itertools
 import threading
 import time
 
@@ -24,7 +25,8 @@ class Watch:
 
     def lost(self, began, ended):
         with self.lock:
-            gaps = [*self.gaps, (self.looked, time.time())]  # whoever asks may run before the look that is late
+            gaps = list(itertools.takewhile(lambda gap: gap[1] > began, reversed(self.gaps)))
+            gaps.append((self.looked, time.time()))  # whoever asks may run before the look that is late
         return sum(max(0, min(ended, last) - max(began, first)) for first, last in gaps if last - first > self.PAUSE + self.LATE)
 
 

@@ -36,7 +36,7 @@ class Watcher(WebSocket):
         self.next += 1
         number = self.next
         self.send({"id": number, **command})
-        return until(lambda: self.replies.get(number), 30, lambda: f"the answer to {json.dumps(command)}")
+        return until(lambda: self.replies.get(number), what=lambda: f"the answer to {json.dumps(command)}")
 
     def subscribe(self, channel, place=None, **more):
         """Subscribes, from a place on if there is one; the reply, or the error's code."""
@@ -61,6 +61,6 @@ class Watcher(WebSocket):
     def shown(self):
         return [title for _, title, _ in list(self.posts)]
 
-    def wait_posts(self, count, timeout=30):
+    def wait_posts(self, count, timeout=60):
         until(lambda: len(self.posts) >= count, timeout, lambda: f"{count} posts; {len(self.posts)} came")
         return self.shown
