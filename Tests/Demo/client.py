@@ -40,7 +40,7 @@ def request(method, path, body=None, person=None, content="application/json"):
     data = json.dumps(body).encode() if body is not None else None
     asked = urllib.request.Request(EDGE + path if path.startswith("/") else path, data, headers | {"Content-Type": content}, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             text = answer.read()
             return answer.status, json.loads(text) if text else None
     except urllib.error.HTTPError as error:
@@ -49,7 +49,7 @@ def request(method, path, body=None, person=None, content="application/json"):
 
 def metric(operations, name):
     """The value of one series of a service."""
-    with urllib.request.urlopen(operations + "/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(operations + "/metrics", timeout=60) as answer:
         values = (line.rpartition(" ") for line in answer.read().decode().splitlines() if line.startswith(name))
         return sum(float(value) for _, _, value in values)
 
@@ -70,7 +70,7 @@ def kcat(topic, key, event):
     """Straight to Kafka, as any producer would."""
     broker = environment()["KAFKA_BROKERS"].split(",")[0]
     subprocess.run(["kcat", "-q", "-P", "-b", broker, "-t", topic, "-k", key, "-H", "content-type=application/cloudevents+json",
-                    "-X", "linger.ms=0"], input=json.dumps(event).encode(), check=True, timeout=15)
+                    "-X", "linger.ms=0"], input=json.dumps(event).encode(), check=True, timeout=60)
 
 
 class Browser:
@@ -83,7 +83,7 @@ class Browser:
         assert status == 200, f"/v1/connect answered {status}: {ticket}"
         self.url = urllib.parse.urlsplit(ticket["sse"])
         threading.Thread(target=self.run, daemon=True).start()
-        assert self.connected.wait(15), f"{person}'s event stream did not open"
+        assert self.connected.wait(60), f"{person}'s event stream did not open"
 
     def run(self):
         while not self.over:
@@ -95,7 +95,7 @@ class Browser:
                 time.sleep(self.retry)
 
     def listen(self):
-        connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=30)
+        connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=60)
         connection.connect()
         self.socket = connection.sock  # the connection forgets it once an answer without a length has begun
         connection.request("GET", f"{self.url.path}?{self.url.query}",
@@ -132,7 +132,7 @@ class Browser:
             pass
 
 
-def until(condition, timeout, what):
+def until(condition, what, timeout=60):
     """The first true answer of `condition`; AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (answer := condition()):

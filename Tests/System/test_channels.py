@@ -65,7 +65,7 @@ def test_a_watcher_that_was_away_recovers_what_it_missed(cluster, person, room):
     titles = [f"missed {number}" for number in range(250)]
     post(cluster, room, *titles)
     with watcher(cluster, bob, second, [room]) as back:
-        until(lambda: back.subscribe(name, (client.place[name][0], 1)) or True)
+        assert back.subscribe(name, (client.place[name][0], 1))["recovered"] is True
         assert back.wait_posts(250) == titles
         post(cluster, room, "live")
         assert back.wait_posts(251)[-1] == "live"
@@ -83,12 +83,12 @@ def test_presence_and_who_comes_and_goes(cluster, person, room):
         here.subscribe(name, join_leave=True)
         with watcher(cluster, bob, second, [room]) as there:
             there.subscribe(name)
-            until(lambda: here.tidings == [("join", bob)], 10, lambda: here.tidings)
+            until(lambda: here.tidings == [("join", bob)], what=lambda: here.tidings)
             presence = there.ask(presence={"channel": name})["presence"]["presence"]
             assert {entry["user"]: entry.get("conn_info") for entry in presence.values()} == {ann: {"name": "Ann"}, bob: None}
             assert presence[there.reply["client"]]["user"] == bob
             assert there.ask(presence_stats={"channel": name})["presence_stats"] == {"num_clients": 2, "num_users": 2}
-        until(lambda: here.tidings == [("join", bob), ("leave", bob)], 10, lambda: here.tidings)
+        until(lambda: here.tidings == [("join", bob), ("leave", bob)], what=lambda: here.tidings)
         assert here.ask(presence_stats={"channel": name})["presence_stats"] == {"num_clients": 1, "num_users": 1}
 
 
@@ -113,13 +113,13 @@ def test_the_watchers_of_a_dead_gateway_are_swept(cluster, person, room, gateway
         here.subscribe(name, join_leave=True)
         dying = watcher(cluster, bob, gateway, [room])
         dying.subscribe(name)
-        until(lambda: here.tidings == [("join", bob)], 10, lambda: here.tidings)
+        until(lambda: here.tidings == [("join", bob)], what=lambda: here.tidings)
         gateway.kill()
-        until(lambda: here.ask(presence_stats={"channel": name})["presence_stats"] == {"num_clients": 1, "num_users": 1}, 20,
-              "its watchers are gone")
-        until(lambda: here.tidings == [("join", bob), ("leave", bob)], 10, lambda: here.tidings)
+        until(lambda: here.ask(presence_stats={"channel": name})["presence_stats"] == {"num_clients": 1, "num_users": 1},
+              what="its watchers are gone")
+        until(lambda: here.tidings == [("join", bob), ("leave", bob)], what=lambda: here.tidings)
         left = [key for key in cluster.redis.ask("KEYS", f"*{gateway.environment['INSTANCE_ID']}#*")]
-        until(lambda: not cluster.redis.ask("KEYS", f"*{gateway.environment['INSTANCE_ID']}#*"), 10, f"nothing is left: {left}")
+        until(lambda: not cluster.redis.ask("KEYS", f"*{gateway.environment['INSTANCE_ID']}#*"), what=f"nothing is left: {left}")
         post(cluster, room, "after")
         assert here.wait_posts(1) == ["after"]
 

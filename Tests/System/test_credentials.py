@@ -62,7 +62,7 @@ def closed_code(client):
     import websockets.exceptions
     try:
         while True:
-            client.socket.recv(timeout=15)
+            client.socket.recv(timeout=60)
     except websockets.exceptions.ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else 1006
 
@@ -78,12 +78,11 @@ def test_a_binary_or_unmasked_frame_breaks_only_its_own_connection(cluster, pers
     bob = person("bob")
     with cluster.websocket(bob, cluster.gateways[0]) as bystander:
         for frame in (b"\x81\x02{}", b"\xff\xff\xff\xff", b"\x83\x80abcd", b"\x81\xff" + b"\xff" * 8 + b"mask"):
-            with socket.create_connection(("127.0.0.1", cluster.gateways[0].port), 5) as raw:
+            with socket.create_connection(("127.0.0.1", cluster.gateways[0].port), 60) as raw:
                 raw.sendall(b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
                 assert raw.recv(4096).startswith(b"HTTP/1.1 101")
                 raw.sendall(frame)
-                raw.settimeout(15)
                 while raw.recv(4096):
                     pass
         cluster.produce(kafka.event("message.direct", {"user": bob}, title="still here"))
@@ -149,18 +148,19 @@ def test_a_made_up_ticket(cluster):
 
 
 def test_an_expiring_token_is_closed_at_its_end(cluster, person):
-    with cluster.websocket(person("bob"), seconds=5) as client:
+    earliest = int(time.time()) + 8
+    with cluster.websocket(person("bob"), seconds=8) as client:
         assert client.reply.get("expires") is True and client.reply.get("ttl") == 1
-        began = time.time()
         client.wait_closed()
-        assert client.code == 3005 and time.time() - began > 0.5
+        assert client.code == 3005 and time.time() >= earliest
 
 
 def test_a_refresh_prolongs_it(cluster, person):
     bob = person("bob")
-    with cluster.websocket(bob, seconds=5) as client:
+    with cluster.websocket(bob, seconds=8) as client:
+        end = time.monotonic() + 8
         client.send({"id": 2, "refresh": {"token": cluster.token(bob)}})
-        stays(lambda: not client.closed.is_set(), 7, "open beyond its first token")
+        stays(lambda: not client.closed.is_set(), end + 2 - time.monotonic(), "open beyond its first token")
 
 
 def test_nothing_that_a_client_sent_is_logged(cluster):

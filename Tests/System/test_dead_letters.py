@@ -17,7 +17,7 @@ def letters(cluster, mark, topic="events.dlq"):
     return [record for record in cluster.dead_letters(topic) if mark in (record["value"] or "") or mark in (record["key"] or "")]
 
 
-def letter(cluster, mark, topic="events.dlq", timeout=30):
+def letter(cluster, mark, topic="events.dlq", timeout=90):
     until(lambda: letters(cluster, mark, topic), timeout, f"a dead letter with {mark}")
     return letters(cluster, mark, topic)[0]
 
@@ -78,11 +78,11 @@ def test_a_record_of_two_megabytes_leaves_its_beginning(cluster, person):
 
 
 def test_the_dead_letters_are_not_read_as_events(cluster):
-    before = len(cluster.dead_letters())
     mark = kafka.identity()
     kafka.produce_raw(cluster.broker.address, "events.dlq", f"not an event {mark}".encode())
     time.sleep(2)
-    assert len(letters(cluster, mark)) == 1 and len(cluster.dead_letters()) == before + 1
+    assert len(letters(cluster, mark)) == 1
+    assert not [record for record in cluster.dead_letters() if record["headers"].get("dlq-topic") == "events.dlq"]
 
 
 def test_without_credentials_a_push_is_a_dead_letter(cluster, person, tmp_path):
@@ -96,7 +96,7 @@ def test_without_credentials_a_push_is_a_dead_letter(cluster, person, tmp_path):
                   "notification": {"id": mark, "type": "message.direct", "priority": "normal", "title": "x", "body": "y"}}
         topic = "nocredentials.push.normal"
         kafka.produce_raw(cluster.broker.address, topic, json.dumps(record).encode(), key="bob")
-        found = letter(cluster, mark, "nocredentials.push.dlq", timeout=60)
+        found = letter(cluster, mark, "nocredentials.push.dlq", timeout=120)
         assert found["headers"]["dlq-reason"] == "no_credentials" and found["headers"]["dlq-topic"] == topic
     finally:
         service.end()

@@ -40,7 +40,7 @@ def test_kcat_to_websocket_event_stream_and_phone(cluster, person, binary):
         assert notification["body"] == "A body" and notification["priority"] == "normal"
         away = message(eve, "are you there?")
         cluster.produce(away, "events.social", binary=binary)
-        pushes = until(lambda: cluster.apns.received(token), 10, "the push")
+        pushes = until(lambda: cluster.apns.received(token), what="the push")
         assert pushes[0]["status"] == 200 and pushes[0]["pushType"] == "alert"
         assert pushes[0]["payload"]["aps"]["alert"]["title"] == "are you there?"
         assert notification_id(away) in json.dumps(pushes[0])
@@ -69,7 +69,7 @@ def test_a_like_is_in_app_only(cluster, person):
     cluster.device(bob, token)
     cluster.produce(kafka.event("social.like", {"user": bob}, title="liked"))
     cluster.produce(message(bob, "written"))
-    pushes = until(lambda: cluster.apns.received(token), 10, "the push of the message behind it")
+    pushes = until(lambda: cluster.apns.received(token), what="the push of the message behind it")
     assert [push["payload"]["aps"]["alert"]["title"] for push in pushes] == ["written"]
     assert [entry["title"] for entry in cluster.inbox(bob)["notifications"]] == ["liked", "written"]
 
@@ -84,7 +84,7 @@ def test_whoever_was_away_gets_what_was_missed_once_and_in_order(cluster, person
         cursor = client.cursor
     titles = [f"missed {number}" for number in range(25)]
     kafka.produce(cluster.broker.address, "events.system-tests", [message(bob, title) for title in titles])
-    until(lambda: cluster.inbox(bob)["unread"] == 26, 10, "all in the inbox")
+    until(lambda: cluster.inbox(bob)["unread"] == 26, what="all in the inbox")
     with connect(bob, cursor=cursor) as client:
         client.wait(25)
         assert client.recovered is True
@@ -114,7 +114,7 @@ def test_a_newcomer_starts_live_and_reads_the_rest_from_the_inbox(cluster, perso
     bob = person("bob")
     for title in ("one", "two"):
         cluster.produce(message(bob, title))
-    until(lambda: len(cluster.inbox(bob)["notifications"]) == 2, 10, "two in the inbox")
+    until(lambda: len(cluster.inbox(bob)["notifications"]) == 2, what="two in the inbox")
     with cluster.websocket(bob) as client, cluster.event_stream(bob) as stream:
         assert client.recovered is False and stream.greeting == {"recovered": False, "unread": 2}
         cluster.produce(message(bob, "three"))
@@ -128,7 +128,7 @@ def test_a_newcomer_starts_live_and_reads_the_rest_from_the_inbox(cluster, perso
 def test_a_cursor_that_cannot_be_recovered_is_said_to_be_so(cluster, person, cursor):
     bob = person("bob")
     cluster.produce(message(bob, "one"))
-    until(lambda: cluster.inbox(bob)["unread"] == 1, 10, "one in the inbox")
+    until(lambda: cluster.inbox(bob)["unread"] == 1, what="one in the inbox")
     with cluster.event_stream(bob, cursor=cursor) as stream:
         assert stream.recovered is False and stream.frames == []
         cluster.produce(message(bob, "two"))
@@ -181,7 +181,7 @@ def test_a_channel_reaches_its_members_but_the_actor(cluster, person):
     cluster.produce(kafka.event("channel.post", {"channel": channel}, title="news", actor={"id": people[0]}, channel=channel))
     for client in clients[1:]:
         assert client.wait(1)[0].notification["title"] == "news"
-    until(lambda: cluster.apns.received(token), 10, "the push to the member who is offline")
+    until(lambda: cluster.apns.received(token), what="the push to the member who is offline")
     assert clients[0].frames == []
     assert cluster.members("channel:" + channel, [people[1]], "DELETE").json() == {"count": 3}
     cluster.produce(kafka.event("channel.post", {"channel": channel}, title="more", actor={"id": people[0]}))
@@ -205,14 +205,14 @@ def test_a_channel_of_three_thousand(cluster, person):
         client.wait(2)
         assert client.titles == ["first", "second"]
         client.close()
-    until(lambda: all(cluster.inbox(crowd[number])["unread"] == 2 for number in (1, 500, 1998, 2500)), 30, "the others' inboxes")
+    until(lambda: all(cluster.inbox(crowd[number])["unread"] == 2 for number in (1, 500, 1998, 2500)), what="the others' inboxes")
 
 
 def test_a_trace_goes_with_it(cluster, person):
     bob, trace = person("bob"), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     kafka.produce_raw(cluster.broker.address, "events.social", json.dumps(message(bob, "traced")).encode(), key=bob,
                       headers=[f"content-type={kafka.STRUCTURED}", f"traceparent={trace}"])
-    until(lambda: cluster.inbox(bob)["unread"] == 1, 10, "it is in the inbox")
+    until(lambda: cluster.inbox(bob)["unread"] == 1, what="it is in the inbox")
     records = [record for record in kafka.records(cluster.broker.address, "notifications.normal") if record["key"] == bob]
     assert records[0]["headers"]["traceparent"] == trace
     record = json.loads(records[0]["value"])

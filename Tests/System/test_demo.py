@@ -42,13 +42,13 @@ def test_the_page(cluster, browser):
     browser.until(f"{TITLES}.length >= 4")
     browser.until(f"{PHONE}.includes('See you tomorrow.') && {PHONE}.includes('The bells are up.')")
     assert browser.value(TITLES)[1] == "Payment received" or "Payment received" in browser.value(TITLES)
-    assert int(browser.value("document.querySelector('#unread').textContent")) == cluster.inbox("bob")["unread"]
+    until(lambda: int(browser.value("document.querySelector('#unread').textContent")) == cluster.inbox("bob")["unread"], what="what is unread")
     assert browser.value("document.querySelector('#latest').textContent") != "–", "the latency is shown"
     assert "See you tomorrow." not in browser.value(TEXTS), "what is Erin's is not Bob's"
     browser.click("#toggle")
     browser.until("document.querySelector('#state').dataset.state === 'off'")
     write(browser, "While you were away", "message.direct", "bob")
-    until(lambda: "While you were away" in str(cluster.inbox("bob")["notifications"]), 10, "it is in the inbox")
+    until(lambda: "While you were away" in str(cluster.inbox("bob")["notifications"]), what="it is in the inbox")
     assert "While you were away" not in browser.value(TEXTS)
     browser.click("#toggle")
     browser.until(f"{LIVE} && {TEXTS}[0] === 'While you were away'")
@@ -73,7 +73,7 @@ def test_an_event_source_survives_the_death_of_gateways(cluster, browser):
                       [kafka.event("message.direct", {"user": "carol"}, title=title) for title in titles[-3:]])
         for gateway in cluster.gateways:
             gateway.start()
-        browser.until(f"{LIVE} && {TITLES}.includes({titles[-1]!r})", 25)
+        browser.until(f"{LIVE} && {TITLES}.includes({titles[-1]!r})")
     shown = browser.value(TITLES)
     assert shown == titles[::-1] + before
     assert browser.value("session.source.readyState") == 1
@@ -87,7 +87,7 @@ def test_another_person_in_the_dark(cluster):
         browser.until(f"{LIVE} && document.querySelector('#inbox-title').textContent === 'Alice’s inbox'")
         assert browser.value("document.documentElement.scrollWidth <= innerWidth"), "no sideways scrolling on a phone"
         until(lambda: cluster.online("alice", "dave") == [{"user": "alice", "online": True, "connections": 1},
-                                                           {"user": "dave", "online": False, "connections": 0}], 20, "she, not he")
+                                                           {"user": "dave", "online": False, "connections": 0}], what="she, not he")
 
 
 def test_the_page_needs_no_foreign_host(cluster):

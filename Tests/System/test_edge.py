@@ -155,14 +155,14 @@ def test_a_gateway_that_goes_and_comes(edge, backends):
     moved = [person for person in people if before[person] != during[person]]
     assert all(before[person] == gone for person in moved)  # nobody else moves
     backends[gone].start()
-    until(lambda: gateway_of(edge, people[0]) == gone, 20, "the gateway is back in its place")
+    until(lambda: gateway_of(edge, people[0]) == gone, what="the gateway is back in its place")
     assert {person: gateway_of(edge, person) for person in people} == before
 
 
 def test_nothing_that_a_client_chose_is_logged(edge):
     for path in ("/connection/sse?break&ticket=SECRET", "/v1/inbox?after=SECRET", "/SECRET"):
         client.request("GET", edge.url + path, headers={"Authorization": "Bearer SECRET"})
-    until(lambda: edge.lines("status=200 backend=gateway-event-streams"), 15, "the failure's line")
+    until(lambda: edge.lines("status=200 backend=gateway-event-streams"), what="the failure's line")
     assert "SECRET" not in edge.output()
 
 
@@ -201,10 +201,10 @@ def test_a_websocket_goes_through(tmp_path):
     edge.start()
     try:
         url = edge.url.replace("http", "ws") + "/connection/websocket?u=a"
-        with websockets.sync.client.connect(url, proxy=None, close_timeout=1) as peer:
+        with websockets.sync.client.connect(url, proxy=None, open_timeout=60, close_timeout=1) as peer:
             for message in ("one", "x" * 100_000):
                 peer.send(message)
-                assert peer.recv(timeout=15) == message
+                assert peer.recv(timeout=60) == message
     finally:
         edge.end()
         server.shutdown()

@@ -9,7 +9,8 @@ import pytest
 from carillon import standstill
 from carillon.waiting import until
 
-PING, PONG, COMMENT = 5, 3, 1
+PING, PONG, COMMENT = 7, 6, 1  # a machine that stands still for some seconds cuts nobody
+NAMESPACE, OURS, THEIRS = (f"carillon-{os.getpid()}", f"ca{os.getpid()}a", f"ca{os.getpid()}b")
 CLIENT = """
 import sys, time, socket
 head, address, port = sys.argv[1].encode().decode("unicode_escape").encode(), sys.argv[2], int(sys.argv[3])
@@ -28,24 +29,24 @@ def ip(*arguments):
 
 @pytest.fixture(scope="module")
 def elsewhere():
-    """A network namespace behind a pair of virtual interfaces: (its name, our address, the interface on our side)."""
-    if os.geteuid() != 0 or ip("netns", "add", "carillon-test").returncode != 0:
+    """A network namespace behind a pair of virtual interfaces: our address."""
+    if os.geteuid() != 0 or ip("netns", "add", NAMESPACE).returncode != 0:
         pytest.skip("needs network namespaces (root)")
+    network = f"10.213.{os.getpid() % 256}"
     try:
-        for command in ("link add carillon0 type veth peer name carillon1", "link set carillon1 netns carillon-test",
-                        "addr add 10.213.7.1/30 dev carillon0", "link set carillon0 up",
-                        "-n carillon-test addr add 10.213.7.2/30 dev carillon1", "-n carillon-test link set carillon1 up"):
+        for command in (f"link add {OURS} type veth peer name {THEIRS}", f"link set {THEIRS} netns {NAMESPACE}",
+                        f"addr add {network}.1/30 dev {OURS}", f"link set {OURS} up",
+                        f"-n {NAMESPACE} addr add {network}.2/30 dev {THEIRS}", f"-n {NAMESPACE} link set {THEIRS} up"):
             answer = ip(*command.split())
             if answer.returncode != 0:
                 pytest.skip(f"ip {command}: {answer.stderr.strip()}")
-        yield "carillon-test", "10.213.7.1", "carillon0"
+        yield f"{network}.1"
     finally:
-        ip("link", "del", "carillon0")
-        ip("netns", "del", "carillon-test")
+        ip("link", "del", OURS)
+        ip("netns", "del", NAMESPACE)
 
 
 def test_a_vanished_machine_is_offline_in_time(cluster, elsewhere, person):
-    namespace, address, interface = elsewhere
     gateway = cluster.extra("gateway", "gateway-half-open", {
         "LISTEN_ADDRESS": "0.0.0.0", "PING_INTERVAL": f"{PING}s", "PONG_TIMEOUT": f"{PONG}s", "SSE_COMMENT_INTERVAL": f"{COMMENT}s"})
     clients = []
@@ -58,21 +59,21 @@ def test_a_vanished_machine_is_offline_in_time(cluster, elsewhere, person):
                 head += ("Upgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Version: 13\\r\\n"
                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n")
                 more = ['{"id":1,"connect":{"data":"' + "x" * 200 + '"}}']  # long enough for a length of two bytes
-            clients.append(subprocess.Popen(["ip", "netns", "exec", namespace, "python3", "-c", CLIENT, head + "\\r\\n", address,
+            clients.append(subprocess.Popen(["ip", "netns", "exec", NAMESPACE, "python3", "-c", CLIENT, head + "\\r\\n", elsewhere,
                                              str(gateway.port), *more]))
         people = [person("websocket"), person("sse")]
 
         def online():
             return [entry["online"] for entry in cluster.online(*people)]
-        until(lambda: online() == [True, True], 30, online)
+        until(lambda: online() == [True, True], what=online)
         for _ in range(3 * (PING + PONG)):
             assert online() == [True, True], "those who answer stay"
             time.sleep(0.5)
         assert all(client.poll() is None for client in clients)
         # From here on nothing arrives on either side, and nobody says so.
-        assert ip("-n", namespace, "link", "set", "carillon1", "down").returncode == 0
+        assert ip("-n", NAMESPACE, "link", "set", THEIRS, "down").returncode == 0
         began = time.time()
-        until(lambda: online() == [False, False], 40, online)
+        until(lambda: online() == [False, False], 90, online)
         took = standstill.took(began)
         print(f"offline after {took:.1f} s")
         assert took < 2 * (PING + PONG)

@@ -4,6 +4,7 @@ import socket
 import time
 
 import pytest
+import websockets.exceptions
 
 from carillon import http, kafka, standstill
 from carillon.clients import EventStream, Refused, WebSocket
@@ -12,7 +13,7 @@ from carillon.waiting import until
 
 def test_a_request_line_of_100_kilobytes(cluster):
     for service in cluster.all():
-        with socket.create_connection(("127.0.0.1", service.port), 5) as raw:
+        with socket.create_connection(("127.0.0.1", service.port), 60) as raw:
             try:
                 raw.sendall(b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
             except OSError:
@@ -28,25 +29,22 @@ def test_a_request_line_of_100_kilobytes(cluster):
 
 def test_the_answer_to_a_long_request_line_is_414(cluster):
     for service in cluster.all():
-        with socket.create_connection(("127.0.0.1", service.port), 5) as raw:
+        with socket.create_connection(("127.0.0.1", service.port), 60) as raw:
             raw.sendall(b"GET /" + b"a" * 9_000)
-            raw.settimeout(15)
             assert raw.recv(4096).startswith(b"HTTP/1.1 414"), service.name
 
 
 def test_a_body_over_a_megabyte_is_413(cluster):
-    with socket.create_connection(("127.0.0.1", cluster["notification-service"].port), 5) as raw:
+    with socket.create_connection(("127.0.0.1", cluster["notification-service"].port), 60) as raw:
         raw.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nX-API-Key: carillon-demo-key\r\nContent-Length: 2000000\r\n\r\n")
-        raw.settimeout(15)
         assert raw.recv(4096).startswith(b"HTTP/1.1 413")
 
 
 def test_rubbish_instead_of_http(cluster):
     for service in cluster.all():
         for rubbish in (b"\x00\x01\x02\x03\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\xff" * 1000 + b"\r\n\r\n"):
-            with socket.create_connection(("127.0.0.1", service.port), 5) as raw:
+            with socket.create_connection(("127.0.0.1", service.port), 60) as raw:
                 raw.sendall(rubbish)
-                raw.settimeout(25)
                 assert raw.recv(4096)[:10] in (b"HTTP/1.1 4", b"HTTP/1.1 5", b""), service.name
         assert service.runs
 
@@ -91,7 +89,7 @@ def test_a_connection_over_the_limit_is_asked_to_come_back(cluster, small, perso
         for other in held:
             # Its reader sits in recv, where a plain close would send nothing until the gateway's own deadline passed.
             other.socket.socket.shutdown(socket.SHUT_RDWR)
-        until(lambda: accepted(cluster, small, bob), 30, "room again")
+        until(lambda: accepted(cluster, small, bob), what="room again")
     assert http.answers(small.operations + "/health/ready")
 
 
@@ -99,16 +97,15 @@ def accepted(cluster, gateway, person):
     try:
         cluster.websocket(person, gateway).close()
         return True
-    except (Refused, OSError):
+    except (Refused, OSError, websockets.exceptions.WebSocketException):
         return False
 
 
 def test_a_request_that_never_ends_is_ended(cluster):
     """Slowloris: a head that trickles is cut at its deadline."""
     began = time.time()
-    with socket.create_connection(("127.0.0.1", cluster.gateways[0].port), 5) as raw:
+    with socket.create_connection(("127.0.0.1", cluster.gateways[0].port), 60) as raw:
         raw.sendall(b"GET /v1/inbox HTTP/1.1\r\n")
-        raw.settimeout(30)
         answer = raw.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408") or answer == b""
     assert standstill.took(began) < 15

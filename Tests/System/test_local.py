@@ -31,7 +31,7 @@ class Local:
         return self.log.read_text()
 
     def wait_screen(self):
-        until(lambda: "Ctrl-C stops everything" in self.screen or self.process.poll() is not None, 60, lambda: self.screen)
+        until(lambda: "Ctrl-C stops everything" in self.screen or self.process.poll() is not None, 180, lambda: self.screen)
         assert self.process.poll() is None, self.screen
         return self.screen
 
@@ -49,7 +49,7 @@ class Local:
     def end(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(40)
+            self.process.wait(120)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def runs(pid):
 
 
 def paste(line):
-    return subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
 def test_it_starts_says_how_restarts_who_dies_and_leaves_nobody(local):
@@ -100,15 +100,14 @@ def test_it_starts_says_how_restarts_who_dies_and_leaves_nobody(local):
 
     victim = int(values["GATEWAY_PIDS"].split()[1])
     os.kill(victim, signal.SIGKILL)
-    until(lambda: "gateway-2 is ready again" in running.screen, 40, lambda: running.screen)
+    until(lambda: "gateway-2 is ready again" in running.screen, 90, lambda: running.screen)
     assert "gateway-2 died (signal 9); it is started again in 1 s" in running.screen
-    until(lambda: len(running.environment()["GATEWAY_PIDS"].split()) == 2, 15, running.environment)
-    assert str(victim) not in running.environment()["GATEWAY_PIDS"].split()
+    until(lambda: len(left := running.environment()["GATEWAY_PIDS"].split()) == 2 and str(victim) not in left, what=running.environment)
 
     pids = running.pids()
     assert len(pids) == 8 and all(runs(pid) for pid in pids)
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(40) == 0, running.screen
+    assert running.process.wait(120) == 0, running.screen
     assert not any(runs(pid) for pid in pids)
     assert not (running.folder / "cluster.env").exists()
 
@@ -118,16 +117,16 @@ def test_a_kill_leaves_nobody_behind(local):
     running.wait_screen()
     pids = running.pids()
     running.process.kill()
-    until(lambda: not any(runs(pid) for pid in pids), 30, lambda: [pid for pid in pids if runs(pid)])
+    until(lambda: not any(runs(pid) for pid in pids), what=lambda: [pid for pid in pids if runs(pid)])
 
 
 def test_a_taken_port_is_one_clear_line(local, cluster):
     refused = local(EDGE_PORT=cluster.edge_url.rpartition(":")[2])
-    assert refused.process.wait(40) == 1
+    assert refused.process.wait(120) == 1
     assert "is taken" in refused.screen and "EDGE_PORT" in refused.screen
 
 
 def test_the_story_is_true(local):
     told = local("run", "/usr/bin/python3", str(ROOT / "Tests/Demo/story.py"), GATEWAYS="2")
-    assert told.process.wait(120) == 0, told.screen
+    assert told.process.wait(300) == 0, told.screen
     assert "All of it held." in told.screen

@@ -19,7 +19,7 @@ class Tab:
 
     def __init__(self, target, width, height):
         self.errors, self.number = [], 0
-        self.socket = websockets.sync.client.connect(target, max_size=None, proxy=None, compression=None)
+        self.socket = websockets.sync.client.connect(target, open_timeout=60, max_size=None, proxy=None, compression=None)
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
@@ -28,7 +28,7 @@ class Tab:
         self.number += 1
         self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self.socket.recv(timeout=40))
+            message = json.loads(self.socket.recv(timeout=120))
             if message.get("id") == self.number:
                 assert "error" not in message, message["error"]
                 return message["result"]
@@ -45,8 +45,9 @@ class Tab:
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
 
     def open(self, url):
-        self.call("Page.navigate", url=url)
-        until(lambda: self.value("document.readyState") == "complete", 40, "the page is loaded")
+        answer = self.call("Page.navigate", url=url)
+        assert not answer.get("errorText"), answer
+        until(lambda: self.value("document.readyState") == "complete", what="the page is loaded")
 
     def value(self, expression):
         """The value of a JavaScript expression in the page; AssertionError with what it threw."""
@@ -54,7 +55,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, expression, timeout=30):
+    def until(self, expression, timeout=60):
         return until(lambda: self.value(expression), timeout, lambda: f"{expression}\n{self.text()[:1500]}\n{self.errors}", every=0.05)
 
     def text(self):
@@ -86,9 +87,9 @@ class Browser(Tab):
              *flags, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             port_file = self.folder / "DevToolsActivePort"
-            until(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, 60, "Chromium is up")
+            until(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, 120, "Chromium is up")
             self.port = port_file.read_text().split("\n")[0]
-            super().__init__(until(self.first_page, 30, "Chromium has a page"), width, height)
+            super().__init__(until(self.first_page, what="Chromium has a page"), width, height)
             self.look(dark)
         except BaseException:
             self.close()
@@ -98,7 +99,7 @@ class Browser(Tab):
         """What Chromium itself answers; None while it does not."""
         try:
             request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as answer:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
                 return json.loads(answer.read())
         except OSError:
             return None

@@ -85,7 +85,7 @@ class Receiver:
 class WebSocket(Receiver):
     """The Centrifuge client protocol, JSON, one connection: connects at once, raises Refused, then listens."""
 
-    def __init__(self, url, token=None, cursor=None, timeout=20, connect=True):
+    def __init__(self, url, token=None, cursor=None, timeout=60, connect=True):
         super().__init__()
         self.code, self.reason, self.reply, self.pings = None, None, None, 0
         try:
@@ -97,7 +97,7 @@ class WebSocket(Receiver):
         if connect:
             self.connect(token, cursor, timeout)
 
-    def connect(self, token=None, cursor=None, timeout=20):
+    def connect(self, token=None, cursor=None, timeout=60):
         request = {"token": token} if token is not None else {}
         if cursor is not None:
             epoch, offset = position(cursor)
@@ -166,7 +166,7 @@ class WebSocket(Receiver):
 class EventStream(Receiver):
     """Server-sent events as an EventSource reads them, one connection: raises Refused, then listens."""
 
-    def __init__(self, url, token=None, cursor=None, timeout=20):
+    def __init__(self, url, token=None, cursor=None, timeout=60):
         super().__init__()
         self.retry, self.greeting, self.comments = None, None, 0
         parts = urllib.parse.urlsplit(url)
@@ -183,7 +183,7 @@ class EventStream(Receiver):
             raise Refused(self.answer.status, self.answer.reason, self.answer.headers, self.answer.read())
         assert self.answer.headers["Content-Type"].startswith("text/event-stream"), self.answer.headers
         self.greeted = threading.Event()
-        self.sock.settimeout(60)
+        self.sock.settimeout(120)
         threading.Thread(target=self.listen, daemon=True).start()
         self.greeted.wait(timeout)
         if self.greeting is None:
@@ -243,7 +243,7 @@ class Poll(Receiver):
     """A client that polls, one answer after another on one HTTP connection: asks for the cursor at once unless it brings one,
     raises Refused, then goes on polling."""
 
-    def __init__(self, url, token=None, cursor=None, timeout=20, wait=30):
+    def __init__(self, url, token=None, cursor=None, timeout=60, wait=30):
         super().__init__()
         self.wait_seconds, self.answers, self.unread, self.refusal = wait, 0, None, None
         parts = urllib.parse.urlsplit(url)
@@ -256,7 +256,7 @@ class Poll(Receiver):
         # The first answer says where it stands; what a brought cursor has not seen is in it.
         first = self.poll(0)
         self.recovered = first["recovered"] if first else True
-        self.socket.settimeout(wait + 10)
+        self.socket.settimeout(wait + 60)
         threading.Thread(target=self.listen, daemon=True).start()
 
     def poll(self, wait):
@@ -364,4 +364,4 @@ class Follower:
 
     def stop(self):
         self.stopping = True
-        self.thread.join(10)
+        self.thread.join(60)

@@ -5,6 +5,7 @@ import os
 import pathlib
 import resource
 import subprocess
+from http.client import HTTPException
 
 from . import http, kafka, tokens
 from .clients import EventStream, Poll, WebSocket
@@ -40,8 +41,8 @@ class Service(Process):
     def works(self):
         """Ready, and what it depends on has answered: until then newcomers are asked to come back."""
         try:
-            answer = http.request("GET", self.operations + "/health/ready", timeout=2)
-        except OSError:
+            answer = http.request("GET", self.operations + "/health/ready", timeout=10)
+        except (OSError, HTTPException):
             return False
         return answer.status == 200 and all(dependency["up"] for dependency in answer.json()["dependencies"].values())
 
@@ -173,6 +174,12 @@ class Cluster:
         query = "&".join("user=" + http.quote(person) for person in people)
         return http.request("GET", f"{self.edge_url}/v1/presence?{query}", headers=self.key).json()["users"]
 
+    def holders(self, person):
+        """The gateways that a person has routes to."""
+        names = {connection.partition("#")[0] for key in self.redis.ask("KEYS", f"routes:{{*}}:{person}")
+                 for connection in self.redis.ask("HKEYS", key)}
+        return [gateway for gateway in self.gateways if gateway.name in names]
+
     def dead_letters(self, topic="events.dlq"):
         return kafka.records(self.broker.address, topic)
 
@@ -181,7 +188,7 @@ class Cluster:
         with self.websocket("warm-up") as client:
             for topic in topics:
                 self.produce(kafka.event("message.direct", {"user": "warm-up"}, title=topic), topic)
-            until(lambda: set(topics) <= set(client.titles), 40, lambda: f"events on {topics} through the whole suite")
+            until(lambda: set(topics) <= set(client.titles), 90, lambda: f"events on {topics} through the whole suite")
 
     def describe(self):
         return json.dumps({process.name: process.runs for process in self.processes})

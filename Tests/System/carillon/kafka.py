@@ -77,9 +77,11 @@ class Flow:
 
 
 def records(address, topic):
-    """All records of a topic now: [{"key", "value", "headers": {…}, "partition", "offset"}], each partition's in order."""
-    answer = subprocess.run(["kcat", "-q", "-C", "-J", "-e", "-b", address, "-t", topic, "-o", "beginning", "-X",
+    """All records of a topic now: [{"key", "value", "headers": {…}, "partition", "offset"}], each partition's in order. None
+    of a topic that nobody has written to."""
+    answer = subprocess.run(["kcat", "-q", "-C", "-J", "-e", "-m", "60", "-b", address, "-t", topic, "-o", "beginning", "-X",
                              "isolation.level=read_committed"], capture_output=True, timeout=120)
+    assert answer.returncode == 0 or b"Unknown topic or partition" in answer.stderr, answer.stderr.decode()
     found = []
     for line in answer.stdout.splitlines():
         record = json.loads(line)

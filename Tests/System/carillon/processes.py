@@ -12,29 +12,34 @@ from . import standstill
 from .waiting import until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-TAKEN = set()
+CLAIMS = []
 
 
 def free_port():
-    """A port that nothing listens on, outside the range that the kernel gives to outgoing connections."""
+    """A port that nothing listens on, outside the range that the kernel gives to outgoing connections, and that no other run of
+    the tests has chosen: what it is for may begin to listen much later."""
     import random
     while True:
         port = random.randint(20000, 32000)
-        if port in TAKEN:
-            continue
         with socket.socket() as attempt:
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 attempt.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        TAKEN.add(port)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0carillon-test-port-{port}")  # goes with this process
+        except OSError:
+            claim.close()
+            continue
+        CLAIMS.append(claim)
         return port
 
 
 def listens(port):
     try:
-        socket.create_connection(("127.0.0.1", port), 0.5).close()
+        socket.create_connection(("127.0.0.1", port), 5).close()
         return True
     except OSError:
         return False

@@ -26,14 +26,20 @@ class Wire:
                 continue
             self.accepted += 1
             try:
-                server = socket.create_connection(self.target, 5)
+                server = socket.create_connection(self.target, 20)
             except OSError:
                 client.close()
                 continue
+            server.settimeout(None)
             with self.lock:
-                self.pairs.append((client, server))
+                is_down = self.refusing  # since it was asked above
+                if not is_down:
+                    self.pairs.append((client, server))
+            if is_down:
+                client.close()
+                server.close()
+                continue
             for source, sink in ((client, server), (server, client)):
-                source.settimeout(None)
                 threading.Thread(target=self.forward, args=(source, sink), daemon=True).start()
 
     def forward(self, source, sink):

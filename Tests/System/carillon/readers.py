@@ -21,7 +21,7 @@ class Reader:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self.socket.connect((parts.hostname, parts.port))
         self.pending, self.headed = b"", False
         head = f"Host: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
@@ -140,5 +140,5 @@ def read(readers, done, timeout, what="all of them"):
                 if done(reader) or not goes_on:
                     selector.unregister(reader.socket)
                     waiting.discard(reader)
-                    reader.socket.settimeout(20)
+                    reader.socket.settimeout(60)
     assert all(done(reader) for reader in readers), f"{what}: some were closed before"

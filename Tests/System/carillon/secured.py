@@ -14,7 +14,7 @@ from websockets.uri import parse_uri
 
 
 class SecuredWebSocket:
-    def __init__(self, port, context, headers, timeout=10):
+    def __init__(self, port, context, headers, timeout=60):
         self.protocol = ClientProtocol(parse_uri(f"wss://localhost:{port}/connection/websocket"))
         self.heard = collections.deque()
         self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout), server_hostname="localhost")
