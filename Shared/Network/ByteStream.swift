@@ -31,6 +31,9 @@ public final class ByteStream: LoopHandle {
     /// Since when something has been waiting for the kernel without a break, in whole seconds; 0: nothing is, or not for long.
     public var secondsBlocked: Int { blockedAt == 0 ? 0 : Int(clamping: loop.now / 1000 &- UInt64(blockedAt)) }
 
+    /// Whether the kernel has taken something that had to wait, since this was asked last: its peer has read.
+    public func hasMoved() -> Bool { state.remove(.hasMoved) != nil }
+
     /// At most this is copied for the kernel to take later, when a socket's buffer is full; the rest follows uncopied once
     /// it has taken this.
     private static let waitingWriteBytes = 4_096
@@ -48,6 +51,8 @@ public final class ByteStream: LoopHandle {
         static let closesWhenFlushed = State(rawValue: 8)
         /// Our side is shut; what still arrives is read and dropped, so that the peer gets our last bytes and no reset.
         static let isLingering = State(rawValue: 16)
+        /// The kernel has taken something that had to wait.
+        static let hasMoved = State(rawValue: 32)
     }
 
     private var tls: TLSSession?
@@ -312,6 +317,7 @@ public final class ByteStream: LoopHandle {
         state.remove(.isWaiting)
         guard !isClosing else { return }
         if status < 0 { return fail(status) }
+        state.insert(.hasMoved)
         drop(request.bytes.count)
         if let tls, tls.isEstablished { encrypt(tls) }
         guard !isClosing else { return }

@@ -64,6 +64,9 @@ public struct Presence: Equatable, Sendable {
     /// Connection, as `ConnectionID` writes it, and info. Empty if there are more than were asked for.
     public var watchers: [(connection: [UInt8], info: [UInt8])]
 
+    /// Of what `watchers` says.
+    public var bytes: Int { watchers.reduce(0) { $0 + $1.connection.count + $1.info.count } }
+
     public static func == (left: Self, right: Self) -> Bool {
         left.clients == right.clients && left.people == right.people
             && left.watchers.elementsEqual(right.watchers) { $0 == $1 }

@@ -122,4 +122,26 @@ private actor Resident: LoopActor {
         #expect(Duration.seconds(-1).wholeMilliseconds == 0)
         #expect(Duration.seconds(7 * 86_400).wholeMilliseconds == 604_800_000)
     }
+
+    /// It changes nothing: not what is there, not who holds it, and beyond the ends not even that is looked at.
+    @Test func toFetchAheadTouchesNothing() {
+        final class Sleeper { let number: Int; init(_ number: Int) { self.number = number } }
+        struct Pair {
+            let one: Sleeper
+            let other: Sleeper?
+        }
+        var sleepers = (0..<100).map(Sleeper.init)
+        let pairs = sleepers.map { Pair(one: $0, other: $0.number.isMultiple(of: 2) ? $0 : nil) }
+        for place in [Int.min, -1, 0, 1, 98, 99, 100, 101, Int.max] {
+            sleepers.fetchAhead(place)
+            pairs.fetchAhead(place)
+            [Sleeper]().fetchAhead(place)
+        }
+        #expect(sleepers.map(\.number) == Array(0..<100) && pairs.map(\.one.number) == Array(0..<100))
+        var alone = [Sleeper(7)]
+        alone.fetchAhead(0)
+        #expect(isKnownUniquelyReferenced(&alone[0]), "a reference that was counted would have waited for its memory")
+        sleepers.removeAll()
+        sleepers.fetchAhead(0)
+    }
 }

@@ -284,10 +284,35 @@ func titles(_ reply: [String: Any]) -> [String] {
         #expect(large.read { $0.closeCode == 3013 })
         site.redis.resume()
         try await until { WebSocketPeer(site.port)?.status == 101 }
-        // No more than may be subscribed to.
+        // What is more than may be subscribed to is refused by itself: an SDK with too many channels keeps the others.
         let many = try #require(WebSocketPeer(site.port))
-        many.send([connect(channelToken("bob", ["a"])), subscribe(2, "a"), subscribe(3, "a"), subscribe(4, "a")].joined(separator: "\n"))
-        #expect(many.read { $0.closeCode == 3501 })
+        let early = #"{"id":5,"rpc":{"method":"ack","data":{"ids":["00000000-0000-8000-8000-000000000000"]}}}"#
+        let beyond = [subscribe(4, "c"), early, #"{"send":{"data":{"method":"pause"}}}"#]
+        many.send(
+            ([connect(channelToken("bob", ["a", "b", "c"])), subscribe(2, "a"), subscribe(3, "b")] + beyond)
+                .joined(separator: "\n"))
+        #expect(many.subscribed(2)["epoch"] != nil && many.subscribed(3)["epoch"] != nil)
+        #expect(many.error(4) == 106 && many.error(5) == 106 && many.replies.count == 5 && many.closeCode == nil)
+        #expect(await site.metric(#"carillon_gateway_subscription_refusals_total{reason="limit"}"#) == 1)
+        await site.stop()
+    }
+
+    /// Whoever asks who watches, and does not read the answer, keeps it in our memory.
+    @Test func anAnswerThatNamesWatchersIsBounded() async throws {
+        let site = try await Deployment(["CHANNEL_PRESENCE_MAX_BYTES": "1KB"])
+        let long = #"{"name":"\#(String(repeating: "n", count: 600))"}"#
+        let ann = try watcher(site, "ann", ["room"], info: long)
+        ann.subscribe(2, "room")
+        #expect(ann.subscribed(2)["epoch"] != nil)
+        ann.send(#"{"id":3,"presence":{"channel":"channel:room"}}"#)
+        #expect(ann.reply(3)["presence"] != nil)
+        let bob = try watcher(site, "bob", ["room"], info: long)
+        bob.subscribe(2, "room")
+        #expect(bob.subscribed(2)["epoch"] != nil)
+        ann.send(#"{"id":4,"presence":{"channel":"channel:room"}}"#)
+        #expect(ann.error(4) == 106)
+        ann.send(#"{"id":5,"presence_stats":{"channel":"channel:room"}}"#)
+        #expect(ann.reply(5)["presence_stats"] as? [String: Int] == ["num_clients": 2, "num_users": 2])
         await site.stop()
     }
 

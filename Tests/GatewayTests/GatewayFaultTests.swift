@@ -153,6 +153,7 @@ import Testing
         let commands = (2..<1_500).map { #"{"id":\#($0),"rpc":{}}"# }.joined(separator: "\n")
         for _ in 0..<40 { peer.send(commands) }
         #expect(peer.read(20) { $0.closeCode != nil } && peer.closeCode == 3008)
+        #expect(await site.metric(#"carillon_gateway_disconnects_total{reason="slow"}"#) == 1)
         await site.stop()
     }
 
@@ -186,6 +187,30 @@ import Testing
         #expect(titles == (0..<900).map { "\($0) \(filling)" })
         try await site.feeder.deliver(["live"], to: "bob")
         #expect(slow.readTitles(901).last == "live")
+        await site.stop()
+    }
+
+    /// What waits for it stands before any ping, so it cannot answer one: that it reads is its sign of life.
+    @Test func aReaderThatIsSlowAndGoesOnIsNotTakenForSilent() async throws {
+        let site = try await Deployment(["PING_INTERVAL": "5s", "PONG_TIMEOUT": "4s", "SOCKET_BUFFER_BYTES": "8KB"])
+        let slow = try #require(WebSocketPeer(site.port, receiveBuffer: 4_096))
+        slow.answersPings = false
+        slow.connect(token("bob"))
+        #expect(slow.read { !$0.replies.isEmpty })
+        let filling = String(repeating: "x", count: 2_000)
+        for start in stride(from: 0, to: 900, by: 50) {
+            try await site.feeder.deliver((start..<start + 50).map { "\($0) \(filling)" }, to: "bob")
+        }
+        // Two of its cycles at least, and more than can be read in that time.
+        let began = Date()
+        while Date().timeIntervalSince(began) < 12, slow.closeCode == nil {
+            let count = slow.titles.count
+            #expect(slow.readTitles(count + 1).count == count + 1)
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        #expect(slow.closeCode == nil && slow.titles.count < 900)
+        #expect(slow.titles == (0..<slow.titles.count).map { "\($0) \(filling)" })
+        #expect(await site.metric(#"carillon_gateway_connections{transport="websocket"}"#) == 1)
         await site.stop()
     }
 

@@ -170,6 +170,7 @@ import Testing
         #expect(again.status == 200 && again.next()?.contains("\"recovered\":true") == true)
         #expect(first.next()?.hasPrefix("retry:") == true, "the use before it is ended")
         #expect(first.next() == nil && first.socket.isEnded)
+        #expect(await site.metric(#"carillon_gateway_disconnects_total{reason="replaced"}"#) == 1)
         await site.stop()
     }
 

@@ -128,6 +128,11 @@ import Testing
         let stream = try #require(EventPeer(site.port, query: "?name=js", headers: "Authorization: Bearer \(token("bob"))\r\n"))
         #expect(stream.next() != nil)
         #expect(await site.metric(#"\#(first){transport="sse",client="js"}"#) == 1)
+        // A poll's first update is the answer that says where the present is; the others wait for what is new.
+        for query in ["?name=dart", "?name=dart&wait=0&cursor=1.\(epoch)-4"] {
+            #expect(await [200, 204].contains(site.http("GET", "/connection/poll" + query, bearer).status))
+        }
+        #expect(await site.metric(#"\#(first){transport="poll",client="dart"}"#) == 1)
         await site.stop()
     }
 
@@ -260,6 +265,24 @@ import Testing
         #expect(none["complete"] as? Bool == true && (none["notifications"] as? [Any])?.isEmpty == true)
         try await site.feeder.deliver(["11"], to: "bob")
         #expect(bob.readTitles(4) == ["1", "2", "9", "11"])
+        await site.stop()
+    }
+
+    /// A tab that is shown and hidden again at once: the later word counts, though the first is still being read for.
+    @Test func aPauseBehindAResumeHolds() async throws {
+        let site = try await Deployment()
+        let bob = try connected(site, "bob")
+        let other = try connected(site, "bob")
+        #expect(bob.call("pause") != nil)
+        try await site.feeder.deliver(["1"], to: "bob")
+        bob.send(["resume", "pause"].map { #"{"id":9,"rpc":{"method":"\#($0)"}}"# }.joined(separator: "\n"))
+        #expect(bob.read { $0.replies.count { $0["id"] as? Int == 9 } == 2 })
+        try await site.feeder.deliver(["2"], to: "bob")
+        #expect(other.readTitles(2) == ["1", "2"])
+        let resumed = try #require(bob.call("resume"))
+        #expect((resumed["notifications"] as? [[String: Any]])?.compactMap { $0["title"] as? String } == ["2"])
+        try await site.feeder.deliver(["3"], to: "bob")
+        #expect(bob.readTitles(1) == ["3"])
         await site.stop()
     }
 }

@@ -98,4 +98,35 @@ import Testing
         let order = [tracker.batch(481), tracker.batch(483)]
         #expect(order == [false, true])
     }
+
+    /// However often a client trades its token for one that ends sooner, it is looked at in one series, and closed in time.
+    @Test func endsOfTokensDoNotMultiply() {
+        var ends = TokenEnds(second: 1_000)
+        let (often, gone) = (LocalConnection(index: 1, generation: 1), LocalConnection(index: 2, generation: 1))
+        var exp = [often: 5_000]
+        ends.watch(often, left: 4_000)
+        ends.watch(gone, left: 500)
+        for second in 1_000..<1_500 {
+            for left in [40, 300, 50] where second.isMultiple(of: 10) { ends.hasten(often, left: left) }
+            #expect(ends.turn(to: UInt64(second)) { name in exp[name].map { $0 - second } } == [])
+        }
+        // Two for each of the last 50 seconds' tokens that end soon, and the series.
+        #expect(ends.count <= 2 * 2 * 6 + 1)
+        exp[often] = 1_530
+        ends.hasten(often, left: 30)
+        #expect(ends.turn(to: 1_529) { name in exp[name].map { $0 - 1_529 } } == [])
+        #expect(ends.turn(to: 1_530) { name in exp[name].map { $0 - 1_530 } }.contains(often))
+        exp = [:]
+        _ = ends.turn(to: 1_600) { _ in nil }
+        #expect(ends.count == 0)
+    }
+
+    @Test func aBacklogIsTakenInOrderAndBounded() {
+        var backlog = Backlog<Int>(limit: 200)
+        #expect((0..<200).allSatisfy { backlog.keep($0) == 0 })
+        #expect(backlog.keep(200) == 2 && backlog.count == 199)
+        #expect(backlog.take(3) == [2, 3, 4] && backlog.take(1_000) == Array(5...200) && backlog.isEmpty)
+        #expect(backlog.take(1) == [])
+        #expect(Backlog<Int>().limit == 100_000)
+    }
 }

@@ -19,8 +19,8 @@ private final class Side: ByteStreamHandler {
 
 private actor Exchange: LoopActor {
     nonisolated let loop: EventLoop
-    private let client = Side()
-    private let server = Side()
+    fileprivate let client = Side()
+    fileprivate let server = Side()
     private var listener: Listener?
 
     init() {
@@ -70,6 +70,38 @@ private actor Exchange: LoopActor {
     }
 }
 
+extension Exchange {
+    /// The client writes so much that several records arrive at once; the server closes at the first piece, and answers how often
+    /// it was told of more after that, and whether it was told of the end once.
+    func closeAtOnce(_ bytes: [UInt8], server context: TLSContext, client clientContext: TLSContext) async throws -> [Int] {
+        let listener = try Listener(loop: loop, address: "127.0.0.1", port: 0)
+        defer { loop.stop() }
+        return await withCheckedContinuation { done in
+            var (pieces, ends) = (0, 0)
+            listener.onAccept = { stream in
+                stream.handler = self.server
+                guard stream.startTLS(context) else { return stream.close() }
+                self.server.onBytes = {
+                    pieces += 1
+                    stream.close()
+                }
+                self.server.onClosed = { _ in
+                    ends += 1
+                    self.loop.timer(after: .milliseconds(50)) { done.resume(returning: [pieces, ends]) }
+                }
+                stream.resumeReading()
+            }
+            ByteStream.connect(loop: loop, host: "127.0.0.1", port: listener.port, timeout: .seconds(5)) { result in
+                guard case .success(let stream) = result else { return done.resume(returning: []) }
+                stream.handler = self.client
+                guard stream.startTLS(clientContext, host: "localhost") else { return done.resume(returning: []) }
+                stream.write(bytes)
+                stream.resumeReading()
+            }
+        }
+    }
+}
+
 @Suite struct TLSTests {
     private let certificate: TestCertificate
     private let server: TLSContext
@@ -90,6 +122,12 @@ private actor Exchange: LoopActor {
     func bytesComeBackThroughTLS(host: String) async throws {
         let client = try TLSContext(clientTrusting: certificate.certificate)
         #expect(try await Exchange().echo(bytes, server: server, client: client, host: host) == "same")
+    }
+
+    /// What is deciphered lies in one buffer of the loop: whoever closes hears no more of it.
+    @Test func aStreamThatHasClosedHearsNoMore() async throws {
+        let client = try TLSContext(clientTrusting: certificate.certificate)
+        #expect(try await Exchange().closeAtOnce(bytes, server: server, client: client) == [1, 1])
     }
 
     @Test func aNameThatTheCertificateDoesNotBearIsRefused() async throws {

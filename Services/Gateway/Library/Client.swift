@@ -99,6 +99,11 @@ class Client: ByteStreamHandler {
         !isPaused && (!stream.isBlocked || stream.queuedBytes + bytes <= hub.settings.sendBytes)
     }
 
+    /// Whole seconds until its token ends; nil if it is not known who it is. `wallClock`: ms since 1970.
+    final func secondsLeft(_ wallClock: Int64) -> Int? {
+        identity.map { Int(clamping: $0.expires - wallClock / 1000) }
+    }
+
     // MARK: What each transport does in its own way
 
     func received(_ bytes: Span<UInt8>) {}

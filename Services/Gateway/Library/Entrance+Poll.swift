@@ -20,7 +20,7 @@ extension Entrance {
         switch credential(request, exchange) {
         case .bearer(let claims)?:
             guard let identity = identity(claims, request) else { return }
-            wait(exchange, identity, cursor, patience, onBegin: nil)
+            wait(request, exchange, identity, cursor, patience, onBegin: nil)
         case .ticket(let name)?:
             hub.tickets.read(name) { [self] result in
                 switch result {
@@ -47,17 +47,19 @@ extension Entrance {
         _ patience: Int
     ) {
         guard let identity = identity(stored, cursor, request, exchange) else { return }
-        wait(exchange, identity, cursor, patience) { [self] client, begin, release in
+        wait(request, exchange, identity, cursor, patience) { [self] client, begin, release in
             // Before the answer goes: the poll that follows it must find this one's mark.
             mark(name, stored, client, begin) { if $0 { release() } }
         }
     }
 
     private func wait(
-        _ exchange: HTTPExchange, _ identity: Client.Identity, _ cursor: Cursor?, _ patience: Int,
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ identity: Client.Identity, _ cursor: Cursor?, _ patience: Int,
         onBegin: PollClient.Begin?
     ) {
         guard let stream = exchange.stream else { return }
+        // One that brings a cursor has its state already, and waits for what is new.
+        let opening = cursor == nil ? Opening(at: exchange.began, name: ClientName(request.query("name"))) : nil
         // A poll that waits for nothing waits for Redis.
         let deadline = patience > 0 ? patience : hub.settings.pollMaxWait
         let client = hub.insert(firstDue: deadline) { name in
@@ -65,6 +67,6 @@ extension Entrance {
                 hub: hub, stream: stream, name: name, exchange: exchange, identity: identity, patience: patience,
                 onBegin: onBegin)
         }
-        hub.register(client, from: cursor.map { .after($0.position) } ?? .present)
+        hub.register(client, from: cursor.map { .after($0.position) } ?? .present, opening: opening)
     }
 }

@@ -92,6 +92,8 @@ final class Flow {
     var control = FlowControl()
     /// Answers the `resume` that waits for a read under way; with nil if the inbox cannot be read.
     var resumes: ((InboxPage?) -> Void)?
+    /// A `pause` has come since the latest `resume`, which may not have been answered yet.
+    var pausesAgain = false
     /// It stands among those that are looked at as time passes.
     var isPaced = false
 }

@@ -27,7 +27,9 @@ enum RefusalLabel: String, MetricLabel {
 /// Why the gateway closed a connection.
 enum DisconnectLabel: String, MetricLabel {
     case shutdown, unavailable, expired, historyLost = "history_lost", noPong = "no_pong", token, badRequest = "bad_request"
-    case noConnect = "no_connect", operations, person
+    case noConnect = "no_connect", operations, person, replaced
+    /// It does not read what it is answered.
+    case slow
     /// A message over CLIENT_MESSAGE_MAX_BYTES; a breach of RFC 6455.
     case tooLarge = "too_large", breach
     case other
@@ -38,6 +40,7 @@ enum DisconnectLabel: String, MetricLabel {
         case 3001: self = .shutdown
         case 3004: self = .unavailable
         case 3005: self = .expired
+        case 3008: self = .slow
         case 3010: self = .historyLost
         case 3012: self = .noPong
         case 1009: self = .tooLarge
@@ -46,6 +49,7 @@ enum DisconnectLabel: String, MetricLabel {
         case 4001: self = .person
         case 3500: self = .token
         case 3501: self = .badRequest
+        case 3503: self = .replaced
         default: self = .other
         }
     }
@@ -81,6 +85,7 @@ struct GatewayMetrics {
     let ghosts: Counter
     let revocations: Counter
     let removalsWaiting: Gauge
+    let removalsDropped: Counter
     let calls: Labeled<CallLabel, Counter>
     let callRefusals: Labeled<CallRefusalLabel, Counter>
     let delivery: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
@@ -112,6 +117,9 @@ struct GatewayMetrics {
         revocations = metrics.counter("carillon_gateway_revocations_total", "Revocations that this gateway was asked for.")
         removalsWaiting = metrics.gauge(
             "carillon_gateway_route_removals_waiting", "Routes whose removal failed and is tried again.")
+        removalsDropped = metrics.counter(
+            "carillon_gateway_route_removals_dropped_total",
+            "Routes, and watchers of channels, that too many before them left to the sweep after this process.")
         calls = metrics.counter("carillon_gateway_calls_total", "Calls of clients, by rpc, send and REST.", by: "method")
         callRefusals = metrics.counter(
             "carillon_gateway_call_refusals_total", "Calls of clients that were not carried out.", by: "reason")

@@ -104,6 +104,9 @@ public struct GatewaySettings: SettingsGroup {
     static let presenceMaxSetting = Setting(
         "CHANNEL_PRESENCE_MAX", .integer(0...10_000), default: "1000",
         help: "Watchers of a channel up to which they are named, and told of each other's coming and going")
+    static let presenceBytesSetting = Setting(
+        "CHANNEL_PRESENCE_MAX_BYTES", .size(1024...16_777_216), default: "1MB",
+        help: "Largest answer that names the watchers of a channel; it lies in memory until its client has read it")
 
     public let maxConnections: Int?
     let maxPerPerson: Int
@@ -142,6 +145,7 @@ public struct GatewaySettings: SettingsGroup {
     let faults: FaultSettings
     let maxSubscriptions: Int
     let presenceMax: Int
+    let presenceBytes: Int
     let channels: ChannelLimits
     let redis: RedisSettings
     let tokens: TokenSettings
@@ -166,7 +170,7 @@ public struct GatewaySettings: SettingsGroup {
             retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
             revocationLifetimeSetting.description,
             callIDsSetting.description, windowSetting.description, rateSetting.description,
-            maxSubscriptionsSetting.description, presenceMaxSetting.description,
+            maxSubscriptionsSetting.description, presenceMaxSetting.description, presenceBytesSetting.description,
         ] + InboxLimits.markDeclarations + ChannelLimits.declarations + FaultSettings.declarations
         + RedisSettings.declarations + TokenSettings.declarations + APIKeySettings.declarations
 
@@ -213,6 +217,7 @@ public struct GatewaySettings: SettingsGroup {
         faults = try FaultSettings(environment)
         maxSubscriptions = try environment.value(Self.maxSubscriptionsSetting)
         presenceMax = try environment.value(Self.presenceMaxSetting)
+        presenceBytes = try environment.value(Self.presenceBytesSetting)
         channels = try ChannelLimits(environment)
         redis = try RedisSettings(environment)
         tokens = try TokenSettings(environment)

@@ -123,7 +123,7 @@ extension Hub {
             case .success(let page): resumed(client, flow, page, answer)
             case .failure:
                 client.session.readFailed()
-                stalled.append(client.name)
+                stalled.insert(client.name)
                 answer(nil)
             }
             settle(client)
@@ -139,7 +139,7 @@ extension Hub {
             _ = client.session.entry(entry.offset)
             return !flow.control.wentAhead(entry.offset)
         }
-        flow.control.isPaused = false
+        flow.control.isPaused = flow.pausesAgain
         client.session.knows(revision: page.state.revision)
         answer(shown)
         guard !client.hasLeft else { return }

@@ -56,10 +56,10 @@ extension Hub {
         for entry in page.entries { _ = client.session.entry(entry.offset) }
         metrics.deliveries[TransportLabel(client.transport)].increment(by: page.entries.count)
         client.registered(page, start: begin, recovered: recovered)
-        guard !client.hasLeft else { return }
         if let opening {
             metrics.firstUpdate[TransportLabel(client.transport)][opening.name].observe(milliseconds: loop.now &- opening.at)
         }
+        guard !client.hasLeft else { return }
         let isComplete = !recovered || page.isComplete
         perform(
             client.session.pageEnds(top: page.state.offset, isComplete: isComplete, isFull: isHeld(client)), for: client)
@@ -90,7 +90,7 @@ extension Hub {
             case .success(let page): take(page, for: client)
             case .failure:
                 client.session.readFailed()
-                stalled.append(client.name)
+                stalled.insert(client.name)
             }
             settle(client)
             renewRouteIfStale(client)
@@ -193,7 +193,7 @@ extension Hub {
         guard isReady, !stalled.isEmpty else { return }
         // Some at a time, as everything else that touches all sessions.
         let names = Array(stalled.prefix(2_000))
-        stalled.removeFirst(names.count)
+        stalled.subtract(names)
         for name in names {
             guard let client = slab[name] else { continue }
             _ = visit(client, inWalk: false)
@@ -214,17 +214,14 @@ extension Hub {
     }
 
     private func keep(_ removal: Removal) {
-        if removals.count >= Self.maximumRemovals { removals.removeFirst(Self.maximumRemovals / 100) }
-        removals.append(removal)
+        metrics.removalsDropped.increment(by: removals.keep(removal))
         metrics.removalsWaiting.set(removals.count)
     }
 
     /// Some at a time, so that they do not stand before everything else.
     func retryRemovals() {
         guard redis.isUp, !removals.isEmpty, removalsInFlight < 1_000 else { return }
-        let some = Array(removals.prefix(2_000))
-        removals.removeFirst(some.count)
-        for removal in some { remove(removal) }
+        for removal in removals.take(2_000) { remove(removal) }
         metrics.removalsWaiting.set(removals.count)
     }
 

@@ -14,8 +14,6 @@ import WebSocket
 /// It appends nothing and decides nothing about notifications: it knows where each client stands in an inbox and writes
 /// what comes after.
 final class Hub {
-    /// Routes whose removal is tried again, at most; beyond it the oldest is left to the sweep after this process.
-    static let maximumRemovals = 100_000
     /// How long a batch that the lease's renewal named may still be under way.
     static let batchGrace = Duration.milliseconds(250)
 
@@ -45,8 +43,7 @@ final class Hub {
     var server: HTTPServer?
     var isDraining = false
     private var wheel: Wheel
-    /// Ends of tokens, looked at on the way where they lie further off than the wheel reaches.
-    private var expiries: Wheel
+    private var tokenEnds: TokenEnds
     private var tick: LoopTimer?
     /// Streams of clients that are not closed yet, those who say farewell among them.
     private(set) var openStreams = 0
@@ -73,9 +70,9 @@ final class Hub {
 
     // Routes (Hub+Routes)
     var walk: Walk
-    /// Sessions whose read failed; looked at again each second.
-    var stalled: [LocalConnection] = []
-    var removals: [Removal] = []
+    /// Sessions whose read failed, each once; looked at again each second.
+    var stalled: Set<LocalConnection> = []
+    var removals = Backlog<Removal>()
     var removalsInFlight = 0
 
     // Revocations (Hub+Revocation)
@@ -110,7 +107,7 @@ final class Hub {
         clientSource = context.dependencies.source(.redis)
         subscriberSource = context.dependencies.source(.redis)
         wheel = Wheel(second: loop.now / 1000)
-        expiries = Wheel(second: loop.now / 1000)
+        tokenEnds = TokenEnds(second: loop.now / 1000)
         walk = Walk(window: settings.reconcileWindow)
         self.instance = instance
         faults = BatchFaults(settings.faults)
@@ -195,20 +192,20 @@ final class Hub {
             guard let client = slab[name], let delay = client.due(now: now) else { continue }
             wheel.add(name, delay: delay)
         }
-        for name in expiries.turn(to: now) {
-            guard let client = slab[name], let expires = client.identity?.expires else { continue }
-            if expires * 1000 <= wallClock { client.disconnect(.expired) } else { watchExpiry(of: client) }
-        }
+        for name in tokenEnds.turn(to: now, left: { slab[$0]?.secondsLeft(wallClock) }) { slab[name]?.disconnect(.expired) }
         retryStalled()
         channels.retry()
         retryRemovals()
     }
 
-    /// To be called when it is known who it is, and when its token ends sooner than the one before.
+    /// To be called once, when it is known who it is.
     func watchExpiry(of client: Client) {
-        guard let expires = client.identity?.expires else { return }
-        let left = expires - EventLoop.wallClock() / 1000
-        expiries.add(client.name, delay: Int(clamping: left))
+        if let left = client.secondsLeft(EventLoop.wallClock()) { tokenEnds.watch(client.name, left: left) }
+    }
+
+    /// To be called when its token ends sooner than the one before.
+    func hastenExpiry(of client: Client) {
+        if let left = client.secondsLeft(EventLoop.wallClock()) { tokenEnds.hasten(client.name, left: left) }
     }
 
     /// In ms, between one and two times RETRY_DELAY.

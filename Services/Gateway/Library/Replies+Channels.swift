@@ -134,12 +134,6 @@ extension Replies {
         return writer.take()
     }
 
-    private static func begin(_ id: UInt64, _ rest: String, _ writer: inout JSONWriter) {
-        writer.raw(#"{"id":"#)
-        writer.digits(id)
-        writer.raw(rest)
-    }
-
     private static func push(_ channel: ChannelID, _ rest: String, _ writer: inout JSONWriter) {
         writer.raw(#"{"push":{"channel":"#)
         writer.string("channel:\(channel.text)")

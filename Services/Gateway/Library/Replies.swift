@@ -8,11 +8,16 @@ enum Replies {
     /// `{}`: a ping of the application's own, which the SDKs count on.
     static let ping = WebSocketFrame.text(Array("{}".utf8))
 
-    static func error(_ id: UInt64, _ error: ReplyError) -> [UInt8] {
-        var writer = JSONWriter(capacity: 96)
+    /// How every answer begins.
+    static func begin(_ id: UInt64, _ rest: String, _ writer: inout JSONWriter) {
         writer.raw(#"{"id":"#)
         writer.digits(id)
-        writer.raw(#","error":{"code":"#)
+        writer.raw(rest)
+    }
+
+    static func error(_ id: UInt64, _ error: ReplyError) -> [UInt8] {
+        var writer = JSONWriter(capacity: 96)
+        begin(id, #","error":{"code":"#, &writer)
         writer.integer(Int64(error.code))
         writer.raw(#","message":"#)
         writer.string(error.message)
@@ -23,9 +28,7 @@ enum Replies {
 
     static func refresh(_ id: UInt64, client: String, ttl: Int64) -> [UInt8] {
         var writer = JSONWriter(capacity: 160)
-        writer.raw(#"{"id":"#)
-        writer.digits(id)
-        writer.raw(#","refresh":{"client":"#)
+        begin(id, #","refresh":{"client":"#, &writer)
         writer.string(client)
         writer.raw(#","version":"carillon \#(Version.text)","expires":true,"ttl":"#)
         writer.integer(ttl)
@@ -50,9 +53,7 @@ enum Replies {
     /// The reply with the first page in it. `publications` are (offset, notification) in their order.
     static func connected(_ reply: Connected, _ publications: [(offset: UInt64, bytes: [UInt8])]) -> [UInt8] {
         var writer = JSONWriter(capacity: 512 + publications.reduce(0) { $0 + $1.bytes.count + 96 })
-        writer.raw(#"{"id":"#)
-        writer.digits(reply.id)
-        writer.raw(#","connect":{"client":"#)
+        begin(reply.id, #","connect":{"client":"#, &writer)
         writer.string(reply.client)
         writer.raw(#","version":"carillon \#(Version.text)","expires":true,"ttl":"#)
         writer.integer(reply.ttl)
@@ -98,9 +99,7 @@ enum Replies {
     static func resumed(_ id: UInt64?, _ page: InboxPage) -> [UInt8] {
         var writer = JSONWriter(capacity: 384 + page.entries.reduce(0) { $0 + $1.bytes.count + 1 })
         if let id {
-            writer.raw(#"{"id":"#)
-            writer.digits(id)
-            writer.raw(#","rpc":{"data":{"unread":"#)
+            begin(id, #","rpc":{"data":{"unread":"#, &writer)
             writer.integer(Int64(page.state.unread))
             writer.raw(#","revision":"#)
             writer.digits(page.state.revision)

@@ -19,6 +19,8 @@ final class Subscription {
     /// A watcher that is behind its channel, and reads the stream by itself until it is abreast.
     final class Lag {
         var session: Session
+        /// Its read failed, and is tried again.
+        var isStalled = false
         init(_ session: Session) { self.session = session }
     }
 

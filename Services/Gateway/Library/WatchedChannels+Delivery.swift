@@ -127,7 +127,9 @@ extension WatchedChannels {
             guard let client = subscription.client, subscription.lag === lag else { return }
             guard case .success(let page) = result else {
                 lag.session.readFailed()
-                return stalledSubscriptions.append(subscription)
+                if !lag.isStalled { stalledSubscriptions.append(subscription) }
+                lag.isStalled = true
+                return
             }
             let verdict = lag.session.pageBegins(epoch: page.state.epoch, recovered: page.recovered)
             guard verdict == .read else { return perform(verdict, for: subscription) }

@@ -19,15 +19,13 @@ struct WatcherRemoval {
 /// What comes to a channel is encoded once and shared by all who are abreast of it. A gap is read once for all of them.
 /// An idle subscription costs neither a timer nor a command.
 final class WatchedChannels {
-    /// Removals tried again, at most; beyond it the oldest is left to the sweep after this process.
-    static let maximumRemovals = 100_000
     /// Bytes of joins and leaves for one gateway that leave together.
     static let maximumTidings = 256 << 10
 
     unowned let hub: Hub
     let streams: ChannelStreams
     private(set) var channels: [ChannelID: WatchedChannel] = [:]
-    var removals: [WatcherRemoval] = []
+    var removals = Backlog<WatcherRemoval>()
     var removalsInFlight = 0
     /// Reads that failed; tried again each second.
     var stalledChannels: Set<ChannelID> = []
@@ -197,22 +195,20 @@ final class WatchedChannels {
     }
 
     private func keep(_ removal: WatcherRemoval) {
-        if removals.count >= Self.maximumRemovals { removals.removeFirst(Self.maximumRemovals / 100) }
-        removals.append(removal)
+        hub.metrics.removalsDropped.increment(by: removals.keep(removal))
     }
 
     /// Once a second: what failed, some at a time.
     func retry() {
         if hub.redis.isUp, removalsInFlight < 1_000, !removals.isEmpty {
-            let some = Array(removals.prefix(2_000))
-            removals.removeFirst(some.count)
-            for removal in some where !isNotedAgain(removal) { remove(removal) }
+            for removal in removals.take(2_000) where !isNotedAgain(removal) { remove(removal) }
         }
         guard hub.isReady else { return }
         let subscriptions = stalledSubscriptions
         stalledSubscriptions = []
         for subscription in subscriptions {
             guard let lag = subscription.lag, let client = subscription.client else { continue }
+            lag.isStalled = false
             perform(lag.session.verify(isFull: client.takesNothing()), for: subscription)
         }
         guard !stalledChannels.isEmpty else { return }

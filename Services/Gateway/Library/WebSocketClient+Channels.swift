@@ -19,12 +19,23 @@ extension WebSocketClient {
 
     // MARK: Before the connect is answered
 
-    /// Keeps a command until then: as many as there may be subscriptions, for that is what SDKs send so early.
-    func hold(_ command: Command) {
+    /// Keeps a command until then; false beyond as many as there may be subscriptions, for that is what SDKs send so early.
+    func hold(_ command: Command) -> Bool {
         let watching = watching ?? Watching()
         self.watching = watching
-        guard watching.held.count < max(1, hub.settings.maxSubscriptions) else { return disconnect(.badRequest) }
+        guard watching.held.count < max(1, hub.settings.maxSubscriptions) else { return false }
         watching.held.append(command)
+        return true
+    }
+
+    /// One too many is refused as it would be by itself: an SDK that watches more channels than it may keeps the others.
+    func refuseHeld(_ command: Command) {
+        switch command {
+        case .channel(let id, _): refuse(id, .overLimit)
+        case .refresh(let id, _), .rpc(let id, _), .unserved(let id), .unknown(let id), .connect(let id, _):
+            answer(Replies.error(id, .overLimit))
+        case .send, .pong: break
+        }
     }
 
     /// Whether a message of so many bytes may wait as well: together they take no more than one message may.
@@ -130,7 +141,7 @@ extension WebSocketClient {
         hub.channels.streams.presence(of: channel, limit: limit ?? 0) { [self] result in
             guard case .success(let presence) = result else { return refuse(id, .unavailable) }
             guard let limit else { return answer(Replies.presenceStats(id, presence)) }
-            guard presence.clients <= limit else { return refuse(id, .overLimit) }
+            guard presence.clients <= limit, presence.bytes <= hub.settings.presenceBytes else { return refuse(id, .overLimit) }
             answer(Replies.presence(id, presence))
         }
     }

@@ -40,7 +40,9 @@ extension WebSocketClient {
         case .rate(let perSecond):
             guard perSecond <= hub.settings.maximumRate else { return refuse(id, .overLimit, .rate) }
             changeFlow(id) { $0.limit(rate: perSecond) }
-        case .pause: changeFlow(id) { $0.isPaused = true }
+        case .pause:
+            changeFlow(id) { $0.isPaused = true }
+            flow?.pausesAgain = true
         case .resume: resume(id)
         }
     }
@@ -113,6 +115,7 @@ extension WebSocketClient {
         let its = flow ?? Flow()
         flow = its
         guard its.resumes == nil else { return refuse(id, .badRequest("a resume is under way"), .form) }
+        its.pausesAgain = false
         its.resumes = { [unowned self] in resumed(id, $0) }
         hub.resume(self, its)
     }

@@ -99,7 +99,7 @@ final class WebSocketClient: Client {
         case .opened: disconnect(.badRequest)
         case .refused: break
         // SDKs that come back send their subscribes right behind the connect.
-        case .connecting: hold(command)
+        case .connecting: if !hold(command) { refuseHeld(command) }
         case .connected: obey(command)
         }
     }
@@ -162,7 +162,7 @@ final class WebSocketClient: Client {
             identity = claimed
             identity?.device = device
             regrant()
-            if isSooner { hub.watchExpiry(of: self) }
+            if isSooner { hub.hastenExpiry(of: self) }
             hub.isRevoked(claimed) { [self] in refreshed(id, claimed.expires, isRevoked: $0) }
         case .failure(let error): refuse(id, error)
         }
@@ -230,7 +230,8 @@ final class WebSocketClient: Client {
     /// One half of the cycle: a ping, then a look whether anything came back. Seconds to the other half; nil: closed.
     private func ping() -> Int? {
         if isPinged {
-            if isSilent {
+            // Who takes, however slowly, what waits for it is there, though it cannot have come to the ping yet.
+            if isSilent, !stream.hasMoved() {
                 disconnect(.noPong)
                 return nil
             }
@@ -241,7 +242,8 @@ final class WebSocketClient: Client {
         }
         isPinged = true
         isSilent = true
-        // A socket that takes nothing gets no ping either: its silence is judged all the same.
+        _ = stream.hasMoved()
+        // A socket that is full gets no ping either: its silence is judged all the same, unless it takes something.
         if !stream.isBlocked { stream.write(Replies.ping) }
         return hub.settings.pongSeconds
     }
@@ -251,6 +253,7 @@ final class WebSocketClient: Client {
     override func hasRoomAgain() { resumeSubscriptions() }
 
     override func disconnect(_ disconnect: Disconnect) {
+        guard !hasLeft else { return }
         hub.count(disconnect)
         farewell(WebSocketFrame.close(disconnect.code, reason: disconnect.reason))
     }

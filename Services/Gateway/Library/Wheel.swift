@@ -9,6 +9,9 @@ struct Wheel {
     private var slots: [[LocalConnection]] = Array(repeating: [], count: Wheel.length)
     private var second: UInt64
 
+    /// How many names it holds, the same one as often as it was put in.
+    var count: Int { slots.reduce(0) { $0 + $1.count } }
+
     init(second: UInt64) { self.second = second }
 
     /// Names it after `delay` seconds, at least one and at most `length - 1`.
