@@ -21,7 +21,8 @@ struct ClientProperties {
         // A broker that is back must be found within a second, not within 10.
         set("reconnect.backoff.ms", 100)
         set("reconnect.backoff.max.ms", 1_000)
-        set("topic.metadata.refresh.interval.ms", 5_000)
+        // A new topic is read within 10 s: beside this, the group forms anew, and a machine may be slow.
+        set("topic.metadata.refresh.interval.ms", 3_000)
     }
 
     /// The operator's own go last, so they win.

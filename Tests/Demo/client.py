@@ -61,8 +61,13 @@ def event(type, audience, actor, title, body):
 
 
 def post(event):
-    """Over HTTP; accepted once Kafka has it."""
-    status, answer = request("POST", "/v1/events", event, content="application/cloudevents+json")
+    """Over HTTP; accepted once Kafka has it. Where it was not in time, it is sent again: repeated, it is shown once."""
+    deadline = time.monotonic() + 60
+    while True:
+        status, answer = request("POST", "/v1/events", event, content="application/cloudevents+json")
+        if status != 503 or time.monotonic() > deadline:
+            break
+        time.sleep(1)
     assert status == 202, f"/v1/events answered {status}: {answer}"
 
 
@@ -70,7 +75,7 @@ def kcat(topic, key, event):
     """Straight to Kafka, as any producer would."""
     broker = environment()["KAFKA_BROKERS"].split(",")[0]
     subprocess.run(["kcat", "-q", "-P", "-b", broker, "-t", topic, "-k", key, "-H", "content-type=application/cloudevents+json",
-                    "-X", "linger.ms=0"], input=json.dumps(event).encode(), check=True, timeout=60)
+                    "-X", "linger.ms=0", "-X", "topic.metadata.propagation.max.ms=120000"], input=json.dumps(event).encode(), check=True, timeout=180)
 
 
 class Browser:

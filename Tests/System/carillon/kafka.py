@@ -9,6 +9,8 @@ import time
 
 COUNTER = itertools.count(1)
 RUN = f"{os.getpid()}-{time.time_ns():x}"
+# A broker that has just started may be long in telling of its topics; where it is, kcat gives a record up after 30 s.
+PATIENCE = ("-X", "topic.metadata.propagation.max.ms=120000")
 STRUCTURED = "application/cloudevents+json; charset=utf-8"
 
 
@@ -28,8 +30,8 @@ def event(type, audience, id=None, source="/tests/system", title="A title", body
             "datacontenttype": "application/json", "data": data} | fields
 
 
-def kcat(address, *arguments, input=None, timeout=120):
-    answer = subprocess.run(["kcat", "-q", "-b", address, *arguments], input=input, capture_output=True, timeout=timeout)
+def kcat(address, *arguments, input=None, timeout=180):
+    answer = subprocess.run(["kcat", *PATIENCE, "-b", address, *arguments], input=input, capture_output=True, timeout=timeout)
     assert answer.returncode == 0, answer.stderr.decode()
     return answer.stdout
 
@@ -63,7 +65,7 @@ class Flow:
 
     def __init__(self, address, topic):
         self.process = subprocess.Popen(
-            ["kcat", "-q", "-P", "-b", address, "-t", topic, "-K", "\x1f", "-H", f"content-type={STRUCTURED}", "-X", "linger.ms=0",
+            ["kcat", "-q", *PATIENCE, "-P", "-b", address, "-t", topic, "-K", "\x1f", "-H", f"content-type={STRUCTURED}", "-X", "linger.ms=0",
              "-X", "enable.idempotence=true", "-X", "message.timeout.ms=120000"], stdin=subprocess.PIPE)
 
     def write(self, events):
