@@ -102,6 +102,32 @@ import Testing
         await site.stop()
     }
 
+    /// While something else is read for a client, its route cannot be made: one whose making had failed is made afterwards.
+    @Test func aRouteThatFailedIsMadeAfterARead() async throws {
+        let site = try await Deployment()
+        let bob = try connected(site, "bob")
+        let key = "routes:{\(shard("bob"))}:bob"
+        let (former, walks) = (try instance(site), await site.metric("carillon_gateway_reconciliations_total"))
+        try site.redis.cli("DEL", key)
+        try site.redis.cli("SET", key, "no hash")
+        try site.redis.cli("HDEL", "gateways", former)
+        try await until { await site.metric("carillon_gateway_reconciliations_total") > walks }
+        try await until { ![former, ""].contains(try instance(site)) }
+        // Its answer comes behind that of the route which could not be made.
+        #expect(bob.call("ack", #"{"cursor":"1.1-0"}"#) != nil)
+        try site.redis.cli("DEL", key)
+        site.redis.suspend()
+        bob.send(#"{"id":9,"rpc":{"method":"resume"}}"#)
+        // Longer than the second after which what failed is looked at again, and shorter than a command may take.
+        try await Task.sleep(for: .seconds(2))
+        site.redis.resume()
+        #expect(bob.read { $0.replies.last?["id"] as? Int == 9 })
+        try await until { try routes(site, "bob").count == 1 }
+        try await site.feeder.deliver(["after"], to: "bob")
+        #expect(bob.readTitles(1) == ["after"])
+        await site.stop()
+    }
+
     @Test(arguments: [true, false]) func anOutageOfRedisKeepsConnections(_ kills: Bool) async throws {
         let site = try await Deployment(["REDIS_COMMAND_TIMEOUT": "2s"])
         let bob = try connected(site, "bob")

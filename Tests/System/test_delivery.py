@@ -124,7 +124,7 @@ def test_a_newcomer_starts_live_and_reads_the_rest_from_the_inbox(cluster, perso
     assert [entry["title"] for entry in cluster.inbox(bob, after=page["cursor"])["notifications"]] == ["three"]
 
 
-@pytest.mark.parametrize("cursor", ["1.1-1", "2.whatever", "1.99999999999999-5"])
+@pytest.mark.parametrize("cursor", ["1.1-1", "2.whatever", "1.99999999999999-5", f"1.{2**64 - 1}-{2**64 - 1}"])
 def test_a_cursor_that_cannot_be_recovered_is_said_to_be_so(cluster, person, cursor):
     bob = person("bob")
     cluster.produce(message(bob, "one"))

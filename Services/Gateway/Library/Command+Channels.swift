@@ -44,7 +44,7 @@ extension ChannelCommand {
     private static func subscribeRequest(_ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> SubscribeRequest {
         var request = SubscribeRequest()
         var recovers = false
-        var place = Place()
+        var place = StatedPlace()
         var members = try JSONMembers(line, &at)
         while let name = try members.next(line, &at) {
             switch JSONKey(line, name) {
@@ -69,7 +69,7 @@ extension ChannelCommand {
             case .limit: request.limit = try JSON.integer(line, &at)
             case .reverse: request.isReversed = try JSON.bool(line, &at)
             case .since where try JSON.kind(line, &at) == .object:
-                var place = Place()
+                var place = StatedPlace()
                 var fields = try JSONMembers(line, &at)
                 while let field = try fields.next(line, &at) {
                     if try !place.read(JSONKey(line, field), line, &at) { _ = try JSON.value(line, &at) }
@@ -92,27 +92,6 @@ extension ChannelCommand {
             }
         }
         return channel
-    }
-
-    /// `"epoch":"…","offset":n` among other members; SDKs leave out an offset of 0.
-    private struct Place {
-        private var epoch: UInt64?
-        private var offset: UInt64? = 0
-
-        /// False if it is another member, whose value is still to be read.
-        mutating func read(_ key: JSONKey, _ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Bool {
-            switch key {
-            case .epoch: epoch = UInt64(JSON.text(line, try JSON.string(line, &at)))
-            case .offset: offset = UInt64(exactly: try JSON.integer(line, &at))
-            default: return false
-            }
-            return true
-        }
-
-        var recovery: ConnectRequest.Recovery {
-            guard let epoch, let offset else { return .unknown }
-            return .from(StreamPosition(epoch: epoch, offset: offset))
-        }
     }
 }
 

@@ -139,23 +139,40 @@ extension Command {
         return request
     }
 
-    /// `{"recover":true,"epoch":"…","offset":n}`; SDKs leave out an offset of 0.
+    /// `{"recover":true,"epoch":"…","offset":n}`
     private static func recovery(
         _ line: Span<UInt8>, _ at: inout Int
     ) throws(JSONError) -> ConnectRequest.Recovery {
         var recovers = false
-        var epoch: UInt64?
-        var offset: UInt64? = 0
+        var place = StatedPlace()
         var members = try JSONMembers(line, &at)
         while let name = try members.next(line, &at) {
             switch JSONKey(line, name) {
             case .recover: recovers = try JSON.bool(line, &at)
-            case .epoch: epoch = UInt64(JSON.text(line, try JSON.string(line, &at)))
-            case .offset: offset = UInt64(exactly: try JSON.integer(line, &at))
-            default: _ = try JSON.value(line, &at)
+            case let key: if try !place.read(key, line, &at) { _ = try JSON.value(line, &at) }
             }
         }
-        guard recovers else { return .none }
+        return recovers ? place.recovery : .none
+    }
+}
+
+/// `"epoch":"…","offset":n` among the members of a command: where a client says that it stands.
+struct StatedPlace {
+    private var epoch: UInt64?
+    /// SDKs leave it out where it is 0.
+    private var offset: UInt64? = 0
+
+    /// False if it is another member, whose value is still to be read.
+    mutating func read(_ key: JSONKey, _ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Bool {
+        switch key {
+        case .epoch: epoch = UInt64(JSON.text(line, try JSON.string(line, &at)))
+        case .offset: offset = UInt64(exactly: try JSON.integer(line, &at))
+        default: return false
+        }
+        return true
+    }
+
+    var recovery: ConnectRequest.Recovery {
         guard let epoch, let offset else { return .unknown }
         return .from(StreamPosition(epoch: epoch, offset: offset))
     }

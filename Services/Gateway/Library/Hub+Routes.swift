@@ -197,6 +197,8 @@ extension Hub {
         for name in names {
             guard let client = slab[name] else { continue }
             _ = visit(client, inWalk: false)
+            // Something else is being read for it, behind which nothing would ask for its route.
+            if client.routeEpoch == 0 { stalled.insert(name) }
         }
     }
 
