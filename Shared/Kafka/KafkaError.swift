@@ -45,6 +45,9 @@ public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Too many records wait already; this one was not queued.
+    public var isOverLimit: Bool { code == RD_KAFKA_RESP_ERR__QUEUE_FULL.rawValue }
+
     /// The group has moved on: another member, another generation. What the old one held is no longer its own.
     var isStaleMember: Bool {
         switch rd_kafka_resp_err_t(code) {

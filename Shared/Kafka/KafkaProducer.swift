@@ -8,6 +8,8 @@ public final class KafkaProducer {
 
     /// Records that were queued and whose fate is not known yet.
     public var inFlight: Int { waiting.count }
+    /// False while the broker is known not to answer: what is queued now may only wait until it is given up.
+    public private(set) var isUp = true
 
     private let loop: EventLoop
     private let limit: Int
@@ -39,7 +41,10 @@ public final class KafkaProducer {
         probe = BrokerProbe(loop: loop, client: client, name: "kafka-probe")
         callbacks.delivered = { [unowned self] message in self.delivered(message) }
         callbacks.failed = { [unowned self] error in if error.isOutage { self.probe.ask() } }
-        probe.onState = { [unowned self] state in self.onState?(state) }
+        probe.onState = { [unowned self] state in
+            self.isUp = state == .up
+            self.onState?(state)
+        }
         if let raw = rd_kafka_queue_get_main(client.raw) {
             queue = ClientQueue(loop: loop, queue: raw) { [unowned self] in self.poll() }
         }

@@ -121,6 +121,7 @@ struct TransactionMachine {
         case .assigned:
             isAssigned = true
             isRevoking = false
+            isReassigning = false
         case .revoked:
             isRevoking = true
             isReassigning = false

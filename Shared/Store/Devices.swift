@@ -30,11 +30,15 @@ public struct Devices {
         self.keys = keys
     }
 
-    /// Registers a device, or registers it anew; takes it from the person who had it. May be repeated after any error.
+    /// Registers a device, or registers it anew; takes it from the person who had it. Who has more than `limit` then loses those
+    /// that were registered longest ago: they are the ones least likely to be in use. Answers how many went. May be repeated after
+    /// any error.
     ///
     /// Person and token lie on different shards, so no script can do it in one. The owner is written before the device, and
     /// `list` believes the owner: at no moment does a push for one person reach a device that another has taken over.
-    public func put(_ device: Device, of person: PersonID, reply: @escaping (Result<Void, RedisError>) -> Void) {
+    public func put(
+        _ device: Device, of person: PersonID, limit: Int, reply: @escaping (Result<Int, RedisError>) -> Void
+    ) {
         owner(of: device.token) { previous in
             switch previous {
             case .failure(let error): reply(.failure(error))
@@ -43,16 +47,18 @@ public struct Devices {
                 if let previous, previous != person {
                     self.remove(device.token, from: previous) { result in
                         if case .failure(let error) = result { return reply(.failure(error)) }
-                        self.store(device, person, reply)
+                        self.store(device, person, limit, reply)
                     }
                 } else {
-                    self.store(device, person, reply)
+                    self.store(device, person, limit, reply)
                 }
             }
         }
     }
 
-    private func store(_ device: Device, _ person: PersonID, _ reply: @escaping (Result<Void, RedisError>) -> Void) {
+    private func store(
+        _ device: Device, _ person: PersonID, _ limit: Int, _ reply: @escaping (Result<Int, RedisError>) -> Void
+    ) {
         client.send(
             arguments: 3,
             { writer in
@@ -63,14 +69,29 @@ public struct Devices {
             { result in
                 if case .failure(let error) = result { return reply(.failure(error)) }
                 self.client.eval(
-                    Self.putScript, arguments: 3,
+                    Self.putScript, arguments: 4,
                     { writer in
                         self.keys.write("devices:", self.keys.tag(person), to: &writer)
                         writer.argument(device.token)
                         writer.argument("\(device.platform)|\(device.environment)|\(device.app)")
+                        writer.argument(Int64(limit))
                     },
-                    { reply($0.map { _ in }) })
+                    { result in
+                        switch result.decoded("put", { $0.array?.compactMap(\.text) }) {
+                        case .failure(let error): reply(.failure(error))
+                        case .success(let removed): self.disown(removed, person, reply)
+                        }
+                    })
             })
+    }
+
+    /// After they have left the person's devices.
+    private func disown(_ tokens: [String], _ person: PersonID, _ reply: @escaping (Result<Int, RedisError>) -> Void) {
+        guard !tokens.isEmpty else { return reply(.success(0)) }
+        let gathering = Gathering<Void>(count: tokens.count) { all in reply(all.map { _ in tokens.count }) }
+        for (index, token) in tokens.enumerated() {
+            disown(token, person) { gathering.take($0, at: index) }
+        }
     }
 
     /// A person's devices, in no order.
@@ -165,11 +186,31 @@ public struct Devices {
         keys.write("device:", bytes(hexadecimal(sha256(bytes(token)))), to: &writer)
     }
 
-    /// KEYS: devices. ARGV: token, description. The time of the registration is put before it.
+    /// KEYS: devices. ARGV: token, description, how many there may be. The time of the registration is put before the description.
+    /// Answers the tokens that had to go.
     static let putScript = RedisScript(
         "put", keys: 1,
         Lua.clock + """
-            return redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. '|' .. ARGV[2])
+            redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. '|' .. ARGV[2])
+            local over = redis.call('HLEN', KEYS[1]) - tonumber(ARGV[3])
+            if over <= 0 then return {} end
+            local all = redis.call('HGETALL', KEYS[1])
+            local others = {}
+            for i = 1, #all, 2 do
+              if all[i] ~= ARGV[1] then
+                others[#others + 1] = {all[i], tonumber(string.match(all[i + 1], '^%d+')) or 0}
+              end
+            end
+            table.sort(others, function(a, b)
+              if a[2] ~= b[2] then return a[2] < b[2] end
+              return a[1] < b[1]
+            end)
+            local removed = {}
+            for i = 1, math.min(over, #others) do
+              removed[i] = others[i][1]
+              redis.call('HDEL', KEYS[1], removed[i])
+            end
+            return removed
             """)
 
     /// KEYS: devices. ARGV: token, timestamp. Answers 0 if a newer registration stays.

@@ -34,6 +34,34 @@ import Testing
         }
     }
 
+    /// A refused event's problem is named as its dead letter would be.
+    @Test func reasonsOfDeadLettersAreExplained() throws {
+        let protocolPage = try #require(Repository.markdown.first { $0.path == "docs/protocol.md" })
+        let explained = Self.anchors(protocolPage)
+        let reasons = try #require(Repository.shipped.first { $0.path == "Shared/Models/DeadLetter.swift" }).lines
+            .filter { $0.hasPrefix("    case ") }.compactMap { $0.split(separator: "\"").dropFirst().first.map(String.init) }
+        #expect(reasons.count == 9)
+        for reason in reasons { #expect(explained.contains(reason), "docs/protocol.md does not explain \(reason)") }
+    }
+
+    /// What the pages tell an operator to look for is there: metrics in the code, variables in deploy/env.md.
+    @Test func metricsAndVariablesOfThePagesExist() throws {
+        let variables = try #require(Repository.files.first { $0.path == "deploy/env.md" }).lines.joined()
+        let code = Repository.shipped.map { $0.lines.joined() }.joined()
+        let pages = ["README.md", "docs/ARCHITECTURE.md", "docs/operations.md", "docs/protocol.md", "docs/threat-model.md"]
+        for file in Repository.markdown where pages.contains(file.path) {
+            for line in file.lines {
+                for word in line.split(whereSeparator: { !($0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_")) }) {
+                    if word.hasPrefix("carillon_") {
+                        #expect(code.contains("\"\(word)\""), "\(file.path): there is no metric \(word)")
+                    } else if word.contains("_"), word.allSatisfy({ $0.isUppercase || $0.isNumber || $0 == "_" }), word.first != "_" {
+                        #expect(variables.contains("`\(word)`"), "\(file.path): there is no variable \(word)")
+                    }
+                }
+            }
+        }
+    }
+
     /// `](target)` of every line outside of code blocks, but for addresses with a scheme.
     private static func links(_ file: SourceFile) -> [(line: Int, target: String)] {
         var links: [(Int, String)] = []

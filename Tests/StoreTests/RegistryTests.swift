@@ -106,13 +106,13 @@ import Testing
         let store = TestStore(server)
         #expect(await store.start() == .up)
         let phone = Device(token: "abc", platform: "apns", app: "com.example|x", environment: "sandbox")
-        try await store.device { $0.put(phone, of: bob, reply: $1) }
+        _ = try await store.device { $0.put(phone, of: bob, limit: 20, reply: $1) }
         let listed = try await store.device { $0.list(of: bob, reply: $1) }
         #expect(listed.count == 1 && listed[0].app == phone.app && listed[0].environment == "sandbox")
         let at = listed[0].registeredAt
         let bobs = try server.cli("KEYS", "devices:*")
         #expect(at > 1_600_000_000_000)
-        try await store.device { $0.put(phone, of: ann, reply: $1) }
+        _ = try await store.device { $0.put(phone, of: ann, limit: 20, reply: $1) }
         #expect(try await store.device { $0.list(of: bob, reply: $1) }.isEmpty)
         #expect(try await store.device { $0.list(of: ann, reply: $1) }.count == 1)
         // A former owner's leftover is not listed, and his removal does not take it from her.
@@ -123,6 +123,31 @@ import Testing
         #expect(try await store.device { $0.delete("abc", of: ann, unlessNewerThan: .max, reply: $1) })
         #expect(try await store.device { $0.list(of: ann, reply: $1) }.isEmpty)
         #expect(try server.cli("KEYS", "device*") == "")
+        await store.stop()
+    }
+
+    @Test func aPersonKeepsTheNewestDevicesWhateverComesAtOnce() async throws {
+        let server = try RedisServer()
+        let store = TestStore(server)
+        #expect(await store.start() == .up)
+        func phone(_ number: Int) -> Device { Device(token: "t\(number)", platform: "apns", app: "", environment: "sandbox") }
+        for number in 1...2 { #expect(try await store.device { $0.put(phone(number), of: bob, limit: 3, reply: $1) } == 0) }
+        // Ten at the same time: a look before each write would have let them all in.
+        let removed = try await withThrowingTaskGroup(of: Int.self) { group in
+            for number in 3...12 { group.addTask { try await store.device { $0.put(phone(number), of: bob, limit: 3, reply: $1) } } }
+            return try await group.reduce(0, +)
+        }
+        #expect(removed == 9)
+        #expect(try await store.device { $0.list(of: bob, reply: $1) }.count == 3)
+        #expect(try await store.device { $0.put(phone(13), of: bob, limit: 3, reply: $1) } == 1)
+        #expect(try await store.device { $0.list(of: bob, reply: $1) }.contains { $0.token == "t13" })
+        // One that is there already takes nobody's place.
+        #expect(try await store.device { $0.put(phone(13), of: bob, limit: 3, reply: $1) } == 0)
+        // A smaller limit than before holds from the next one on.
+        #expect(try await store.device { $0.put(phone(14), of: bob, limit: 1, reply: $1) } == 3)
+        #expect(try await store.device { $0.list(of: bob, reply: $1) }.map(\.token) == ["t14"])
+        // Whoever went belongs to nobody.
+        #expect(try server.cli("KEYS", "device:*").split(separator: "\n").count == 1)
         await store.stop()
     }
 

@@ -33,7 +33,11 @@ public enum Carillonctl {
         default: break
         }
         guard let (command, rest) = command(words) else {
-            terminal.note("there is no command \(printable(words.prefix(2).joined(separator: " "))); see --help")
+            let begun = commands.map(\.name).filter { $0.hasPrefix("\(words.first ?? "") ") }
+            terminal.note(
+                begun.isEmpty
+                    ? "there is no command \(printable(words.prefix(2).joined(separator: " "))); see --help"
+                    : "\(words.first ?? "") is followed by a second word: \(begun.joined(separator: ", "))")
             return Status.usage
         }
         if rest.contains("--help") || rest.contains("-h") {

@@ -7,9 +7,6 @@ import ServiceRuntime
 /// `POST /v1/events`: one CloudEvent over HTTP (CloudEvents HTTP binding, structured and binary mode), checked as Kafka's
 /// reader would check it, and accepted once Kafka has it. For producers.
 struct EventsRoute {
-    /// Events that may wait for Kafka at once.
-    static let maximumWaiting = 10_000
-
     private let translation: EventTranslation
     private let producer: KafkaProducer
 
@@ -31,13 +28,16 @@ struct EventsRoute {
         } catch {
             return call.respond(Self.refusal(error))
         }
-        guard producer.inFlight < Self.maximumWaiting else { return call.unavailable("Too many events wait for Kafka.") }
+        // Who could only wait for nothing is told at once.
+        guard producer.isUp else { return call.unavailable("Kafka is away. Nothing was taken: send the event again later.") }
         let record = OutgoingRecord(
             topic: place.topic, key: Array(place.key.utf8), value: call.request.body, headers: headers)
         producer.produce(record) { error in
             guard let error else { return call.respond(HTTPResponse(status: 202)) }
             if error.isRefusal {
                 call.respond(.problem(status: 413, name: "too_large", detail: "Kafka does not take a record of this size."))
+            } else if error.isOverLimit {
+                call.unavailable("Too many events wait for Kafka. Nothing was taken: send the event again later.")
             } else {
                 call.unavailable("Kafka did not acknowledge the event. Send it again: repeated, it is shown once.")
             }

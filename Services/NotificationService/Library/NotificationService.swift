@@ -35,7 +35,8 @@ public actor NotificationService: Service {
         pipeline = try RecordPipeline(
             loop: loop, settings: kafka, service: Self.name, topics: [#"^events\..*"#], excluding: [#"\.dlq$"#],
             limits: PipelineLimits(records: settings.limits.batchRecords))
-        producer = try KafkaProducer(loop: loop, settings: kafka)
+        producer = try KafkaProducer(
+            loop: loop, settings: kafka, deliveryTimeout: settings.limits.acknowledgement, limit: settings.limits.awaiting)
         router = RESTRouter(context, apiKey: settings.apiKey)
         EventsRoute(translation: translation, producer: producer).add(to: router)
         let (pipeline, producer) = (pipeline, producer)

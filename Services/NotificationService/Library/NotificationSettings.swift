@@ -34,6 +34,10 @@ public struct EventLimits: SettingsGroup {
     public var dedupWindow: Int64 = 7 * 86_400_000
     /// Records taken from Kafka together.
     public var batchRecords = 4_000
+    /// How long an event of `POST /v1/events` may wait for Kafka.
+    public var acknowledgement: Duration = .seconds(10)
+    /// Events of `POST /v1/events` that wait for Kafka at once.
+    public var awaiting = 10_000
 
     static let eventBytesSetting = Setting(
         "EVENT_MAX_BYTES", .size(1 << 10...900 << 10), default: "256KB", help: "Bytes of one event; a larger one is a dead letter")
@@ -45,10 +49,16 @@ public struct EventLimits: SettingsGroup {
         help: "How long a repeated event is recognised; at least the retention of the topics")
     static let batchRecordsSetting = Setting(
         "EVENT_BATCH_RECORDS", .integer(1...100_000), default: "4000", help: "Events taken from Kafka together, in one transaction")
+    static let acknowledgementSetting = Setting(
+        "EVENT_ACK_TIMEOUT", .duration(.milliseconds(100) ... .seconds(60)), default: "10s",
+        help: "How long an event of POST /v1/events may wait for Kafka; then, or where Kafka is known to be away, it is answered 503")
+    static let awaitingSetting = Setting(
+        "EVENT_MAX_AWAITING", .integer(1...1_000_000), default: "10000",
+        help: "Events of POST /v1/events that wait for Kafka at once; further ones are answered 503")
 
     public static let declarations = [
         eventBytesSetting.description, expandedBytesSetting.description, dedupWindowSetting.description,
-        batchRecordsSetting.description,
+        batchRecordsSetting.description, acknowledgementSetting.description, awaitingSetting.description,
     ]
 
     public init() {}
@@ -58,5 +68,7 @@ public struct EventLimits: SettingsGroup {
         expandedBytes = try environment.value(Self.expandedBytesSetting)
         dedupWindow = Int64(try environment.value(Self.dedupWindowSetting) / .milliseconds(1))
         batchRecords = try environment.value(Self.batchRecordsSetting)
+        acknowledgement = try environment.value(Self.acknowledgementSetting)
+        awaiting = try environment.value(Self.awaitingSetting)
     }
 }

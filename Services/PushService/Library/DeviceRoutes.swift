@@ -54,24 +54,13 @@ struct DeviceRoutes {
         return nil
     }
 
-    /// Registers. Whoever has as many devices as may be loses the one that was registered longest ago: it is the one that is
-    /// least likely to be in use.
     private func put(_ device: Device, _ person: PersonID, _ call: RESTCall) {
-        list(person, call) { known in
-            let others = known.filter { $0.token != device.token }
-            guard others.count >= limit, let oldest = others.min(by: { $0.registeredAt < $1.registeredAt }) else {
-                return store(device, person, call)
-            }
-            devices.delete(oldest.token, of: person) { result in
-                if case .failure(let error) = result { return failed(error, call) }
+        devices.put(device, of: person, limit: limit) { result in
+            if case .success(1...) = result {
                 log.info("a person has too many devices: the oldest was removed", ["limit": .count(limit)])
-                store(device, person, call)
             }
+            answer(result.map { _ in }, call, .json(DeviceForm.encode(device)))
         }
-    }
-
-    private func store(_ device: Device, _ person: PersonID, _ call: RESTCall) {
-        devices.put(device, of: person) { answer($0, call, .json(DeviceForm.encode(device))) }
     }
 
     private func list(_ person: PersonID, _ call: RESTCall, _ body: @escaping ([Device]) -> Void) {

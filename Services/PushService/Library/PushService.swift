@@ -82,7 +82,7 @@ public actor PushService: Service {
             let source = context.dependencies.source(.kafka)
             pipeline.onState = { source.report($0) }
             let log = context.log
-            pipeline.onNote = { log.info("kafka", ["lane": .name(priority), "note": .configured($0)]) }
+            pipeline.onNote = { log.info("Kafka", ["lane": .name(priority), "note": .configured($0)]) }
             let lane = Lane(loop: loop, pipeline: pipeline, devices: devices, courier: courier, post: post)
             try lane.start()
             lanes.append(lane)
