@@ -2,7 +2,7 @@
 // its bundle and this file were evaluated. Says each event as an array; takes one command, an array, at a time.
 'use strict';
 function follow(Centrifuge, options, say) {
-  const settings = { minReconnectDelay: 50, maxReconnectDelay: 300, token: options.token };
+  const settings = { minReconnectDelay: 50, maxReconnectDelay: 300, timeout: 30000, token: options.token };
   if (options.tokens) settings.getToken = async () => (await fetch(options.tokens)).text();
   if (options.websocket) settings.websocket = options.websocket;
   const client = new Centrifuge(options.url, settings);

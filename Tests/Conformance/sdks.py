@@ -63,13 +63,13 @@ class PythonClient:
                     return tokens.token()
                 options["get_token"] = fresh
             client = centrifuge.Client(url, events=ClientEvents(self.events), min_reconnect_delay=0.05, max_reconnect_delay=0.3,
-                                       proxy=None, **options)
+                                       timeout=30, proxy=None, **options)
             await client.connect()
             return client
         self.client = self.run(make())
 
     def run(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
     def order(self, command, *rest):
         async def watch(channel):

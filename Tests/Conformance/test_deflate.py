@@ -24,9 +24,9 @@ def url(gateway):
 
 
 def connected(cluster, gateway, person, **options):
-    socket = websockets.sync.client.connect(url(gateway), ping_interval=None, proxy=None, **options)
+    socket = websockets.sync.client.connect(url(gateway), ping_interval=None, open_timeout=60, proxy=None, **options)
     socket.send(json.dumps({"id": 1, "connect": {"token": cluster.token(person), "data": {"filling": LONG}}}))
-    assert "connect" in json.loads(socket.recv(timeout=10))
+    assert "connect" in json.loads(socket.recv(timeout=60))
     return socket
 
 
@@ -41,7 +41,7 @@ def test_a_library_takes_the_compression_that_it_offers(cluster, gateway, person
         for socket in (packed, plain):
             seen = []
             while len(seen) < len(titles):
-                for line in socket.recv(timeout=10).split("\n"):
+                for line in socket.recv(timeout=60).split("\n"):
                     message = json.loads(line)
                     if message:
                         seen.append(message["push"]["pub"]["data"]["title"])
@@ -56,16 +56,16 @@ def test_the_python_sdk_receives_compressed(cluster, gateway, person):
     assert cluster.members(f"channel:{room}", [bob]).status == 200
     client = PythonClient(url(gateway), cluster.token(bob))
     try:
-        until(lambda: ("connected",) in client.events, 10, "connected")
+        until(lambda: ("connected",) in client.events, what="connected")
         titles = [LONG + str(number) for number in range(10)]
         for title in titles:
             cluster.produce(kafka.event("message.direct", {"user": bob}, title=title), "events.conformance")
-        seen = until(lambda: [e[2] for e in client.events if e[0] == "publication"] == titles, 15, lambda: client.events[-3:])
+        seen = until(lambda: [e[2] for e in client.events if e[0] == "publication"] == titles, what=lambda: client.events[-3:])
         assert seen
         client.order("watch", f"channel:{room}")
-        until(lambda: [e for e in client.events if e[0] == "watching"], 10, "watching")
+        until(lambda: [e for e in client.events if e[0] == "watching"], what="watching")
         cluster.produce(kafka.event("channel.post", {"channel": room}, title=LONG), "events.conformance")
-        until(lambda: ("seen", LONG) in client.events, 15, lambda: client.events[-3:])
+        until(lambda: ("seen", LONG) in client.events, what=lambda: client.events[-3:])
         assert [extension.name for extension in client.client._conn.protocol.extensions] == ["permessage-deflate"]
     finally:
         client.close()

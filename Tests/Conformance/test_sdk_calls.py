@@ -14,8 +14,8 @@ def answer(client, method, data):
     """What a call is answered, through the SDK."""
     before = sum(event[:2] == ("answer", method) for event in list(client.events))
     client.order("call", method, data)
-    found = until(lambda: [event for event in list(client.events) if event[:2] == ("answer", method)][before:], 10,
-                  lambda: client.events[-3:])
+    found = until(lambda: [event for event in list(client.events) if event[:2] == ("answer", method)][before:],
+                  what=lambda: client.events[-3:])
     return found[0][2]
 
 
@@ -24,15 +24,15 @@ def test_reads_are_answered_and_told(cluster, sdk, person):
     url = cluster.edge_url.replace("http", "ws", 1) + f"/connection/websocket?u={bob}"
     one, other = sdk(url, cluster.token(bob)), sdk(url, cluster.token(bob))
     try:
-        until(lambda: ("connected",) in one.events and ("connected",) in other.events, 10, lambda: (one.events, other.events))
+        until(lambda: ("connected",) in one.events and ("connected",) in other.events, what=lambda: (one.events, other.events))
         send(cluster, bob, "a", "b", "c")
-        until(lambda: len(publications(one)) == len(publications(other)) == 3, 10, lambda: (one.events, other.events))
+        until(lambda: len(publications(one)) == len(publications(other)) == 3, what=lambda: (one.events, other.events))
         cursor = [event[3] for event in list(one.events) if event[0] == "publication"][1]
         assert answer(one, "ack", {"cursor": cursor}) == {"unread": 3, "revision": 0}
         assert answer(one, "read", {"cursor": cursor}) == {"unread": 1, "revision": 1}
         if sdk.name != "python":  # which passes over pushes of this kind
             told = ("message", {"read": {"unread": 1, "revision": 1}})
-            until(lambda: told in other.events, 10, lambda: other.events)
+            until(lambda: told in other.events, what=lambda: other.events)
         assert answer(other, "read", {"cursor": cursor}) == {"unread": 1, "revision": 1}
         assert not any(event[0] in ("error", "disconnected") for event in [*one.events, *other.events])
     finally:
@@ -45,18 +45,18 @@ def test_a_pause_is_not_shown_again_after_a_cut(cluster, wire, sdk, person):
     bob = person("bob")
     client = sdk(f"ws://{wire.address}/connection/websocket?u={bob}", cluster.token(bob))
     try:
-        until(lambda: ("connected",) in client.events, 10, lambda: client.events)
+        until(lambda: ("connected",) in client.events, what=lambda: client.events)
         send(cluster, bob, "one")
-        until(lambda: publications(client) == ["one"], 10, lambda: client.events)
+        until(lambda: publications(client) == ["one"], what=lambda: client.events)
         assert answer(client, "pause", {}) == {}
         send(cluster, bob, "two", "three")
-        until(lambda: cluster.inbox(bob)["unread"] == 3, 10, "the inbox holds them")
+        until(lambda: cluster.inbox(bob)["unread"] == 3, what="the inbox holds them")
         page = answer(client, "resume", {})
         assert [entry["title"] for entry in page["notifications"]] == ["two", "three"] and page["complete"]
         wire.cut()
         send(cluster, bob, "four")
-        until(lambda: client.events.count(("connected",)) == 2, 10, lambda: client.events)
-        until(lambda: publications(client)[-1] == "four", 10, lambda: client.events)
+        until(lambda: client.events.count(("connected",)) == 2, what=lambda: client.events)
+        until(lambda: publications(client)[-1] == "four", what=lambda: client.events)
         assert publications(client) == ["one", "four"], "what the answer held does not come again"
     finally:
         client.close()

@@ -23,7 +23,7 @@ def connect(cluster, sdk, wire):
         address = cluster.edge_url.removeprefix("http://") if past else wire.address
         client = sdk(f"ws://{address}/connection/websocket?u={person}", cluster.token(person, channels=channels))
         clients.append(client)
-        until(lambda: ("connected",) in client.events, 10, lambda: client.events)
+        until(lambda: ("connected",) in client.events, what=lambda: client.events)
         return client
     yield connected
     for client in clients:
@@ -48,38 +48,38 @@ def test_a_channel_with_presence_and_recovery(cluster, wire, connect, person):
     name = f"channel:{room}"
     here = connect(ann, [room])
     here.order("watch", name)
-    until(lambda: said(here, "watching") == [("watching", False, False)], 10, lambda: here.events)
+    until(lambda: said(here, "watching") == [("watching", False, False)], what=lambda: here.events)
     there = connect(bob, [room], past=True)
     there.order("watch", name)
-    until(lambda: said(here, "join") == [("join", bob)], 10, lambda: here.events)
+    until(lambda: said(here, "join") == [("join", bob)], what=lambda: here.events)
     post(cluster, room, "one", "two")
     for client in (here, there):
-        until(lambda: seen(client) == ["one", "two"], 10, lambda: client.events)
+        until(lambda: seen(client) == ["one", "two"], what=lambda: client.events)
     here.order("presence")
-    until(lambda: said(here, "presence"), 10, lambda: here.events)
+    until(lambda: said(here, "presence"), what=lambda: here.events)
     assert [list(part) if isinstance(part, (list, tuple)) else part for part in said(here, "presence")[0]] == [
         "presence", sorted([ann, bob]), 2, 2]
 
     # Cut off, and back: it recovers more than a page by itself.
     wire.down()
-    until(lambda: said(there, "leave") == [("leave", ann)], 15, lambda: there.events)
+    until(lambda: said(there, "leave") == [("leave", ann)], what=lambda: there.events)
     missed = [f"missed {number}" for number in range(250)]
     post(cluster, room, *missed)
-    until(lambda: len(seen(there)) == 252, 15, lambda: len(seen(there)))
+    until(lambda: len(seen(there)) == 252, what=lambda: len(seen(there)))
     wire.up()
-    until(lambda: len(seen(here)) == 252, 15, lambda: len(seen(here)))
+    until(lambda: len(seen(here)) == 252, what=lambda: len(seen(here)))
     assert seen(here) == seen(there) == ["one", "two", *missed], "once each, in order"
     assert said(here, "watching")[1:] == [("watching", True, True)]
-    until(lambda: ("join", ann) in said(there, "join"), 10, lambda: said(there, "join"))
+    until(lambda: ("join", ann) in said(there, "join"), what=lambda: said(there, "join"))
 
     there.order("history")
-    until(lambda: said(there, "history"), 10, "its history")
+    until(lambda: said(there, "history"), what="its history")
     assert list(said(there, "history")[0][1]) == ["one", "two", *missed[:98]], "a page of it, the oldest first"
     here.order("unwatch")
-    until(lambda: said(here, "unwatched"), 10, lambda: said(here, "unwatched"))
-    until(lambda: said(there, "leave").count(("leave", ann)) == 2, 10, lambda: said(there, "leave"))
+    until(lambda: said(here, "unwatched"), what=lambda: said(here, "unwatched"))
+    until(lambda: said(there, "leave").count(("leave", ann)) == 2, what=lambda: said(there, "leave"))
     post(cluster, room, "after")
-    until(lambda: seen(there)[-1] == "after", 10, lambda: seen(there)[-1])
+    until(lambda: seen(there)[-1] == "after", what=lambda: seen(there)[-1])
     assert len(seen(here)) == 252 and not said(here, "disconnected", "refused")
 
 
@@ -87,7 +87,7 @@ def test_what_is_not_allowed_is_not_tried_again(cluster, connect, person):
     eve, room = person("eve"), person("room")
     client = connect(eve, ["another"])
     client.order("watch", f"channel:{room}")
-    until(lambda: said(client, "unwatched") == [("unwatched", 103)], 10, lambda: client.events)
+    until(lambda: said(client, "unwatched") == [("unwatched", 103)], what=lambda: client.events)
     assert not said(client, "disconnected", "watching")
 
 
@@ -96,11 +96,11 @@ def test_a_member_may_watch_without_a_word_in_her_token(cluster, connect, person
     assert cluster.members(f"channel:{room}", [bob]).status == 200
     client = connect(bob, [])
     client.order("watch", f"channel:{room}")
-    until(lambda: said(client, "watching"), 10, lambda: client.events)
+    until(lambda: said(client, "watching"), what=lambda: client.events)
     post(cluster, room, "for members")
-    until(lambda: seen(client) == ["for members"], 10, lambda: client.events)
+    until(lambda: seen(client) == ["for members"], what=lambda: client.events)
     # It is in her inbox as well, under the same id: the SDK shows both, and which to show is the application's part.
-    until(lambda: any(event[0] == "publication" and event[2] == "for members" for event in client.events), 10, lambda: client.events)
+    until(lambda: any(event[0] == "publication" and event[2] == "for members" for event in client.events), what=lambda: client.events)
 
 
 def test_a_channel_that_was_forgotten_is_subscribed_to_anew(cluster, connect, person):
@@ -108,11 +108,11 @@ def test_a_channel_that_was_forgotten_is_subscribed_to_anew(cluster, connect, pe
     bob, room = person("bob"), person("room")
     client = connect(bob, [room])
     client.order("watch", f"channel:{room}")
-    until(lambda: said(client, "watching"), 10, lambda: client.events)
+    until(lambda: said(client, "watching"), what=lambda: client.events)
     post(cluster, room, "one")
-    until(lambda: seen(client) == ["one"], 10, lambda: client.events)
+    until(lambda: seen(client) == ["one"], what=lambda: client.events)
     cluster.redis.ask("DEL", f"channel:{{{room}}}", f"channel:{{{room}}}:state")
     post(cluster, room, "two")
-    until(lambda: said(client, "watching")[1:] == [("watching", True, False)], 10, lambda: client.events)
+    until(lambda: said(client, "watching")[1:] == [("watching", True, False)], what=lambda: client.events)
     post(cluster, room, "three")
-    until(lambda: seen(client)[-1] == "three", 10, lambda: client.events)
+    until(lambda: seen(client)[-1] == "three", what=lambda: client.events)

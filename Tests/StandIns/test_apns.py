@@ -8,7 +8,6 @@ import shlex
 import signal
 import socket
 import ssl
-import statistics
 import subprocess
 import time
 import urllib.request
@@ -132,12 +131,13 @@ def good(apns):
 
 def test_takes_a_push_and_lists_it(apns, good):
     token, apns_id = "b2" * 32, "8f1c1a2e-0000-4000-8000-00000000abcd"
+    began = time.time()
     status, headers, body = apns.client().ask(
         [*good.items(), ("apns-id", apns_id), ("apns-collapse-id", "one")], b'{"aps":{"alert":"hi"}}', f"/3/device/{token}")
     assert (status, headers["apns-id"], body) == (200, apns_id, None)
     received = apns.http(f"/received?token={token}")
     at = received[0].pop("at")
-    assert abs(at - time.time() * 1000) < 5000
+    assert began * 1000 - 1 <= at <= time.time() * 1000
     assert received == [{"token": token, "apnsId": apns_id, "collapseId": "one", "topic": apns.env["APNS_TOPIC"],
                          "pushType": "alert", "priority": 10, "payload": {"aps": {"alert": "hi"}}, "status": 200}]
 
@@ -208,8 +208,9 @@ def test_a_payload_of_exactly_4096_bytes_passes(apns, good):
 
 
 def test_a_dead_token_is_unregistered_with_a_timestamp(apns, good):
+    began = time.time()
     status, _, body = apns.client().ask(list(good.items()), path="/3/device/dead0001")
-    assert status == 410 and body["reason"] == "Unregistered" and abs(body["timestamp"] - time.time() * 1000) < 5000
+    assert status == 410 and body["reason"] == "Unregistered" and began * 1000 - 1 <= body["timestamp"] <= time.time() * 1000
     old = apns.client().ask(list(good.items()), path="/3/device/deadold1")[2]
     assert old["timestamp"] < (time.time() - 86_400) * 1000
     assert [entry["status"] for entry in apns.http("/received?token=dead0001")] == [410]
@@ -266,17 +267,22 @@ def test_state_outlives_a_restart(tmp_path):
         second.process.wait(20)
 
 
+def processor_seconds(pid):
+    """What a process has had of the processors, which is not what others left of them."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_takes_a_thousand_pushes_a_second(apns, good):
-    """Two thousand over one connection, 100 at a time; the client here costs more than the stand-in."""
+    """Two thousand over one connection, 100 at a time, on a core of its own."""
     client, headers, body = apns.client(), list(good.items()), b'{"aps":{"alert":{"title":"t","body":"b"}}}'
     apns.http("/received", "DELETE")
-    seconds = []
+    before = processor_seconds(apns.process.pid)
     for _ in range(20):
-        began = time.monotonic()
         answers = client.receive(*[client.send(headers, body) for _ in range(100)])
         assert all(answer[0] == 200 for answer in answers.values())
-        seconds.append(time.monotonic() - began)
-    rate = 100 / statistics.median(seconds)  # a machine that stands still spoils one round or two
+    rate = 2000 / (processor_seconds(apns.process.pid) - before)
     print(f"{rate:.0f} pushes a second")
     assert len(apns.http("/received")) == 2000
-    assert rate > 300  # a floor for a loaded machine, where client and stand-in share the cores with others
+    assert rate > 1000
