@@ -23,10 +23,13 @@ def pair(cluster, tmp_path_factory):
         gateway.end()
 
 
+def held(gateway):
+    return gateway.metrics()['carillon_gateway_connections{transport="websocket"}']
+
+
 def holder(edge):
     """The gateway that holds the WebSocket."""
-    return until(lambda: next((gateway for gateway in edge.gateways if gateway.runs and gateway.metrics()[
-        'carillon_gateway_connections{transport="websocket"}'] > 0), None), what="a gateway holds it")
+    return until(lambda: next(filter(held, edge.gateways), None), what="a gateway holds it")
 
 
 def send(cluster, person, *titles):
@@ -40,6 +43,7 @@ def gave_up(client):
 
 def test_gateways_drain_one_after_another_and_it_misses_nothing(cluster, pair, sdk, person):
     bob, expected = person("bob"), []
+    until(lambda: not any(map(held, pair.gateways)), what="who was here before has gone")
     client = sdk(f"{pair.url.replace('http', 'ws', 1)}/connection/websocket?u={bob}", cluster.token(bob))
 
     def flow(*titles):
