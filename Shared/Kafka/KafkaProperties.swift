@@ -43,8 +43,13 @@ struct ClientProperties {
         properties.set("session.timeout.ms", 6_000)
         properties.set("heartbeat.interval.ms", 2_000)
         properties.set("queued.max.messages.kbytes", 32_768)
-        // The mock does not end a waiting fetch when a record comes: each hop would take this long, 500 ms by default.
-        if settings.isMock { properties.set("fetch.wait.max.ms", 10) }
+        if settings.isMock {
+            // The mock does not end a waiting fetch when a record comes: each hop would take this long, 500 ms by default.
+            properties.set("fetch.wait.max.ms", 10)
+            // It forgets a member that waits to join for longer than the session's time-out, as when its machine stands still, and
+            // does not answer it. A member gives up a join after this time and 3 s, and joins again: after five minutes by default.
+            properties.set("max.poll.interval.ms", 10_000)
+        }
         // A topic that is named and not there yet is made, as the Java client does; a pattern cannot make one.
         properties.set("allow.auto.create.topics", creates ? "true" : "false")
         if !excluding.isEmpty { properties.set("topic.blacklist", excluding.joined(separator: ",")) }
