@@ -66,6 +66,30 @@ import Testing
         #expect(!goes(501) && room == 0)
     }
 
+    /// What passes the rate does not pass the window; and the flow, which alone can pass what is ahead of it, never stands still for it.
+    @Test func whatIsAheadCountsInTheWindow() {
+        var control = FlowControl()
+        func goes(_ offset: UInt64) -> Bool { control.goesAhead(offset) }
+        func room(_ now: UInt64) -> Int { control.room(now: now) }
+        control.limit(rate: 1)
+        control.limit(window: 3)
+        control.sent(1, now: 0)
+        #expect(goes(3) && goes(4) && !goes(5), "one in the flow and two ahead of it")
+        #expect(room(1_000) == 0)
+        control.acknowledged(1)
+        #expect(room(1_000) == 1)
+        control.sent(2, now: 1_000)
+        #expect(room(2_000) == 0)
+        control.passed(3)
+        #expect(room(2_000) == 1 && goes(6))
+        control.limit(window: 1)
+        #expect(room(2_000) == 0)
+        control.acknowledged(2)
+        #expect(room(2_000) == 1 && !goes(7), "two are ahead, and nothing else is unacknowledged")
+        control.sent(5, now: 2_000)
+        #expect(room(3_000) == 0)
+    }
+
     @Test func priorityIsReadFromTheFirstMembers() {
         func isHigh(_ text: String) -> Bool { Publication(Array(text.utf8)).isHigh() }
         #expect(isHigh(#"{"id":"1","type":"a\"b","priority":"high","title":"x"}"#))

@@ -39,7 +39,11 @@ struct FlowControl: Equatable {
         return min(windowRoom, rateRoom(now: now))
     }
 
-    private var windowRoom: Int { window == 0 ? .max : max(0, window - unacknowledged.count) }
+    /// What went ahead of the flow counts until the flow has passed it, for until then no position names it that could be
+    /// acknowledged. So the flow itself always has room for one where nothing of its own is unacknowledged, or it would never pass.
+    private var windowRoom: Int {
+        window == 0 ? .max : max(unacknowledged.isEmpty ? 1 : 0, window - unacknowledged.count - ahead.count)
+    }
 
     private mutating func rateRoom(now: UInt64) -> Int {
         if rate == 0 { return .max }
@@ -67,9 +71,8 @@ struct FlowControl: Equatable {
 
     /// Whether a publication of high priority that the rate keeps back may be sent at once; it is then remembered.
     mutating func goesAhead(_ offset: UInt64) -> Bool {
-        guard rate > 0, !isPaused, windowRoom > 0, ahead.count < Self.maximumAhead, !ahead.contains(offset) else {
-            return false
-        }
+        let hasRoom = window == 0 || unacknowledged.count + ahead.count < window
+        guard rate > 0, !isPaused, hasRoom, ahead.count < Self.maximumAhead, !ahead.contains(offset) else { return false }
         ahead.append(offset)
         return true
     }
