@@ -134,8 +134,9 @@ private func header(_ record: KafkaRecord, _ name: String) -> String {
         #expect(await rig.rest("DELETE", path, #"{"members":["a","x"]}"#).hasSuffix(#"{"count":2}"#))
         #expect(try rig.redis.cli("ZRANGE", "t:audience:{channel:new/room}", "0", "-1") == "b\nc")
         #expect(await rig.rest("GET", path, key: "wrong").contains("#api_key_invalid"))
+        #expect(await rig.rest("GET", path + "?limit=0").contains("#invalid_limit"))
         for (method, path, body) in [
-            ("PUT", "/v1/audiences/general/members", "{\"members\":[]}"), ("PUT", path, "{}"), ("GET", path + "?limit=0", ""),
+            ("PUT", "/v1/audiences/general/members", "{\"members\":[]}"), ("PUT", path, "{}"),
             ("GET", path + "?after=%7B", ""), ("DELETE", path, "[]"),
         ] {
             #expect(await rig.rest(method, path, body).contains("#invalid_request"))

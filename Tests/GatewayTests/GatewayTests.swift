@@ -146,6 +146,16 @@ import Testing
         #expect(publication.eventStreamTail() == Array("{  \"a\":1}\n\n".utf8))
     }
 
+    @Test func aTicketThatNobodyUsesInTimeIsNone() async throws {
+        let site = try await Deployment(["TICKET_LIFETIME": "1s"])
+        let answer = await site.http("POST", "/v1/connect", ["Authorization": "Bearer \(token("bob"))"])
+        let ticket = try #require(answer.json["ticket"] as? String)
+        try await until { try site.redis.cli("EXISTS", "tickets:\(ticket)") == "0" }
+        #expect(try #require(WebSocketPeer(site.port, query: "?ticket=\(ticket)")).status == 401)
+        #expect(try #require(EventPeer(site.port, query: "?ticket=\(ticket)")).status == 401)
+        await site.stop()
+    }
+
     @Test func ticketsOpenAWebSocketOnceAndAnEventStreamAgain() async throws {
         let site = try await Deployment()
         let answer = await site.http("POST", "/v1/connect?device=phone", ["Authorization": "Bearer \(token("bob"))"])

@@ -85,7 +85,10 @@ struct AudienceRoutes {
         var limit = defaultLimit
         if let text = call.request.query("limit") {
             guard let number = Int(text), (1...Audiences.maximumMembers).contains(number) else {
-                call.refuse("limit must be a whole number from 1 to \(Audiences.maximumMembers).")
+                call.respond(
+                    .problem(
+                        status: 400, name: "invalid_limit",
+                        detail: "limit must be a whole number from 1 to \(Audiences.maximumMembers)."))
                 return nil
             }
             limit = number
