@@ -103,6 +103,31 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
 
     private func closeEverything() {
+        closeHandles()
+        uv_run(raw, UV_RUN_NOWAIT)
+        drainInbox()
+        // Let go of outside the lock: what a body holds may post as it goes.
+        let late = inbox.withLock { inbox in
+            inbox.isClosed = true
+            defer { inbox.entries = [] }
+            return inbox.entries
+        }
+        withExtendedLifetime(late) {}
+        for own in [UnsafeMutableRawPointer(wake), UnsafeMutableRawPointer(prepare), UnsafeMutableRawPointer(check)] {
+            uv_close(own.assumingMemoryBound(to: uv_handle_t.self), nil)
+        }
+        uv_run(raw, UV_RUN_NOWAIT)
+        // A name that is being resolved cannot be called back: the thread that does it still writes to this loop. Its answer may
+        // open something new, which is closed in its turn.
+        while uv_loop_close(raw) == UV_EBUSY.rawValue {
+            closeHandles()
+            uv_run(raw, UV_RUN_ONCE)
+        }
+        turnEndBodies = []
+        turnEndHandles = []
+    }
+
+    private func closeHandles() {
         uv_walk(
             raw,
             { handle, data in
@@ -110,14 +135,6 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
                 // Every handle that is not the loop's own carries its `LoopHandle`, retained (see there).
                 Unmanaged<LoopHandle>.fromOpaque(handle.pointee.data).takeUnretainedValue().loopStopped()
             }, Unmanaged.passUnretained(self).toOpaque())
-        uv_run(raw, UV_RUN_NOWAIT)
-        drainInbox()
-        inbox.withLock { $0.isClosed = true }
-        for own in [UnsafeMutableRawPointer(wake), UnsafeMutableRawPointer(prepare), UnsafeMutableRawPointer(check)] {
-            uv_close(own.assumingMemoryBound(to: uv_handle_t.self), nil)
-        }
-        uv_run(raw, UV_RUN_NOWAIT)
-        uv_loop_close(raw)
     }
 
     // MARK: From other threads
@@ -132,13 +149,13 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
 
     private func append(_ entry: Entry) {
-        let mustWake = inbox.withLock { inbox in
-            guard !inbox.isClosed else { return false }
+        inbox.withLock { inbox in
+            guard !inbox.isClosed else { return }
             inbox.entries.append(entry)
-            defer { inbox.isSignalled = true }
-            return !inbox.isSignalled
+            // Not after the lock is given back: the loop may have ended by then, and with it the descriptor that wakes it.
+            if !inbox.isSignalled { uv_async_send(wake) }
+            inbox.isSignalled = true
         }
-        if mustWake { uv_async_send(wake) }
     }
 
     private func drainInbox() {

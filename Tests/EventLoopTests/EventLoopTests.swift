@@ -107,6 +107,24 @@ private actor Resident: LoopActor {
         loop.post { Issue.record("the loop has ended") }
     }
 
+    @Test func aLoopMayEndWhileOthersPost() async {
+        for _ in 0..<300 {
+            let loop = EventLoop(name: "ending")
+            let posting = Mutex(0)
+            let workers = (0..<3).map { _ in WorkerThread(name: "poster") }
+            for worker in workers {
+                worker.run { for _ in 0..<400 { loop.post { posting.withLock { $0 += 1 } } } }
+            }
+            loop.start()
+            while posting.withLock({ $0 }) == 0 { await Task.yield() }
+            loop.stop()
+            for worker in workers {
+                await withCheckedContinuation { done in worker.run { done.resume() } }
+                worker.stop()
+            }
+        }
+    }
+
     @Test func aWorkerDoesItsWorkInOrderAndStops() async {
         let worker = WorkerThread(name: "worker")
         let seen = Mutex<[Int]>([])
