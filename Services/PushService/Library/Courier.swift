@@ -18,14 +18,19 @@ final class Errand {
     var delivery = Delivery()
     var sentAt: UInt64 = 0
     var authorization = ""
-    /// Nobody waits for it any more: another member of the group has the record now.
-    var isCancelled = false
+    private let work: Work
 
-    init(_ message: PushMessage, to token: String, _ completion: @escaping (Outcome) -> Void) {
+    /// - Parameter work: the batch that it belongs to, and is called off with. It does not know its errands: whoever carries one
+    ///   holds it, and with it the batch.
+    init(_ message: PushMessage, to token: String, of work: Work, _ completion: @escaping (Outcome) -> Void) {
         self.message = message
         self.token = token
+        self.work = work
         self.completion = completion
     }
+
+    /// Nobody waits for it any more: another member of the group has the record now.
+    var isCancelled: Bool { work.isCancelled }
 }
 
 /// Carries pushes to APNs: high priority first, so many at a time, each again until there is an outcome, and none while

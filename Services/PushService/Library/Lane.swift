@@ -54,7 +54,7 @@ final class Lane {
     }
 
     private func abandon() {
-        work?.cancel()
+        work?.isCancelled = true
         work = nil
         waitingForRedis = []
         redisTimer?.cancel()
@@ -177,9 +177,8 @@ final class Lane {
         guard !awake.isEmpty else { return next(person) }
         person.open = awake.count
         for device in awake {
-            let errand = Errand(item.message, to: device.token) { self.ended(person, item, device.token, $0) }
-            person.work.errands.append(errand)
-            courier.run(errand)
+            courier.run(
+                Errand(item.message, to: device.token, of: person.work) { self.ended(person, item, device.token, $0) })
         }
     }
 
@@ -238,13 +237,10 @@ final class Work {
     var open = 0
     /// By the record's index.
     var deadLetters: [Int: OutgoingRecord] = [:]
-    var errands: [Errand] = []
+    /// The group has given its records to another member, or the service ends.
+    var isCancelled = false
 
     init(_ batch: RecordBatch) { self.batch = batch }
-
-    func cancel() {
-        for errand in errands { errand.isCancelled = true }
-    }
 }
 
 /// One person's records of a batch, in order.

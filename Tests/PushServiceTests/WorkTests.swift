@@ -1,0 +1,38 @@
+import Models
+import Testing
+
+@testable import Kafka
+@testable import PushService
+
+/// A batch and what is on its way for it, held as a lane and the courier hold them.
+@Suite struct WorkTests {
+    private let work: Work
+    private let errand: Errand
+
+    init() throws {
+        let work = Work(RecordBatch(number: 1, records: [], offsets: [], membership: nil, pipeline: nil))
+        let message = PushMessage(id: NotificationID(digest: Array(0..<16)), priority: .high, expiresAt: nil, payload: [])
+        let item = PersonWork.Item(index: 0, message: message, person: try #require(PersonID("ada")), accepted: 0)
+        let person = PersonWork(work, item)
+        self.work = work
+        errand = Errand(message, to: "token", of: work) { _ in person.open -= 1 }
+    }
+
+    @Test func aBatchThatIsDoneIsForgotten() throws {
+        weak var batch: Work?
+        weak var errand: Errand?
+        do {
+            let bench = try WorkTests()
+            (batch, errand) = (bench.work, bench.errand)
+            bench.errand.completion(.accepted)
+        }
+        #expect(errand == nil)
+        #expect(batch == nil)
+    }
+
+    @Test func aBatchThatIsCalledOffTakesItsErrandsWithIt() {
+        #expect(!errand.isCancelled)
+        work.isCancelled = true
+        #expect(errand.isCancelled)
+    }
+}
