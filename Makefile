@@ -1,7 +1,7 @@
 # Carillon. `make help` lists what can be made; settings are given as `make run GATEWAYS=3 EDGE_PORT=9090`.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build install test check format faults rolling fuzz bench bench-gateway containers env clean
+.PHONY: help run demo build install test check format faults rolling fuzz sanitize bench bench-gateway containers env clean
 
 SWIFT_SOURCES := Package.swift Services Shared Tests $(wildcard Benchmarks)
 RELEASE := .build/release
@@ -41,6 +41,9 @@ rolling: build ## a rolling restart of three gateways with 5,000 clients each
 
 fuzz: ## fuzzes the parsers of frames, requests and commands, SECONDS (60) each; what it finds is kept as tests
 	@SECONDS_EACH=$(or $(SECONDS),60) Tests/Fuzz/run
+
+sanitize: ## data races, memory errors and leaks: tests and services under ThreadSanitizer and AddressSanitizer
+	@Tests/sanitize
 
 bench: build ## measures, and writes the table of docs/performance.md
 	@Benchmarks/run
