@@ -246,13 +246,19 @@ def test_post_an_event(cluster, person):
     assert record["key"] == bob
 
 
-@pytest.mark.parametrize("body, status", [
-    (b"no json", 400), (b"[]", 400), ({"specversion": "1.0"}, 400),
-    ({"specversion": "1.0", "id": "1", "source": "/s", "type": "dlq.x", "data": {"audience": {"user": "b"}}}, 400),
-])
-def test_what_is_no_event_is_refused_over_http(cluster, body, status):
+@pytest.mark.parametrize("body, status, problem", [
+    (b"no json", 400, "not_json"), (b"[]", 400, "not_cloudevents"), ({"specversion": "1.0"}, 400, "not_cloudevents"),
+    (kafka.event("dlq.x", {"user": "b"}), 400, "unknown_type"),
+    (kafka.event("message.direct", {}), 400, "invalid_data"),
+    (kafka.event("message.direct", {"users": ["b"], "user": "c"}), 400, "invalid_data"),
+    (kafka.event("message.direct", {"user": "b"}) | {"time": "2020-01-01T00:00:00Z"}, 400, "too_old"),
+    (kafka.event("message.direct", {"user": "b"}, body="x" * 300_000), 413, "too_large"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_what_is_no_event_is_refused_over_http(cluster, body, status, problem):
+    """With the name that its dead letter would have."""
     answer = cluster.post(body)
     assert answer.status == status and answer.headers["Content-Type"].startswith("application/problem+json")
+    assert answer.problem == problem
 
 
 def test_an_event_needs_the_key(cluster):
