@@ -2,6 +2,7 @@ import EventLoop
 import Foundation
 import Kafka
 import Synchronization
+import TestSupport
 import Testing
 
 /// A loop, what was made on it, and questions to it, for tests that poll for what they expect.
@@ -55,6 +56,10 @@ extension KafkaSettings {
     /// Of an embedded broker, each test in a namespace of its own.
     static func mock(_ broker: EmbeddedBroker, namespace: String = "", instance: String = "one") -> KafkaSettings {
         KafkaSettings(brokers: broker.brokers, isMock: true, namespace: namespace, instanceID: instance)
+    }
+
+    static func mock(_ broker: MockBroker) -> KafkaSettings {
+        KafkaSettings(brokers: broker.brokers, isMock: true, instanceID: "one")
     }
 }
 

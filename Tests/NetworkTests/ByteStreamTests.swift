@@ -1,5 +1,6 @@
 import EventLoop
 import Network
+import TestSupport
 import Testing
 
 /// Keeps what arrives; tells when it has seen enough or the end.
@@ -44,7 +45,7 @@ private actor Pair: LoopActor {
             stream.resumeReading()
         }
         try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
-            ByteStream.connect(loop: loop, host: "localhost", port: listener.port, timeout: .seconds(5)) { result in
+            ByteStream.connect(loop: loop, host: "localhost", port: listener.port, timeout: .seconds(60)) { result in
                 switch result {
                 case .success(let stream):
                     stream.handler = self.clientSide
@@ -104,16 +105,11 @@ private actor Pair: LoopActor {
         return ended
     }
 
-    func refused() async -> NetworkError? {
-        let port: Int
-        do {
-            let listener = try Listener(loop: loop, address: "127.0.0.1", port: 0)
-            port = listener.port
-            listener.close()
-        } catch { return nil }
-        defer { loop.stop() }
+    func refused() async throws -> NetworkError? {
+        let held = try HeldPort()
+        defer { withExtendedLifetime(held) { loop.stop() } }
         return await withCheckedContinuation { done in
-            ByteStream.connect(loop: loop, host: "127.0.0.1", port: port, timeout: .seconds(5)) { result in
+            ByteStream.connect(loop: loop, host: "127.0.0.1", port: held.number, timeout: .seconds(60)) { result in
                 if case .failure(let error) = result { done.resume(returning: error) } else { done.resume(returning: nil) }
             }
         }
@@ -143,8 +139,8 @@ private actor Pair: LoopActor {
         #expect(try await Pair().echo() == [1, 2, 3, 4])
     }
 
-    @Test func aRefusedConnectionSaysWhereAndWhy() async {
-        let error = await Pair().refused()
+    @Test func aRefusedConnectionSaysWhereAndWhy() async throws {
+        let error = try await Pair().refused()
         #expect(error?.description.contains("connection refused") == true)
     }
 

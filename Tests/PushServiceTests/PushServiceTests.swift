@@ -147,7 +147,7 @@ import Testing
             former.stop()
             try await bench.produce((1...50).map { ServiceBench.record("bob", $0) })
             await until("it is noticed") { bench.log.contains { $0.contains("is down") && $0.contains("apns") } }
-            bench.standIn = try APNsStandIn(port: former.port, state: former.state)
+            bench.standIn = try APNsStandIn(after: former)
             try await until("all arrive") { try await bench.received("phone1").count >= 50 }
             #expect(try await bench.received("phone1").map(\.collapseId) == (1...50).map { ServiceBench.notificationID($0) })
             #expect(try bench.deadLetters().isEmpty)

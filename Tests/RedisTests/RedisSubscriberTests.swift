@@ -20,7 +20,7 @@ private actor Listener: LoopActor {
 
     func start(_ channel: String) {
         var limits = RedisLimits()
-        limits.commandTimeout = .milliseconds(2_000)
+        limits.commandTimeout = .seconds(4)
         limits.idlePing = .milliseconds(100)
         limits.reconnectLimit = .milliseconds(100)
         let subscriber = RedisSubscriber(
@@ -37,11 +37,11 @@ private actor Listener: LoopActor {
     }
 
     func hears(_ count: Int) async -> Bool {
-        for _ in 0..<2_000 where messages.count < count { try? await Task.sleep(for: .milliseconds(5)) }
+        for _ in 0..<12_000 where messages.count < count { try? await Task.sleep(for: .milliseconds(5)) }
         return messages.count >= count
     }
     func reaches(_ count: Int) async -> Bool {
-        for _ in 0..<2_000 where states.count < count { try? await Task.sleep(for: .milliseconds(5)) }
+        for _ in 0..<12_000 where states.count < count { try? await Task.sleep(for: .milliseconds(5)) }
         return states.count >= count
     }
 }

@@ -1,4 +1,4 @@
-public import Foundation
+internal import Foundation
 
 /// The stand-in for APNs (`Tests/StandIns/apns`) as a process of its own, in a temporary directory.
 public final class APNsStandIn {
@@ -6,6 +6,7 @@ public final class APNsStandIn {
     public let environment: [String: String]
     private let child: Child
     private let directory: URL
+    private let held: HeldPort
 
     public struct NotStarted: Error {}
 
@@ -14,15 +15,17 @@ public final class APNsStandIn {
     /// Plain HTTP/1.1: `http://host:port`.
     public var plainURL: String { (environment["APNS_RECEIVED_URL"] ?? "").replacingOccurrences(of: "/received", with: "") }
 
-    /// Starts it and waits until it answers. `port` and `state` of a former one: its successor, with the same key and CA.
-    public init(port: Int = 0, state: URL? = nil) throws {
-        directory = state ?? FileManager.default.temporaryDirectory.appendingPathComponent("apns-\(UUID().uuidString)")
+    /// Starts it and waits until it answers. A successor has the port, the key and the CA of the one that was stopped.
+    public init(after former: APNsStandIn? = nil) throws {
+        held = try former?.held ?? HeldPort()
+        directory =
+            former?.directory ?? FileManager.default.temporaryDirectory.appendingPathComponent("apns-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         let told = directory.appendingPathComponent("told")
         child = try Child(
             "/usr/bin/python3",
-            [source.appendingPathComponent("StandIns/apns").path, "--state", directory.path, "--port", "\(port)"],
+            [source.appendingPathComponent("StandIns/apns").path, "--state", directory.path, "--port", "\(held.number)"],
             output: told.path)
         var text = ""
         while !text.contains("APNS_RECEIVED_URL=") || !text.hasSuffix("\n") {
@@ -38,12 +41,8 @@ public final class APNsStandIn {
         self.environment = environment
     }
 
-    /// Ends the process and waits for its end; the directory stays for a successor.
+    /// Ends the process and waits for its end; the directory and the port stay for a successor.
     public func stop() { child.end() }
-
-    /// Where its key and its CA lie.
-    public var state: URL { directory }
-    public var port: Int { url.split(separator: ":").last.flatMap { Int($0) } ?? 0 }
 
     deinit {
         stop()

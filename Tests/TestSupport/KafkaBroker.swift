@@ -1,7 +1,7 @@
 internal import Foundation
 
-/// A real single-node broker (KRaft) of the distribution at `KAFKA_HOME`, in a temporary directory, on ports below those
-/// that the kernel gives to outgoing connections. Uses the official names of the distribution only.
+/// A real single-node broker (KRaft) of the distribution at `KAFKA_HOME`, in a temporary directory. Uses the official names of
+/// the distribution only.
 public final class KafkaBroker: @unchecked Sendable {
     // @unchecked: a test holds it and calls it from one task at a time.
 
@@ -10,8 +10,9 @@ public final class KafkaBroker: @unchecked Sendable {
     /// Where a distribution is, if the tests have one.
     public static let home: String? = ProcessInfo.processInfo.environment["KAFKA_HOME"].flatMap { $0.isEmpty ? nil : $0 }
 
-    public private(set) var port = 0
-    private var controllerPort = 0
+    public var port: Int { held.number }
+    private let held: HeldPort
+    private let heldByController: HeldPort
     private let directory: URL
     private var child: Child?
 
@@ -22,15 +23,10 @@ public final class KafkaBroker: @unchecked Sendable {
     public init() throws {
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("kafka-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        for _ in 0..<3 {
-            (port, controllerPort) = (Self.freeLowPort(), Self.freeLowPort())
-            try? FileManager.default.removeItem(at: directory.appendingPathComponent("data"))
-            try properties.write(to: propertiesFile, atomically: true, encoding: .utf8)
-            try run("kafka-storage.sh", ["format", "-t", "Q2FyaWxsb25UZXN0cy0tLQ", "-c", propertiesFile.path]).wait()
-            // Another process may have taken a port in between: then others will do.
-            if (try? start()) != nil { return }
-        }
-        throw NotStarted()
+        (held, heldByController) = (try HeldPort(), try HeldPort())
+        try properties.write(to: propertiesFile, atomically: true, encoding: .utf8)
+        try run("kafka-storage.sh", ["format", "-t", "Q2FyaWxsb25UZXN0cy0tLQ", "-c", propertiesFile.path]).wait()
+        try start()
     }
 
     deinit {
@@ -89,8 +85,8 @@ public final class KafkaBroker: @unchecked Sendable {
         """
         process.roles=broker,controller
         node.id=1
-        controller.quorum.voters=1@127.0.0.1:\(controllerPort)
-        listeners=PLAINTEXT://\(brokers),CONTROLLER://127.0.0.1:\(controllerPort)
+        controller.quorum.voters=1@127.0.0.1:\(heldByController.number)
+        listeners=PLAINTEXT://\(brokers),CONTROLLER://127.0.0.1:\(heldByController.number)
         advertised.listeners=PLAINTEXT://\(brokers)
         controller.listener.names=CONTROLLER
         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
@@ -104,24 +100,5 @@ public final class KafkaBroker: @unchecked Sendable {
         transaction.state.log.num.partitions=4
         group.initial.rebalance.delay.ms=0
         """
-    }
-
-    private static func freeLowPort() -> Int {
-        for _ in 0..<100 {
-            let port = Int.random(in: 20_000..<32_000)
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            defer { close(descriptor) }
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-            address.sin_port = UInt16(port).bigEndian
-            let isFree = withUnsafePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-                }
-            }
-            if isFree { return port }
-        }
-        return 0
     }
 }

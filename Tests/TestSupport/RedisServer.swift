@@ -6,7 +6,8 @@ public final class RedisServer: @unchecked Sendable {
 
     public struct NotStarted: Error {}
 
-    public private(set) var port = 0
+    public var port: Int { held.number }
+    private let held: HeldPort
     private let directory: URL
     private let options: [String]
     private var child: Child?
@@ -21,12 +22,8 @@ public final class RedisServer: @unchecked Sendable {
         self.options = options
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("redis-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        for _ in 0..<5 {
-            port = freePort()
-            // Another process may have taken the port in between: then another one will do.
-            if (try? start()) != nil { return }
-        }
-        throw NotStarted()
+        held = try HeldPort()
+        try start()
     }
 
     deinit {
@@ -43,7 +40,7 @@ public final class RedisServer: @unchecked Sendable {
                 "--appendfsync", "always", "--save", "", "--logfile", directory.appendingPathComponent("log").path,
             ] + options)
         self.child = child
-        let deadline = Date() + 10
+        let deadline = Date() + 60
         while Date() < deadline, child.isRunning {
             if answers() { return }
             usleep(5_000)
@@ -72,21 +69,5 @@ public final class RedisServer: @unchecked Sendable {
     private func answers() -> Bool {
         guard let text = try? cli("PING") else { return false }
         return text == "PONG" || text.hasPrefix("NOAUTH") || text.hasPrefix("(error) NOAUTH")
-    }
-}
-
-/// A TCP port of loopback that was free a moment ago.
-public func freePort() -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    return withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
-            guard bind(descriptor, raw, length) == 0, getsockname(descriptor, raw, &length) == 0 else { return 0 }
-            return pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { Int(UInt16(bigEndian: $0.pointee.sin_port)) }
-        }
     }
 }
