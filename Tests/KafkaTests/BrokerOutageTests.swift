@@ -13,7 +13,9 @@ struct BrokerOutageTests {
     }
 
     @Test func aBrokerThatIsStartedAgainOnItsData() async throws {
-        try await outage("again", seconds: 6, { $0.stop() }) { try $0.start() }
+        // Killed. Where the only replica of all partitions is asked to end (4.3.1), it gives up their leadership first and then completes a
+        // transaction under way without writing its markers: the commit is answered and half of it is lost, whoever the client is.
+        try await outage("again", seconds: 6, { $0.stop(9) }) { try $0.start() }
     }
 
     /// Records flow while the broker is away: nothing is lost or doubled, and the state is told once each way.

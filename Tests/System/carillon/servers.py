@@ -117,7 +117,8 @@ message.max.bytes=4194304
             return False
 
     def down(self):
-        assert self.terminate(120) in (0, 143)
+        # Killed: asked to end, the only replica of all partitions completes a transaction without its markers (4.3.1).
+        self.kill()
 
     def up(self):
         self.start()
