@@ -24,8 +24,11 @@ import Testing
                             if let signal { state.process?.kill(signal) }
                         },
                         onExit: { exit in
-                            // The pipe's last bytes may come in the turn after the exit.
-                            loop.timer(after: .milliseconds(50)) { continuation.resume(returning: (exit, state.lines)) }
+                            // The pipe's last bytes may come in the turn after the exit; and in a turn timers run first, however
+                            // late, so that the second of two lies behind all that was there at the first.
+                            loop.timer(after: .milliseconds(1)) {
+                                loop.timer(after: .milliseconds(1)) { continuation.resume(returning: (exit, state.lines)) }
+                            }
                         })
                 } catch {
                     continuation.resume(throwing: error)
@@ -88,7 +91,7 @@ import Testing
         }
         #expect(pid > 0 && kill(pid, 0) == 0)
         loop.stop()
-        let deadline = ContinuousClock.now + .seconds(5)
+        let deadline = ContinuousClock.now + .seconds(60)
         // Its parent is gone from the loop but not from the system: a zombie counts as ended.
         while !hasEnded(pid), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(10)) }
         #expect(hasEnded(pid))

@@ -20,14 +20,16 @@ private actor Resident: LoopActor {
             ticker = loop.timer(after: .milliseconds(1), every: .milliseconds(2)) {
                 ticks += 1
                 self.log.append("tick")
-                if ticks == 3 { ticker?.cancel() }
+                guard ticks == 3 else { return }
+                ticker?.cancel()
+                // Only now, so that it comes behind the ticks however late those are.
+                self.loop.timer(after: .milliseconds(60)) {
+                    self.log.append("end")
+                    self.loop.atTurnEnd { self.signal?.resume() }
+                }
             }
             let never = loop.timer(after: .milliseconds(20)) { self.log.append("never") }
             never.cancel()
-            loop.timer(after: .milliseconds(60)) {
-                self.log.append("end")
-                self.loop.atTurnEnd { self.signal?.resume() }
-            }
         }
         return log
     }

@@ -62,7 +62,7 @@ extension WebSocketPeer {
         }
     }
 
-    func readPosts(_ count: Int, _ seconds: Double = 20) -> [String] {
+    func readPosts(_ count: Int, _ seconds: Double = 60) -> [String] {
         _ = read(seconds) { $0.posts.count >= count }
         return posts
     }

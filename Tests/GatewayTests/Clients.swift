@@ -55,7 +55,7 @@ final class WebSocketPeer {
     }
 
     /// Reads frames until the condition holds; false if it does not in time or the connection ends.
-    func read(_ seconds: Double = 20, until condition: (WebSocketPeer) -> Bool) -> Bool {
+    func read(_ seconds: Double = 60, until condition: (WebSocketPeer) -> Bool) -> Bool {
         let deadline = Date() + seconds
         while !condition(self) {
             let left = deadline.timeIntervalSinceNow
@@ -64,7 +64,7 @@ final class WebSocketPeer {
         return true
     }
 
-    func readTitles(_ count: Int, _ seconds: Double = 20) -> [String] {
+    func readTitles(_ count: Int, _ seconds: Double = 60) -> [String] {
         _ = read(seconds) { $0.titles.count >= count }
         return titles
     }
@@ -138,7 +138,7 @@ final class EventPeer {
 
     /// The next event that is no comment.
     func next() -> String? {
-        while let event = socket.take(through: "\n\n", milliseconds: 15_000) { if !event.hasPrefix(":") { return event } }
+        while let event = socket.take(through: "\n\n", milliseconds: 30_000) { if !event.hasPrefix(":") { return event } }
         return nil
     }
 }

@@ -105,7 +105,7 @@ extension ServiceHost {
 
 struct TimedOut: Error {}
 
-func until(_ seconds: Double = 20, _ condition: () async throws -> Bool) async throws {
+func until(_ seconds: Double = 60, _ condition: () async throws -> Bool) async throws {
     let deadline = Date() + seconds
     while Date() < deadline {
         if try await condition() { return }

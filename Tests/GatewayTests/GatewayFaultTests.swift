@@ -178,7 +178,7 @@ import Testing
         #expect(peer.read { !$0.replies.isEmpty })
         let commands = (2..<1_500).map { #"{"id":\#($0),"rpc":{}}"# }.joined(separator: "\n")
         for _ in 0..<40 { peer.send(commands) }
-        #expect(peer.read(20) { $0.closeCode != nil } && peer.closeCode == 3008)
+        #expect(peer.read { $0.closeCode != nil } && peer.closeCode == 3008)
         #expect(await site.metric(#"carillon_gateway_disconnects_total{reason="slow"}"#) == 1)
         await site.stop()
     }
@@ -208,8 +208,9 @@ import Testing
         for start in stride(from: 0, to: 900, by: 50) {
             try await site.feeder.deliver((start..<start + 50).map { "\($0) \(filling)" }, to: "bob")
         }
-        #expect(await site.metric("carillon_gateway_catch_ups_total") >= 1)
-        let titles = slow.readTitles(900, 20)
+        // The gateway may be behind the feeder.
+        try await until { await site.metric("carillon_gateway_catch_ups_total") >= 1 }
+        let titles = slow.readTitles(900)
         #expect(titles == (0..<900).map { "\($0) \(filling)" })
         try await site.feeder.deliver(["live"], to: "bob")
         #expect(slow.readTitles(901).last == "live")
@@ -249,15 +250,18 @@ import Testing
         slow.connect(token("bob"))
         #expect(slow.read { !$0.replies.isEmpty })
         let filling = String(repeating: "x", count: 2_000)
+        let start = ContinuousClock.now
         try await site.feeder.deliver((0..<50).map { "\($0) \(filling)" }, to: "bob")
-        #expect(await site.metric("carillon_gateway_catch_ups_total") == 0)
+        let catchUps = await site.metric("carillon_gateway_catch_ups_total")
+        // Not for its size; a machine that stands still meanwhile lets it wait too long already.
+        if ContinuousClock.now - start < .seconds(1) { #expect(catchUps == 0) }
         var count = 50
         try await until {
             try await site.feeder.deliver(["\(count) \(filling)"], to: "bob")
             count += 1
             return await site.metric("carillon_gateway_catch_ups_total") == 1
         }
-        #expect(slow.readTitles(count, 20) == (0..<count).map { "\($0) \(filling)" })
+        #expect(slow.readTitles(count) == (0..<count).map { "\($0) \(filling)" })
         await site.stop()
     }
 
@@ -275,7 +279,7 @@ import Testing
         }
         var read = 0
         if let socket {
-            #expect(socket.read(20) { $0.closeCode == 3010 })
+            #expect(socket.read { $0.closeCode == 3010 })
             read = socket.titles.count
             #expect(socket.titles == (0..<read).map { "\($0) \(filling)" } && read < 200)
             let again = try #require(WebSocketPeer(site.port))

@@ -90,8 +90,8 @@ import Testing
         bob.send(#"{"id":5,"connect":{"token":"\#(token("bob"))"}}"#)
         #expect(bob.read { $0.closeCode == 3501 })
         let brief = try #require(WebSocketPeer(site.port))
-        brief.connect(token("bob", seconds: 4))
-        let stream = try #require(EventPeer(site.port, headers: "Authorization: Bearer \(token("ann", seconds: 4))\r\n"))
+        brief.connect(token("bob", seconds: 7))
+        let stream = try #require(EventPeer(site.port, headers: "Authorization: Bearer \(token("ann", seconds: 7))\r\n"))
         #expect(brief.read { $0.closeCode == 3005 })
         #expect(stream.next()?.contains("connected") == true && stream.next()?.hasPrefix("retry: ") == true)
         #expect(stream.next() == nil)
@@ -104,7 +104,8 @@ import Testing
     }
 
     @Test func silenceEndsAConnection() async throws {
-        let site = try await Deployment(["PING_INTERVAL": "4s", "PONG_TIMEOUT": "3s", "HANDSHAKE_TIMEOUT": "3s"])
+        // Long enough that neither who connects nor who answers is late because this machine stood still meanwhile.
+        let site = try await Deployment(["PING_INTERVAL": "6s", "PONG_TIMEOUT": "5s", "HANDSHAKE_TIMEOUT": "6s"])
         let mute = try #require(WebSocketPeer(site.port))
         let silent = try #require(WebSocketPeer(site.port))
         silent.answersPings = false

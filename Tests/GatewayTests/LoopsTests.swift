@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test func twoLoopsServeOnePort() async throws {
-        let site = try await Deployment(["GATEWAY_LOOPS": "2", "DRAIN_TIMEOUT": "10s", "DRAIN_WINDOW": "1s"])
+        let site = try await Deployment(["GATEWAY_LOOPS": "2", "DRAIN_TIMEOUT": "60s", "DRAIN_WINDOW": "1s"])
         // The kernel chooses by the client's port: among so many, some come to each.
         var peers: [WebSocketPeer] = []
         for index in 0..<24 {

@@ -21,7 +21,7 @@ final class PollPeer {
         socket.send("GET /connection/poll\(query) HTTP/1.1\r\nHost: x\r\n\(headers)\r\n")
     }
 
-    func answer(milliseconds: Int32 = 15_000) -> Answer? {
+    func answer(milliseconds: Int32 = 60_000) -> Answer? {
         guard let head = socket.take(through: "\r\n\r\n", milliseconds: milliseconds) else { return nil }
         let length = head.split(separator: "\r\n").first { $0.lowercased().hasPrefix("content-length:") }
         let count = length.flatMap { Int($0.dropFirst(15).trimmingCharacters(in: .whitespaces)) } ?? 0

@@ -46,7 +46,7 @@ private actor Desk: LoopActor {
     }
 }
 
-private func push(_ standIn: APNsStandIn, _ token: String, timeout: Duration = .seconds(10)) -> HTTPClientRequest {
+private func push(_ standIn: APNsStandIn, _ token: String, timeout: Duration = .seconds(60)) -> HTTPClientRequest {
     HTTPClientRequest(
         method: "POST", url: "\(standIn.url)/3/device/\(token)", headers: [("apns-topic", "t"), ("apns-push-type", "alert")],
         body: Array(#"{"aps":{}}"#.utf8), timeout: timeout)
@@ -95,9 +95,9 @@ private func push(_ standIn: APNsStandIn, _ token: String, timeout: Duration = .
         let standIn = try APNsStandIn()
         let desk = await desk(configuration(standIn))
         await fault(desk, standIn, #"{"kind":"silent","count":1}"#)
-        let start = ContinuousClock.now
+        let watch = Standstill()
         #expect(await desk.send(push(standIn, "a1", timeout: .milliseconds(300))).failure == .timedOut)
-        #expect(ContinuousClock.now - start < .seconds(5))
+        #expect(watch.end() < 5)
         #expect(try await desk.send(push(standIn, "a1")).get().status == 403)
         await desk.close()
     }
@@ -156,7 +156,7 @@ private func push(_ standIn: APNsStandIn, _ token: String, timeout: Duration = .
     @Test func plainHTTPWhereHTTP2WasAskedFor() async throws {
         let standIn = try APNsStandIn()
         let desk = await desk(HTTPClientConfiguration())
-        let answer = try await desk.send(HTTPClientRequest(url: "\(standIn.plainURL)/health", timeout: .seconds(2))).get()
+        let answer = try await desk.send(HTTPClientRequest(url: "\(standIn.plainURL)/health", timeout: .seconds(10))).get()
         #expect(answer.status == 200 && !answer.body.isEmpty)
         await desk.close()
     }

@@ -140,14 +140,19 @@ private func eventually(_ condition: () async -> Bool) async -> Bool {
         limits.requestDeadline = .seconds(2)
         limits.idleDeadline = .seconds(2)
         let port = try await site.start(limits)
-        let slow = try #require(RawSocket(port: port))
-        slow.send("GET / HT")
-        #expect(slow.takeAll().hasPrefix("HTTP/1.1 408"))
+        func answer(to request: String) throws -> String {
+            while true {
+                let socket = try #require(RawSocket(port: port))
+                socket.send(request)
+                let all = socket.takeAll()
+                // None came in time if this machine stood still meanwhile: closed without a word.
+                if !all.isEmpty { return all }
+            }
+        }
+        #expect(try answer(to: "GET / HT").hasPrefix("HTTP/1.1 408"))
         let silent = try #require(RawSocket(port: port))
         #expect(silent.takeAll() == "")
-        let idle = try #require(RawSocket(port: port))
-        idle.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        #expect(idle.takeAll().hasPrefix("HTTP/1.1 200"))
+        #expect(try answer(to: "GET / HTTP/1.1\r\nHost: x\r\n\r\n").hasPrefix("HTTP/1.1 200"))
         #expect(await eventually { await site.connections == 0 })
         await site.stop()
     }
@@ -199,7 +204,8 @@ private func eventually(_ condition: () async -> Bool) async -> Bool {
         let answer = busy.takeAll()
         #expect(answer.hasSuffix("late") && answer.contains("Connection: close"))
         await drained
-        #expect(RawSocket(port: port) == nil)
+        // A program that another test is just starting holds a copy of the listener for a moment.
+        #expect(await eventually { RawSocket(port: port) == nil })
         await site.stop()
     }
 }

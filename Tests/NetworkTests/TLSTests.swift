@@ -49,7 +49,7 @@ private actor Exchange: LoopActor {
         }
         defer { loop.stop() }
         return await withCheckedContinuation { done in
-            ByteStream.connect(loop: loop, host: "127.0.0.1", port: listener.port, timeout: .seconds(5)) { result in
+            ByteStream.connect(loop: loop, host: "127.0.0.1", port: listener.port, timeout: .seconds(60)) { result in
                 guard case .success(let stream) = result else { return done.resume(returning: "not connected") }
                 stream.handler = self.client
                 guard stream.startTLS(clientContext, host: host) else { return done.resume(returning: "no session") }

@@ -117,7 +117,7 @@ private func host(_ server: RedisServer, _ lines: Lines = Lines()) throws -> Ser
     let loop = EventLoop(name: "presence")
     let environment = Environment([
         "LISTEN_ADDRESS": "127.0.0.1", "PORT": "0", "OPERATIONS_PORT": "0", "API_KEY": apiKey, "REDIS_URL": server.url,
-        "LEASE_LENGTH": "2s", "REDIS_COMMAND_TIMEOUT": "1s", "PRESENCE_MAX_USERS": "10",
+        "LEASE_LENGTH": "4s", "REDIS_COMMAND_TIMEOUT": "3s", "PRESENCE_MAX_USERS": "10",
     ])
     let host = try ServiceHost(PresenceService.self, loop: loop, environment: environment, log: { lines.take($0) })
     loop.start()
@@ -222,15 +222,15 @@ private func waits(_ condition: () async throws -> Bool) async rethrows -> Bool 
         // Both ways of going: it stands still, and it dies and comes back.
         server.suspend()
         #expect(await waits { get(port, "/v1/presence?user=bob").status == 503 })
-        try await Task.sleep(for: .seconds(3))
+        try await Task.sleep(for: .seconds(5))
         server.resume()
         #expect(await waits { get(port, "/v1/presence?user=bob").status == 200 })
         server.stop()
         #expect(await waits { get(port, "/v1/presence?user=bob").status == 503 })
-        try await Task.sleep(for: .seconds(3))
+        try await Task.sleep(for: .seconds(5))
         try server.start()
         #expect(await waits { get(port, "/v1/presence?user=bob").status == 200 })
-        let end = ContinuousClock.now + .seconds(3)
+        let end = ContinuousClock.now + .seconds(5)
         while ContinuousClock.now < end {
             #expect(get(port, "/v1/presence?user=bob").body.contains("\"connections\":1"))
             try await Task.sleep(for: .milliseconds(50))

@@ -47,7 +47,7 @@ final class ServiceBench: @unchecked Sendable {
         var values = [
             "LISTEN_ADDRESS": "127.0.0.1", "PORT": "0", "OPERATIONS_PORT": "0", "INSTANCE_ID": "push-1",
             "TOKEN_SECRET": Self.secret, "REDIS_URL": redis.url, "KAFKA_BROKERS": broker.brokers, "KAFKA_MOCK": "true",
-            "PUSH_RETRY_BASE": "20ms", "PUSH_RETRY_LONGEST": "200ms", "APNS_TIMEOUT": "8s", "REDIS_COMMAND_TIMEOUT": "2s",
+            "PUSH_RETRY_BASE": "20ms", "PUSH_RETRY_LONGEST": "200ms", "APNS_TIMEOUT": "8s", "REDIS_COMMAND_TIMEOUT": "4s",
         ]
         if withAPNs {
             let standIn = try APNsStandIn()
@@ -231,11 +231,11 @@ private final class Lines: Sendable {
     }
 }
 
-/// Asks until the answer is yes, for 40 s at most.
+/// Asks until the answer is yes, for 90 s at most.
 func until(
     _ what: Comment, sourceLocation: SourceLocation = #_sourceLocation, _ question: () async throws -> Bool
 ) async rethrows {
-    let deadline = ContinuousClock.now + .seconds(40)
+    let deadline = ContinuousClock.now + .seconds(90)
     while ContinuousClock.now < deadline {
         if try await question() { return }
         try? await Task.sleep(for: .milliseconds(20))

@@ -23,9 +23,9 @@ private final class Binary {
         try? FileManager.default.removeItem(at: folder)
     }
 
-    /// Polls until it holds; false after 20 s.
+    /// Polls until it holds; false after a minute.
     func waits(for condition: (Binary) -> Bool) async throws -> Bool {
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < deadline {
             if condition(self) { return true }
             try await Task.sleep(for: .milliseconds(5))

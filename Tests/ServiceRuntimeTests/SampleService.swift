@@ -32,6 +32,7 @@ actor SampleService: Service {
     private let redis: DependencySource
     private var timer: LoopTimer?
     private var waiting: CheckedContinuation<Void, Never>?
+    private var endOfDrain: AsyncStream<Never>.Continuation?
 
     init(context: ServiceContext<SampleSettings>) throws {
         loop = context.loop
@@ -66,8 +67,8 @@ actor SampleService: Service {
     func drain() async {
         guard context.settings.ticks < 50 else {
             let (never, end) = AsyncStream.makeStream(of: Never.self)
+            endOfDrain = end
             for await _ in never {}
-            end.finish()
             return
         }
         await withCheckedContinuation { waiting = $0 }
@@ -80,4 +81,9 @@ actor SampleService: Service {
 
     func loseRedis() { redis.down(.text("closed")) }
     func findRedis() { redis.up() }
+    /// Ends the drain that 50 ticks and more wait for; false if none is under way.
+    func endDrain() -> Bool {
+        endOfDrain?.finish()
+        return endOfDrain != nil
+    }
 }

@@ -53,7 +53,7 @@ public final class RawSocket: @unchecked Sendable {
 
     /// Waits at most `milliseconds` for more bytes; false if none came.
     @discardableResult
-    public func fill(milliseconds: Int32 = 5_000) -> Bool {
+    public func fill(milliseconds: Int32 = 30_000) -> Bool {
         guard descriptor >= 0, !isEnded else { return false }
         var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard Glibc.poll(&poll, 1, milliseconds) > 0 else { return false }
@@ -68,7 +68,7 @@ public final class RawSocket: @unchecked Sendable {
     }
 
     /// Takes bytes up to and with `marker`; nil if it does not come in time.
-    public func take(through marker: String, milliseconds: Int32 = 5_000) -> String? {
+    public func take(through marker: String, milliseconds: Int32 = 30_000) -> String? {
         let wanted = Array(marker.utf8)
         var searched = 0
         while true {
@@ -84,7 +84,7 @@ public final class RawSocket: @unchecked Sendable {
     }
 
     /// Takes so many bytes; nil if they do not come in time.
-    public func take(_ count: Int, milliseconds: Int32 = 5_000) -> [UInt8]? {
+    public func take(_ count: Int, milliseconds: Int32 = 30_000) -> [UInt8]? {
         while buffer.count < count {
             guard fill(milliseconds: milliseconds) else { return nil }
         }
@@ -94,7 +94,7 @@ public final class RawSocket: @unchecked Sendable {
     }
 
     /// All that comes until the peer closes.
-    public func takeAll(milliseconds: Int32 = 5_000) -> String {
+    public func takeAll(milliseconds: Int32 = 30_000) -> String {
         while fill(milliseconds: milliseconds) {}
         defer { buffer = [] }
         return String(decoding: buffer, as: UTF8.self)

@@ -27,6 +27,12 @@ public final class Standstill: @unchecked Sendable {
         }
     }
 
+    /// Seconds of those until now.
+    public var stood: Double {
+        _ = look()
+        return lock.withLock { lost }
+    }
+
     private func look() -> Bool {
         lock.withLock {
             let now = Date()
