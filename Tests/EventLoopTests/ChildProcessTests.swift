@@ -4,8 +4,10 @@ import Synchronization
 import Testing
 
 @Suite struct ChildProcessTests {
-    /// Runs one program on a loop of its own; answers how it ended and the lines it printed.
-    private func outcome(_ command: ChildProcess.Command, killAtLine signal: Int32? = nil) async throws -> (ChildProcess.Exit, [String]) {
+    /// Runs one program on a loop of its own; answers how it ended and the lines it printed, which should be so many.
+    private func outcome(
+        _ command: ChildProcess.Command, lines count: Int, killAtLine signal: Int32? = nil
+    ) async throws -> (ChildProcess.Exit, [String]) {
         let loop = EventLoop(name: "child")
         loop.start()
         defer { loop.stop() }
@@ -24,10 +26,14 @@ import Testing
                             if let signal { state.process?.kill(signal) }
                         },
                         onExit: { exit in
-                            // The pipe's last bytes may come in the turn after the exit; and in a turn timers run first, however
-                            // late, so that the second of two lies behind all that was there at the first.
-                            loop.timer(after: .milliseconds(1)) {
-                                loop.timer(after: .milliseconds(1)) { continuation.resume(returning: (exit, state.lines)) }
+                            // The pipe's last bytes, and its end, may come later: another program that is just starting holds a copy.
+                            var looks = 0
+                            var ticker: LoopTimer?
+                            ticker = loop.timer(after: .milliseconds(5), every: .milliseconds(5)) {
+                                looks += 1
+                                guard state.lines.count >= count || looks == 6_000 else { return }
+                                ticker?.cancel()
+                                continuation.resume(returning: (exit, state.lines))
                             }
                         })
                 } catch {
@@ -38,37 +44,37 @@ import Testing
     }
 
     @Test func givesItsLinesAndItsStatus() async throws {
-        let (exit, lines) = try await outcome(.init("sh", ["-c", "echo one; printf 'two\\nlast'; exit 7"]))
+        let (exit, lines) = try await outcome(.init("sh", ["-c", "echo one; printf 'two\\nlast'; exit 7"]), lines: 3)
         #expect(exit == .status(7))
         #expect(lines == ["one", "two", "last"])
     }
 
     @Test func tellsTheSignalThatEndedIt() async throws {
-        let (exit, lines) = try await outcome(.init("sh", ["-c", "echo up; exec sleep 60"]), killAtLine: SIGKILL)
+        let (exit, lines) = try await outcome(.init("sh", ["-c", "echo up; exec sleep 60"]), lines: 1, killAtLine: SIGKILL)
         #expect(exit == .signal(SIGKILL))
         #expect(lines == ["up"])
     }
 
     @Test func hasTheEnvironmentThatItWasGivenAndNoOther() async throws {
         let (_, lines) = try await outcome(
-            .init("/usr/bin/env", [], environment: ["NAME": "it's = here", "PATH": "/usr/bin:/bin"]))
+            .init("/usr/bin/env", [], environment: ["NAME": "it's = here", "PATH": "/usr/bin:/bin"]), lines: 2)
         #expect(lines.sorted() == ["NAME=it's = here", "PATH=/usr/bin:/bin"])
     }
 
     @Test func aProgramThatIsNotThereIsAnError() async throws {
         await #expect(throws: ChildProcess.SpawnError.self) {
-            _ = try await outcome(.init("/nowhere/program", endsWithParent: false))
+            _ = try await outcome(.init("/nowhere/program", endsWithParent: false), lines: 0)
         }
     }
 
     @Test func aSessionOfItsOwnKeepsTheTerminalsSignalsAway() async throws {
-        let (_, lines) = try await outcome(.init("sh", ["-c", "ps -o sid= -p $$; echo $$"]))
+        let (_, lines) = try await outcome(.init("sh", ["-c", "ps -o sid= -p $$; echo $$"]), lines: 2)
         #expect(lines.count == 2 && lines[0].trimmingCharacters(in: .whitespaces) == lines[1])
     }
 
     @Test func inheritsNoDescriptorOfItsParent() async throws {
         let pipe = Pipe()  // Foundation's are not closed on exec.
-        let (_, lines) = try await outcome(.init("sh", ["-c", "ls /proc/$$/fd; true"]))
+        let (_, lines) = try await outcome(.init("sh", ["-c", "ls /proc/$$/fd; true"]), lines: 3)
         #expect(lines == ["0", "1", "2"])
         withExtendedLifetime(pipe) {}
     }
