@@ -88,6 +88,14 @@ final class Consumer {
     /// Begins with the partitions of the assignment anew: asks where the group stands, and reads from there.
     func reassign() { withAssignment { _ = rd_kafka_assign(client.raw, $0) } }
 
+    /// The beginning of a partition of the assignment.
+    var firstAssigned: PartitionOffset? {
+        var first: PartitionOffset?
+        withAssignment { first = PartitionList.offsets($0).first }
+        first?.next = 0
+        return first
+    }
+
     /// Commits without waiting; `onCommitted` follows if this returns true.
     func commit(_ offsets: [PartitionOffset]) -> Bool {
         let list = PartitionList(offsets)

@@ -61,6 +61,11 @@ public final class RecordPipeline {
     private var wasReadingPaused = false
     /// Partitions of this assignment are not read.
     private var areSomeUnread = false
+    /// The latest commit that was answered, in the loop's ms.
+    private var committedAt: UInt64?
+    /// It was less than `doubtful` ms before the broker was missed, and may have been forgotten.
+    private var isCommitInDoubt = false
+    private static let doubtful: UInt64 = 10_000
     private var onStopped: (() -> Void)?
     private var lastFailure: String?
     /// Errors of reading that were told: each once.
@@ -181,6 +186,7 @@ public final class RecordPipeline {
         case .assigned(let count):
             onNote?("the group gave this member \(count) partitions")
             feed(.assigned)
+            endPending()
         case .revoked: feed(.revoked)
         }
     }
@@ -200,7 +206,16 @@ public final class RecordPipeline {
 
     private func stateChanged(_ state: BrokerState) {
         onState?(state)
-        if state == .up { sumUpLog() }
+        if state != .up {
+            isCommitInDoubt = committedAt.map { loop.now - $0 < Self.doubtful } ?? false
+            return
+        }
+        sumUpLog()
+        if isCommitInDoubt, !settings.isMock {
+            feed(.unread)
+            endPending()
+        }
+        isCommitInDoubt = false
     }
 
     /// librdkafka writes thousands of lines in an outage; they are told as one.
@@ -296,6 +311,7 @@ public final class RecordPipeline {
         switch result {
         case .committed:
             lastFailure = nil
+            committedAt = loop.now
             feed(.transacted(batch: number, .committed))
         case .failed(let error):
             note("a transaction did not pass and is tried again", error)
@@ -324,6 +340,26 @@ public final class RecordPipeline {
     private func prepareProducer() {
         let (producer, abandonment) = (producer, currentAbandonment())
         worker.run { _ = producer.prepare(abandonment) }
+    }
+
+    /// A group of which something is pending does not say where it stands; whoever begins with partitions ends what may be its own of that.
+    private func endPending() {
+        guard !machine.hasLeft, let membership = consumer.membership, let sample = consumer.firstAssigned else { return }
+        let (producer, loop, abandonment) = (producer, loop, currentAbandonment())
+        // Confined to the loop: the worker only carries it there and back.
+        nonisolated(unsafe) let me = self
+        worker.run {
+            guard let error = producer.endPending(sample, membership, abandonment) else { return }
+            loop.post { me.pendingRemains(error, membership) }
+        }
+    }
+
+    private func pendingRemains(_ error: KafkaError, _ membership: GroupMembership) {
+        note("what may be pending of a former transaction was not ended and is tried again", error)
+        if error.isOutage { probe.ask() }
+        loop.timer(after: .seconds(1)) { [weak self] in
+            if let self, self.consumer.membership === membership { self.endPending() }
+        }
     }
 
     /// One for all that the worker has before it: whoever waits for a transaction waits for what stands before that, too.

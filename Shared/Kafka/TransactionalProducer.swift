@@ -76,6 +76,9 @@ final class TransactionalProducer: @unchecked Sendable {
         guard let client, let writer else { return .abandoned }
         refusal = nil
         if uncertain == content.batch {
+            if let sample = content.offsets.first {
+                if let error = endPending(sample, content.membership, abandonment) { return .failed(error) }
+            }
             switch standsCommitted(content) {
             case .success(true): return .committed
             case .success(false): break
@@ -101,6 +104,31 @@ final class TransactionalProducer: @unchecked Sendable {
             return recover(failure, content, abandonment, mayBeCommitted: true)
         }
         return .committed
+    }
+
+    /// Has the broker end, for the group, what a transaction of this producer left pending: by another one, of one position, that is aborted.
+    /// Nobody sees anything of it. Until then the group answers no question for a position (decision 0014).
+    /// - Returns: why not; nil also where another member has the group's ear by now, or when it was abandoned.
+    func endPending(
+        _ sample: PartitionOffset, _ membership: GroupMembership, _ abandonment: Abandonment
+    ) -> KafkaError? {
+        // The mock keeps no such offsets.
+        if settings.isMock { return nil }
+        if case .failed(let error)? = prepare(abandonment) { return error }
+        guard let client else { return nil }
+        var failure = ClientFailure(rd_kafka_begin_transaction(client.raw))
+        if failure == nil {
+            let list = PartitionList([sample])
+            repeat {
+                failure = ClientFailure(
+                    rd_kafka_send_offsets_to_transaction(client.raw, list.raw, membership.raw, Self.slice))
+            } while failure.map { $0.isRetriable && !$0.mustAbort && !$0.isFatal } ?? false && !abandonment.isRequested
+        }
+        if failure?.isFatal == true || !abort(client, abandonment) {
+            close()
+            if !abandonment.isRequested { _ = prepare(abandonment) }
+        }
+        return abandonment.isRequested || failure?.error.isStaleMember == true ? nil : failure?.error
     }
 
     /// Ends the producer. An open transaction is ended by the next one of the same id, or by the broker.
