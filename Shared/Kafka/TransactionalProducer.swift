@@ -72,8 +72,6 @@ final class TransactionalProducer: @unchecked Sendable {
 
     /// Runs one transaction to its end.
     func run(_ content: TransactionContent, _ abandonment: Abandonment) -> TransactionResult {
-        if let stopped = prepare(abandonment) { return stopped }
-        guard let client, let writer else { return .abandoned }
         refusal = nil
         if uncertain == content.batch {
             if let sample = content.offsets.first {
@@ -86,6 +84,9 @@ final class TransactionalProducer: @unchecked Sendable {
             }
         }
         uncertain = nil
+        // Only here: what comes before may have made the producer anew.
+        if let stopped = prepare(abandonment) { return stopped }
+        guard let client, let writer else { return .abandoned }
         if let failure = ClientFailure(rd_kafka_begin_transaction(client.raw)) {
             return recover(failure, content, abandonment, mayBeCommitted: false)
         }
