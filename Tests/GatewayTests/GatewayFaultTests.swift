@@ -321,6 +321,7 @@ import Testing
         let ann = try #require(EventPeer(site.port, headers: "Authorization: Bearer \(token("ann"))\r\n"))
         #expect(ann.next()?.contains("connected") == true)
         try await site.feeder.deliver(["last"], to: "bob")
+        #expect(bob.readTitles(1) == ["last"])
         async let drained = site.host.drain()
         // Reads hold a thread, of which the drain may need one to begin.
         try await until { RawSocket(port: site.port) == nil }

@@ -195,7 +195,7 @@ private func eventually(_ condition: () async -> Bool) async -> Bool {
         #expect(idle.take(through: "/ ") != nil)
         let busy = try #require(RawSocket(port: port))
         busy.send("GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
-        #expect(await eventually { await site.connections == 2 })
+        #expect(await eventually { await site.served == 2 })
         async let drained: Void = site.drain()
         // Not by a read that holds a thread of which the drain may need one to begin.
         #expect(await eventually { !idle.fill(milliseconds: 10) && idle.isEnded })
