@@ -52,7 +52,9 @@ public actor Cluster: LoopActor {
         readAddresses(plan)
         if settings.broker != .mock { try await makeTopics() }
         try Files.write(edgeServers(plan), to: plan.edgeFile)
-        try await begin(plan.services(addresses) + [plan.edge])
+        try await begin(plan.services(addresses))
+        // Behind them: an edge that has met a service before it listened finds it again only with its next check.
+        try await begin([plan.edge])
         hasStarted = true
         try Files.write(environment.text, to: plan.environmentFile)
     }
