@@ -15,7 +15,7 @@ final class BrokerProbe {
     private var isClosed = false
     private var last: BrokerState?
 
-    /// How long a broker may take to answer, in ms, in each of two halves, and how often it is asked.
+    /// How long a broker may take, in ms, and how often it is asked. It is asked twice, and has half of that for each answer.
     private static let patience: Int32 = 3_000
     private static let interval = Duration.milliseconds(2_000)
 

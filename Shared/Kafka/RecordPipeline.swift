@@ -23,7 +23,8 @@ public struct PipelineLimits: Sendable {
 }
 
 /// Consumes topics as a member of a group, hands out batches, and commits what each batch put out together with its offsets
-/// in one transaction: a record's outputs are there exactly once for readers of committed records, whatever dies in between.
+/// in one transaction: a record's outputs are there exactly once for readers of committed records, whatever dies in between, unless
+/// it is the only broker, in the middle of a commit: then a batch may stand there twice (decision 0014).
 ///
 /// One batch is in flight. A rebalance drops it (its `finish` does nothing any more) or waits for its transaction. An outage of
 /// the broker says nothing about a record: all is held and tried again until it passes. Loop thread only; what blocks runs on a worker.
@@ -342,12 +343,11 @@ public final class RecordPipeline {
         worker.run { _ = producer.prepare(abandonment) }
     }
 
-    /// A group of which something is pending does not say where it stands; whoever begins with partitions ends what may be its own of that.
+    /// A group of which something is pending does not say where it stands; whoever begins with partitions ends its own of that.
     private func endPending() {
         guard !machine.hasLeft, let membership = consumer.membership, let sample = consumer.firstAssigned else { return }
         let (producer, loop, abandonment) = (producer, loop, currentAbandonment())
-        // Confined to the loop: the worker only carries it there and back.
-        nonisolated(unsafe) let me = self
+        nonisolated(unsafe) let me = self // As in `transact`.
         worker.run {
             guard let error = producer.endPending(sample, membership, abandonment) else { return }
             loop.post { me.pendingRemains(error, membership) }

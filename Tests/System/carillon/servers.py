@@ -117,7 +117,7 @@ message.max.bytes=4194304
             return False
 
     def down(self):
-        # Killed: asked to end, the only replica of all partitions completes a transaction without its markers (4.3.1).
+        # The harder of two ends; what either may forget of a commit stands in decision 0014.
         self.kill()
 
     def up(self):
