@@ -147,6 +147,48 @@ struct SeededRandom: RandomNumberGenerator {
         )
     }
 
+    /// One person with 3,000 connections and ten notifications at once: no batch follows their product.
+    @Test func thePublishesForManyConnectionsOfOnePersonAreBounded() throws {
+        let limit = 32 << 10
+        var table = GatewayTable(limit: limit)
+        var routes: [GatewayTable.Route] = []
+        var gateway = 0
+        for index in 0..<3_000 {
+            let connection = table.find(Array("host.a#00000000000000ab.\(index).1".utf8))
+            let found = try #require(connection)
+            gateway = found.gateway
+            routes.append(found.connection)
+        }
+        let notifications = (0..<10).map { "{\"n\":\($0),\"a\":\"\(String(repeating: "x", count: 500))\"}" }
+        var many = DeliveryCall()
+        many.deliveries = notifications.map { delivery($0) }
+        many.records = Array(notifications.indices)
+        many.epoch = 9
+        many.entries = notifications.indices.map { Delivered.Entry(isFresh: true, offset: UInt64($0 + 1)) }
+        table.outboxes[gateway].add(many, 1, routes: routes)
+        table.outboxes[gateway].add(call("{\"last\":1}"), 2, routes: [routes[0]])
+        var (parcels, recipients, deliveries): ([GatewayOutbox.Parcel], [String: [UInt64]], Int) = ([], [:], 0)
+        while let parcel = table.outboxes[gateway].begin() {
+            parcels.append(parcel)
+            _ = table.outboxes[gateway].answered()
+            #expect(parcel.lines.count < limit + 1_000)
+            deliveries += parcel.count
+            var at = 0
+            while let pair = try GatewayMessage.pair(parcel.lines.span, &at) {
+                var each = pair.recipients.lowerBound
+                var line = try GatewayRecipients(parcel.lines.span, &each)
+                while let recipient = try line.next(parcel.lines.span, &each) {
+                    recipients["\(recipient.connection)", default: []].append(recipient.position?.offset ?? 0)
+                }
+            }
+        }
+        #expect(parcels.count > 10 && deliveries == 11)
+        #expect(recipients.count == 3_000)
+        #expect(recipients.values.count { $0 == (1...10).map { UInt64($0) } } == 2_999)
+        // The call waits for its last batch, and for nothing that leaves after that.
+        #expect(parcels.flatMap(\.slots) == [1, 2] && parcels.dropLast(2).allSatisfy { $0.slots.isEmpty })
+    }
+
     @Test func aBatchIsBounded() {
         var outbox = GatewayOutbox(instance: InstanceID("a#00000000000000ab")!, limit: 100)
         let route = Array("a#00000000000000ab.1.1".utf8)

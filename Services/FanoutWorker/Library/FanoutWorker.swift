@@ -17,37 +17,33 @@ public actor FanoutWorker: Service {
 
     public nonisolated let loop: EventLoop
     private let context: ServiceContext<FanoutSettings>
-    private let topics: Topics
     private let client: RedisClient
-    private let pipeline: RecordPipeline
+    private let lanes: [Lane]
     private let router: RESTRouter
     private let tools: FanoutTools
     private var server: HTTPServer?
-    /// The batch in work.
-    private var run: BatchRun?
 
     public init(context: ServiceContext<FanoutSettings>) throws {
         let (loop, settings) = (context.loop, context.settings)
         self.loop = loop
         self.context = context
-        topics = Topics(namespace: context.process.namespace)
+        let topics = Topics(namespace: context.process.namespace)
         let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
         client = RedisClient(
             loop: loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
             scripts: StoreScripts.all, checks: [keys.shardsCheck])
-        pipeline = try RecordPipeline(
-            loop: loop, settings: KafkaSettings(settings.kafka, process: context.process), service: Self.name,
-            topics: Priority.allCases.map { "notifications.\($0.rawValue)" },
-            limits: PipelineLimits(records: settings.limits.batchRecords))
         router = RESTRouter(context, apiKey: settings.apiKey)
         tools = FanoutTools(
             loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox), gateways: Gateways(client, keys),
             audiences: Audiences(client, keys),
             channels: ChannelStreams(client, keys, limits: settings.channels, dedupWindow: settings.inbox.dedupWindow), topics: topics,
             limits: settings.limits, metrics: FanoutMetrics(context.metrics))
-        let (pipeline, client) = (pipeline, client)
+        let tools = tools
+        let lanes = try Priority.allCases.map { try Lane($0, context: context, tools: tools) }
+        self.lanes = lanes
+        let client = client
         context.metrics.gauge("carillon_fanout_held_records", "Records read from Kafka and not begun.") {
-            Double(pipeline.heldRecords)
+            Double(lanes.reduce(0) { $0 + $1.heldRecords })
         }
         context.metrics.gauge("carillon_fanout_commands_in_flight", "Commands that Redis has not answered.") {
             Double(client.inFlight)
@@ -56,27 +52,16 @@ public actor FanoutWorker: Service {
 
     public func start() async throws {
         let redis = context.dependencies.source(.redis)
-        let kafka = context.dependencies.source(.kafka)
         client.onState = { state in
             redis.report(state)
             switch state {
-            case .up: self.run?.wake()
+            case .up: for lane in self.lanes { lane.wake() }
             case .down: break
             case .refused(let reason): self.context.fail("Redis is not fit for use", ["reason": .configured(reason)])
             }
         }
         client.start()
-        pipeline.onState = { kafka.report($0) }
-        pipeline.onNote = { self.context.log.info("Kafka", ["note": .configured($0)]) }
-        let deadLetters = topics.notificationDeadLetters
-        pipeline.onRefused = { record, _ in OutgoingRecord.refused(record, topic: deadLetters, at: EventLoop.wallClock()) }
-        pipeline.onBatch = { batch in
-            self.run?.drop()
-            let run = BatchRun(batch, self.tools)
-            self.run = run
-            run.start()
-        }
-        try pipeline.start()
+        for lane in lanes { try lane.start() }
         AudienceRoutes(tools.audiences).add(to: router)
         let server = try context.serve()
         let router = router
@@ -85,8 +70,15 @@ public actor FanoutWorker: Service {
     }
 
     public func drain() async {
-        await withCheckedContinuation { done in pipeline.stop { done.resume() } }
-        run?.drop()
+        await withCheckedContinuation { done in
+            var left = lanes.count
+            for lane in lanes {
+                lane.stop {
+                    left -= 1
+                    if left == 0 { done.resume() }
+                }
+            }
+        }
         await server?.finish()
         client.close()
     }

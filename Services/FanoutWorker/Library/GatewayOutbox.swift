@@ -4,7 +4,7 @@ import Store
 /// What one gateway is to hear: lines gathered while the publish before them is under way, which then leave together.
 struct GatewayOutbox {
     let instance: InstanceID
-    /// Bytes of lines from which on a batch is closed.
+    /// Bytes of lines from which on a batch is closed: it has at most one recipient, one notification or one call for a channel more.
     private let limit: Int
     private var batch = GatewayBatch()
     /// Whose lines the open batch holds.
@@ -34,20 +34,24 @@ struct GatewayOutbox {
         self.limit = limit
     }
 
-    /// Adds the notifications of one call for one person's connections at this gateway. They stay together in one batch.
+    /// Adds the notifications of one call for one person's connections at this gateway. A person with very many connections may
+    /// fill several batches: the call waits for the last of them. A gateway that missed one of the others sees the gap in their numbers.
     mutating func add(_ call: borrowing DeliveryCall, _ slot: PersonQueues.Slot, routes: [GatewayTable.Route]) {
         for (index, delivery) in call.deliveries.enumerated() {
             let position = StreamPosition(epoch: call.epoch, offset: call.entries[index].offset)
             if open?.record != call.records[index] { endNotification() }
             for route in routes {
+                if isFull { close() }
                 batch.recipient(route.text, route.local..<route.text.count, position, accepted: delivery.accepted)
+                open = (call.records[index], delivery.bytes, delivery.range)
             }
-            open = (call.records[index], delivery.bytes, delivery.range)
+            count += 1
         }
-        count += call.deliveries.count
         slots.append(slot)
-        if batch.lines.count + (open?.range.count ?? 0) >= limit { close() }
+        if isFull { close() }
     }
+
+    private var isFull: Bool { batch.lines.count + (open?.range.count ?? 0) >= limit }
 
     /// Adds the posts of one call for a channel's watchers at this gateway. They stay together in one batch.
     mutating func add(_ call: ChannelPosts.Call, of channel: ChannelID, _ line: ChannelPosts.Line, epoch: UInt64, offsets: [UInt64]) {

@@ -1,0 +1,58 @@
+import EventLoop
+import Kafka
+import Models
+import ServiceRuntime
+
+/// One priority's records on their way from `notifications.<priority>` to inboxes, gateways and `push.<priority>`. A batch is
+/// worked on at a time. Lanes share the loop and the connection to Redis, and nothing else: however much of one priority is
+/// under way, the others go on. Loop thread only.
+final class Lane {
+    private let pipeline: RecordPipeline
+    private let tools: FanoutTools
+    /// The batch in work.
+    private var run: BatchRun?
+
+    /// - Throws: a property that librdkafka does not take.
+    init(_ priority: Priority, context: ServiceContext<FanoutSettings>, tools: FanoutTools) throws(KafkaError) {
+        self.tools = tools
+        var kafka = KafkaSettings(context.settings.kafka, process: context.process)
+        // All lanes are members of one group, as the single reader of earlier versions was; a transactional id is one producer's alone.
+        kafka.instanceID += "-\(priority.rawValue)"
+        pipeline = try RecordPipeline(
+            loop: tools.loop, settings: kafka, service: FanoutWorker.name, topics: ["notifications.\(priority.rawValue)"],
+            limits: PipelineLimits(records: tools.limits.batchRecords))
+        let source = context.dependencies.source(.kafka)
+        pipeline.onState = { source.report($0) }
+        let log = context.log
+        pipeline.onNote = { log.info("Kafka", ["lane": .name(priority), "note": .configured($0)]) }
+        let deadLetters = tools.topics.notificationDeadLetters
+        pipeline.onRefused = { record, _ in OutgoingRecord.refused(record, topic: deadLetters, at: EventLoop.wallClock()) }
+    }
+
+    /// Records read from Kafka and not begun.
+    var heldRecords: Int { pipeline.heldRecords }
+
+    func start() throws(KafkaError) {
+        pipeline.onBatch = { [unowned self] batch in self.begin(batch) }
+        try pipeline.start()
+    }
+
+    /// Redis answers again.
+    func wake() { run?.wake() }
+
+    /// Lets the batch in work end, within the pipeline's patience, and leaves the group.
+    func stop(_ completion: @escaping () -> Void) {
+        pipeline.stop {
+            self.run?.drop()
+            completion()
+        }
+    }
+
+    private func begin(_ batch: RecordBatch) {
+        // A batch that is still here was taken from this member by a rebalance.
+        run?.drop()
+        let run = BatchRun(batch, tools)
+        self.run = run
+        run.start()
+    }
+}
