@@ -44,14 +44,14 @@ public final class RecordPipeline {
     private let limits: PipelineLimits
     private let topics: [String]
     let consumer: Consumer
-    private let producer: TransactionalProducer
+    private let transactions: TransactionThread
     private let probe: BrokerProbe
-    private let worker: WorkerThread
     private(set) var machine: TransactionMachine
     private var held = HeldRecords()
     private var batch: RecordBatch?
-    private var outputs: [OutgoingRecord] = []
-    private var abandonment = Abandonment()
+    /// What is written for it at present.
+    private var staged: StagedTransaction?
+    private var lastTransaction: UInt64 = 0
     private var ticker: LoopTimer?
     private var waker: LoopTimer?
     /// The batch that was the last one a second ago.
@@ -93,9 +93,9 @@ public final class RecordPipeline {
             properties: .consumer(
                 settings, group: settings.group(ofService: service), excluding: excluding,
                 creates: !topics.contains { $0.hasPrefix("^") }))
-        producer = TransactionalProducer(
-            settings: settings, transactionalID: settings.transactionalID(ofService: service), consumer: consumer.client)
-        worker = WorkerThread(name: "kafka-commit")
+        transactions = TransactionThread(
+            loop: loop, settings: settings, transactionalID: settings.transactionalID(ofService: service),
+            consumer: consumer.client)
         probe = BrokerProbe(loop: loop, client: consumer.client, name: "kafka-probe")
     }
 
@@ -110,7 +110,7 @@ public final class RecordPipeline {
         probe.onState = { [unowned self] in self.stateChanged($0) }
         try consumer.subscribe(topics)
         probe.start()
-        prepareProducer()
+        transactions.prepare()
         // A consumer that is not polled for long leaves its group, however quiet its topics are.
         ticker = loop.timer(after: .seconds(1), every: .seconds(1)) { [unowned self] in self.tick() }
     }
@@ -136,13 +136,32 @@ public final class RecordPipeline {
     /// Of the group, while this is a member.
     var generation: Int32? { consumer.membership?.generation }
 
-    func isProcessing(_ number: UInt64) -> Bool { machine.phase == .processing(number) && batch?.number == number }
+    func isCurrent(_ number: UInt64) -> Bool { machine.isOpen(number) && batch?.number == number }
 
-    func finish(_ finished: RecordBatch, _ outputs: [OutgoingRecord], _ commit: OffsetCommit) {
+    func step(_ batch: RecordBatch, _ outputs: [OutgoingRecord], through count: Int, _ then: @escaping () -> Void) {
+        guard stage(batch, outputs, through: count, then) else { return }
+        feed(.stepped(batch: batch.number))
+    }
+
+    func finish(_ batch: RecordBatch, _ outputs: [OutgoingRecord], through count: Int, _ commit: OffsetCommit) {
+        guard stage(batch, outputs, through: count, nil) else { return }
+        // Nothing else is handed out before this has passed; if the group takes it all back, it drops this too.
+        held.putBack(batch.records[batch.positions.count...])
+        feed(.finished(batch: batch.number, outputs.isEmpty ? commit : .transaction))
+        feed(.held(held.count))
+    }
+
+    private func stage(
+        _ batch: RecordBatch, _ outputs: [OutgoingRecord], through count: Int, _ then: (() -> Void)?
+    ) -> Bool {
         loop.assertCurrent()
-        guard isProcessing(finished.number) else { return }
-        self.outputs = outputs
-        feed(.finished(batch: finished.number, outputs.isEmpty ? commit : .transaction))
+        guard machine.phase == .processing(batch.number), self.batch === batch else { return false }
+        lastTransaction &+= 1
+        let before = batch.positions.count
+        batch.pass(through: count)
+        staged = StagedTransaction(
+            number: lastTransaction, outputs: outputs, passes: batch.positions.count > before ? batch.lastPassed : nil, then: then)
+        return true
     }
 
     // MARK: Reading
@@ -245,11 +264,15 @@ public final class RecordPipeline {
             guard let batch, batch.number == number, consumer.commit(batch.offsets) else {
                 return loop.atTurnEnd { [weak self] in self?.feed(.plainCommitAnswered) }
             }
+        case .proceed:
+            let then = staged?.then
+            staged = nil
+            then?()
         case .forget:
             batch = nil
-            outputs = []
+            staged = nil
         case .dropHeld: held = HeldRecords()
-        case .abandon: abandonment.request()
+        case .abandon: transactions.abandon()
         case .unassign:
             clearPauses()
             consumer.unassign()
@@ -265,9 +288,7 @@ public final class RecordPipeline {
     }
 
     private func dispatch(_ number: UInt64) {
-        let (records, offsets) = held.take()
-        let batch = RecordBatch(
-            number: number, records: records, offsets: offsets, membership: consumer.membership, pipeline: self)
+        let batch = RecordBatch(number: number, records: held.take(), membership: consumer.membership, pipeline: self)
         self.batch = batch
         resumeReading()
         // What was left in the queue when the buffer was full announces itself no more.
@@ -294,18 +315,13 @@ public final class RecordPipeline {
     }
 
     private func transact(_ number: UInt64) {
-        guard let batch, batch.number == number, let membership = batch.membership else {
+        guard let batch, batch.number == number, let staged, let membership = batch.membership else {
             return loop.atTurnEnd { [weak self] in self?.feed(.transacted(batch: number, .failed)) }
         }
         let content = TransactionContent(
-            batch: number, outputs: outputs, offsets: batch.offsets, membership: membership)
-        // Confined to the loop: the worker only carries it there and back.
-        nonisolated(unsafe) let me = self
-        let (producer, loop, abandonment) = (producer, loop, currentAbandonment())
-        worker.run {
-            let result = producer.run(content, abandonment)
-            loop.post { me.transacted(number, result) }
-        }
+            number: staged.number, outputs: staged.outputs, offsets: batch.offsets, proof: staged.passes,
+            membership: membership)
+        transactions.run(content) { [self] in transacted(number, $0) }
     }
 
     private func transacted(_ number: UInt64, _ result: TransactionResult) {
@@ -323,34 +339,25 @@ public final class RecordPipeline {
             feed(.transacted(batch: number, .failed))
         case .abandoned:
             // What it left open keeps readers waiting until its successor has ended it.
-            if !machine.isStopping { prepareProducer() }
+            if !machine.isStopping { transactions.prepare() }
             feed(.transacted(batch: number, .abandoned))
         }
     }
 
     private func replaceOutput(_ index: Int, _ error: KafkaError) {
-        guard outputs.indices.contains(index) else { return }
-        let refused = outputs.remove(at: index)
+        guard let refused = staged?.remove(at: index) else { return }
         if let replacement = onRefused?(refused, error) {
-            outputs.insert(replacement, at: index)
+            staged?.outputs.insert(replacement, at: index)
         } else {
             note("a record that Kafka does not take was dropped", error)
         }
     }
 
-    private func prepareProducer() {
-        let (producer, abandonment) = (producer, currentAbandonment())
-        worker.run { _ = producer.prepare(abandonment) }
-    }
-
     /// A group of which something is pending does not say where it stands; whoever begins with partitions ends its own of that.
     private func endPending() {
         guard !machine.hasLeft, let membership = consumer.membership, let sample = consumer.firstAssigned else { return }
-        let (producer, loop, abandonment) = (producer, loop, currentAbandonment())
-        nonisolated(unsafe) let me = self // As in `transact`.
-        worker.run {
-            guard let error = producer.endPending(sample, membership, abandonment) else { return }
-            loop.post { me.pendingRemains(error, membership) }
+        transactions.endPending(sample, membership) { [self] error in
+            if let error { pendingRemains(error, membership) }
         }
     }
 
@@ -360,12 +367,6 @@ public final class RecordPipeline {
         loop.timer(after: .seconds(1)) { [weak self] in
             if let self, self.consumer.membership === membership { self.endPending() }
         }
-    }
-
-    /// One for all that the worker has before it: whoever waits for a transaction waits for what stands before that, too.
-    private func currentAbandonment() -> Abandonment {
-        if abandonment.isRequested { abandonment = Abandonment() }
-        return abandonment
     }
 
     /// One line for a failure that repeats.
@@ -379,7 +380,7 @@ public final class RecordPipeline {
     private func leave() {
         ticker?.cancel()
         waker?.cancel()
-        abandonment.request()
+        transactions.abandon()
         batch = nil
         // Kept alive until it has left; confined to the loop.
         nonisolated(unsafe) let me = self
@@ -387,14 +388,13 @@ public final class RecordPipeline {
     }
 
     private func closeClients() {
-        let producer = producer
-        worker.run { producer.close() }
+        transactions.close()
         // Kept alive until the consumer has left; its answer comes on the loop.
         nonisolated(unsafe) let me = self
-        consumer.close(on: worker) {
+        consumer.close(on: transactions.worker) {
             me.onStopped?()
             me.onStopped = nil
         }
-        worker.stop()
+        transactions.worker.stop()
     }
 }

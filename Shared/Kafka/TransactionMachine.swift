@@ -10,7 +10,8 @@ public enum OffsetCommit: Equatable, Sendable {
 /// an outage or the end does to it. An event goes in, actions come out; the pipeline performs them in order.
 ///
 /// One batch exists at a time. It is processing (with the service), settling (waiting for plain commits of batches before it),
-/// committing (with the worker) or retrying (waiting to commit again). Times are milliseconds of one monotonic clock.
+/// committing (with the worker) or retrying (waiting to commit again); after a step it is with the service once more. Times are
+/// milliseconds of one monotonic clock.
 struct TransactionMachine {
     enum Event: Equatable {
         /// The group gave partitions to this member.
@@ -21,6 +22,8 @@ struct TransactionMachine {
         case unread
         /// Records wait in the buffer: how many in all.
         case held(Int)
+        /// The service has outputs of a batch that it goes on with.
+        case stepped(batch: UInt64)
         /// The service is done with a batch.
         case finished(batch: UInt64, OffsetCommit)
         /// The worker is done with the transaction of the batch.
@@ -51,6 +54,8 @@ struct TransactionMachine {
         case dispatch(UInt64)
         /// Write the batch's outputs and offsets in one transaction, on the worker.
         case transact(UInt64)
+        /// The step is there: the service goes on with the batch.
+        case proceed(UInt64)
         /// Commit the batch's offsets plainly; one `plainCommitAnswered` must follow.
         case commitPlainly(UInt64)
         /// The batch is over: nothing of it is needed.
@@ -69,12 +74,24 @@ struct TransactionMachine {
         case wake(UInt64)
     }
 
+    /// A transaction of a batch: one after which it goes on, or its last.
+    enum Transaction: Equatable {
+        case step(UInt64)
+        case last(UInt64)
+
+        var batch: UInt64 {
+            switch self {
+            case .step(let batch), .last(let batch): batch
+            }
+        }
+    }
+
     enum Phase: Equatable {
         case idle
         case processing(UInt64)
-        case settling(UInt64)
-        case committing(UInt64)
-        case retrying(UInt64, at: UInt64)
+        case settling(Transaction)
+        case committing(Transaction)
+        case retrying(Transaction, at: UInt64)
     }
 
     /// A batch is handed out at once if this long has passed since the one before it was, else when it has: batches begin
@@ -109,6 +126,14 @@ struct TransactionMachine {
     private var failures: UInt64 = 0
     private var wakeAt: UInt64?
 
+    /// Whether the service has this batch, or goes on with it after the step under way.
+    func isOpen(_ batch: UInt64) -> Bool {
+        switch phase {
+        case .processing(batch), .settling(.step(batch)), .committing(.step(batch)), .retrying(.step(batch), _): true
+        default: false
+        }
+    }
+
     init(interval: UInt64, commitsTwice: Bool = false) {
         self.interval = interval
         self.commitsTwice = commitsTwice
@@ -133,6 +158,7 @@ struct TransactionMachine {
         // Whoever is given partitions begins with them anyway.
         case .unread: break
         case .held(let count): held = isAssigned ? count : 0
+        case .stepped(let batch): if phase == .processing(batch) { phase = .settling(.step(batch)) }
         case .finished(let batch, let commit): finish(batch, commit, now, &actions)
         case .transacted(let batch, let outcome): transacted(batch, outcome, now, &actions)
         case .plainCommitAnswered: plainCommits = max(0, plainCommits - 1)
@@ -152,7 +178,7 @@ struct TransactionMachine {
         // Of a batch that was dropped meanwhile, the end means nothing.
         guard phase == .processing(batch) else { return }
         switch commit {
-        case .transaction: phase = .settling(batch)
+        case .transaction: phase = .settling(.last(batch))
         case .plain:
             plainCommits += 1
             due = dispatchedAt &+ plainInterval
@@ -164,7 +190,7 @@ struct TransactionMachine {
     private mutating func transacted(
         _ batch: UInt64, _ outcome: Outcome, _ now: UInt64, _ actions: inout [Action]
     ) {
-        guard phase == .committing(batch) else { return }
+        guard case .committing(let transaction) = phase, transaction.batch == batch else { return }
         switch outcome {
         case .committed:
             failures = 0
@@ -172,10 +198,13 @@ struct TransactionMachine {
                 plainCommits += 1
                 actions.append(.commitPlainly(batch))
             }
-            end(batch, &actions)
+            guard transaction == .step(batch) else { return end(batch, &actions) }
+            phase = .processing(batch)
+            // Of a batch that the group wants back, nothing need be gone on with.
+            if !isRevoking { actions.append(.proceed(batch)) }
         case .failed:
             failures += 1
-            phase = .retrying(batch, at: now &+ min(2_000, 50 << min(failures, 6)))
+            phase = .retrying(transaction, at: now &+ min(2_000, 50 << min(failures, 6)))
         case .abandoned:
             end(batch, &actions)
         }
@@ -191,12 +220,12 @@ struct TransactionMachine {
         if isStopping { leave(&actions) }
         if hasLeft || isRevoking { return }
         switch phase {
-        case .settling(let batch) where plainCommits == 0:
-            phase = .committing(batch)
-            actions.append(.transact(batch))
-        case .retrying(let batch, let at):
+        case .settling(let transaction) where plainCommits == 0:
+            phase = .committing(transaction)
+            actions.append(.transact(transaction.batch))
+        case .retrying(let transaction, let at):
             if at <= now {
-                phase = .settling(batch)
+                phase = .settling(transaction)
                 advance(now, &actions)
             } else {
                 wake(at, &actions)
@@ -222,7 +251,8 @@ struct TransactionMachine {
         case .committing:
             if !isReassigning { actions.append(.abandon) }
             return
-        case .processing(let batch), .settling(let batch), .retrying(let batch, _): drop(batch, &actions)
+        case .processing(let batch): drop(batch, &actions)
+        case .settling(let transaction), .retrying(let transaction, _): drop(transaction.batch, &actions)
         case .idle: break
         }
         // The next owner shall begin where these put it. Without an answer it begins earlier, which harms nothing but takes time.
@@ -240,8 +270,8 @@ struct TransactionMachine {
     private mutating func leave(_ actions: inout [Action]) {
         switch phase {
         case .processing(let batch) where mustLeaveNow: drop(batch, &actions)
-        case .settling(let batch) where mustLeaveNow: drop(batch, &actions)
-        case .retrying(let batch, _): drop(batch, &actions)
+        case .settling(let transaction) where mustLeaveNow: drop(transaction.batch, &actions)
+        case .retrying(let transaction, _): drop(transaction.batch, &actions)
         case .committing where mustLeaveNow: actions.append(.abandon)
         default: break
         }

@@ -3,9 +3,13 @@ internal import Synchronization
 
 /// What one transaction writes.
 struct TransactionContent: Sendable {
-    var batch: UInt64
+    /// The same when it is tried again, and of no other one.
+    var number: UInt64
     var outputs: [OutgoingRecord]
+    /// Never empty.
     var offsets: [PartitionOffset]
+    /// One of the offsets that only this transaction reaches: the group standing there tells that it passed. `nil` where none moves.
+    var proof: PartitionOffset?
     var membership: GroupMembership
 }
 
@@ -36,7 +40,7 @@ final class TransactionalProducer: @unchecked Sendable {
     private let consumer: KafkaClient
     private var client: KafkaClient?
     private var writer: RecordWriter?
-    /// The batch whose commit was sent without an answer: it may be there already.
+    /// The transaction whose commit was sent without an answer: it may be there already.
     private var uncertain: UInt64?
     private var refusal: (index: Int, error: KafkaError, size: Int)?
 
@@ -73,7 +77,7 @@ final class TransactionalProducer: @unchecked Sendable {
     /// Runs one transaction to its end.
     func run(_ content: TransactionContent, _ abandonment: Abandonment) -> TransactionResult {
         refusal = nil
-        if uncertain == content.batch {
+        if uncertain == content.number {
             if let sample = content.offsets.first {
                 if let error = endPending(sample, content.membership, abandonment) { return .failed(error) }
             }
@@ -173,7 +177,7 @@ final class TransactionalProducer: @unchecked Sendable {
         _ failure: ClientFailure, _ content: TransactionContent, _ abandonment: Abandonment, mayBeCommitted: Bool
     ) -> TransactionResult {
         // With a record that was refused, no commit was sent.
-        if mayBeCommitted, refusal == nil { uncertain = content.batch }
+        if mayBeCommitted, refusal == nil { uncertain = content.number }
         if abandonment.isRequested {
             // No time for an abort: the next producer of this id does it.
             close()
@@ -204,10 +208,10 @@ final class TransactionalProducer: @unchecked Sendable {
     /// A commit was sent and its answer is not known: where the group stands tells, for offsets and outputs are there together.
     private func standsCommitted(_ content: TransactionContent) -> Result<Bool, KafkaError> {
         // The mock never keeps these offsets, so they tell nothing there.
-        guard let sample = content.offsets.first, !settings.isMock else { return .success(false) }
-        let list = PartitionList([PartitionOffset(topic: sample.topic, partition: sample.partition, next: -1_001)])
+        guard let proof = content.proof, !settings.isMock else { return .success(false) }
+        let list = PartitionList([PartitionOffset(topic: proof.topic, partition: proof.partition, next: -1_001)])
         let code = rd_kafka_committed(consumer.raw, list.raw, Self.slice)
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { return .failure(KafkaError(code)) }
-        return .success((list.offsets.first?.next ?? -1) >= sample.next)
+        return .success((list.offsets.first?.next ?? -1) >= proof.next)
     }
 }

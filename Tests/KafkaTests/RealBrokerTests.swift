@@ -71,6 +71,33 @@ struct RealBrokerTests {
         try expectExactlyOnce(settings, 300)
     }
 
+    @Test func aStepPassesItsPrefixAndNoMore() async throws {
+        let settings = try settings("steps")
+        try Self.shared.get().createTopic("steps.in")
+        try await produce(settings, records(settings, 0..<20, keys: 1))
+        let first = try await Bench {
+            let echo = try Echo($0, settings, topics: ["in"], output: "out", limits: PipelineLimits(stopPatience: .zero))
+            echo.holdsBatches = true
+            return echo
+        }
+        #expect(await first.until(60) { $0.batches.first?.records.count == 20 })
+        await first.wait { echo, done in
+            let batch = echo.batches[0]
+            let outputs = batch.records.map { OutgoingRecord(topic: settings.topic("out"), key: $0.key, value: $0.value) }
+            batch.commit(Array(outputs[..<5]), through: 5) {
+                // Outputs alone: the prefix stays what it was.
+                batch.commit([OutgoingRecord(topic: settings.topic("side"), value: bytes("x"))], through: 5) { done() }
+            }
+        }
+        await stop(first)
+        #expect(try read(settings, "side").count == 1)
+        let second = try await Bench { try Echo($0, settings, topics: ["in"], output: "out") }
+        #expect(await second.until(60) { $0.seen.count >= 15 })
+        #expect(await second.ask { $0.seen } == (5..<20).map { "\($0)" })
+        await stop(second)
+        try expectExactlyOnce(settings, 20)
+    }
+
     @Test func anOutputThatTheBrokerRefusesIsReplacedAndTheOthersPass() async throws {
         let settings = try settings("refused")
         try Self.shared.get().createTopic("refused.out", configuration: "max.message.bytes=50000")

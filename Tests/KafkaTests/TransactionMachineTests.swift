@@ -86,7 +86,7 @@ import Testing
         _ = machine.apply(.finished(batch: 1, .plain), now: 1_000)
         _ = machine.apply(.held(1), now: 1_020)
         #expect(machine.apply(.finished(batch: 2, .transaction), now: 1_021) == [])
-        #expect(machine.phase == .settling(2))
+        #expect(machine.phase == .settling(.last(2)))
         #expect(machine.apply(.plainCommitAnswered, now: 1_022) == [.transact(2)])
     }
 
@@ -96,6 +96,50 @@ import Testing
         _ = machine.apply(.finished(batch: 1, .transaction), now: 1_000)
         #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_001) == [.commitPlainly(1), .forget(1)])
         #expect(machine.plainCommits == 1)
+    }
+
+    @Test func afterAStepTheServiceGoesOnWithTheBatch() {
+        var machine = owner()
+        _ = machine.apply(.held(3), now: 1_000)
+        #expect(machine.apply(.stepped(batch: 1), now: 1_001) == [.transact(1)])
+        #expect(machine.isOpen(1))
+        #expect(machine.apply(.stepped(batch: 1), now: 1_002) == [])
+        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_002) == [])
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_003) == [.proceed(1)])
+        #expect(machine.phase == .processing(1))
+        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_004) == [.transact(1)])
+        #expect(!machine.isOpen(1))
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_005) == [.forget(1)])
+    }
+
+    @Test func aStepThatFailedIsTriedAgainBeforeTheServiceGoesOn() {
+        var machine = owner()
+        _ = machine.apply(.held(3), now: 1_000)
+        _ = machine.apply(.stepped(batch: 1), now: 1_001)
+        #expect(machine.apply(.transacted(batch: 1, .failed), now: 1_002) == [.wake(1_102)])
+        #expect(machine.isOpen(1))
+        #expect(machine.apply(.tick, now: 1_102) == [.transact(1)])
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_103) == [.proceed(1)])
+    }
+
+    @Test(arguments: [TransactionMachine.Outcome.committed, .failed, .abandoned])
+    func aBatchThatIsRevokedDuringAStepIsNotGoneOnWith(outcome: TransactionMachine.Outcome) {
+        var machine = owner()
+        _ = machine.apply(.held(3), now: 1_000)
+        _ = machine.apply(.stepped(batch: 1), now: 1_001)
+        #expect(machine.apply(.revoked, now: 1_002) == [.abandon])
+        #expect(machine.apply(.transacted(batch: 1, outcome), now: 1_003) == [.forget(1), .dropHeld, .unassign])
+        #expect(!machine.isOpen(1))
+    }
+
+    @Test func aStopWaitsForABatchInSteps() {
+        var machine = owner()
+        _ = machine.apply(.held(3), now: 1_000)
+        _ = machine.apply(.stepped(batch: 1), now: 1_001)
+        #expect(machine.apply(.stop, now: 1_002) == [])
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_003) == [.proceed(1)])
+        #expect(machine.apply(.finished(batch: 1, .transaction), now: 1_004) == [.transact(1)])
+        #expect(machine.apply(.transacted(batch: 1, .committed), now: 1_005) == [.forget(1), .dropHeld, .leave])
     }
 
     @Test func aRevocationDropsWhatTheServiceHolds() {
@@ -260,6 +304,7 @@ private struct World {
     private var open: UInt64?
     private var withWorker: UInt64?
     private var withService: UInt64?
+    private var inStep: UInt64?
     private var plain = 0
     private var owns = false
     private var revoking = false
@@ -285,7 +330,13 @@ private struct World {
         case 5, 6:
             if let batch = withService {
                 withService = nil
-                feed(.finished(batch: batch, random.next() % 3 == 0 ? .plain : .transaction))
+                switch random.next() % 6 {
+                case 0, 1: feed(.finished(batch: batch, .plain))
+                case 2, 3:
+                    inStep = batch
+                    feed(.stepped(batch: batch))
+                default: feed(.finished(batch: batch, .transaction))
+                }
             }
         case 7, 8:
             if let batch = withWorker {
@@ -324,6 +375,7 @@ private struct World {
         }
         if !left { broken = broken ?? "it did not leave: \(machine)" }
         if revoking { broken = broken ?? "a revocation was never answered" }
+        if inStep != nil { broken = broken ?? "a step never ended" }
     }
 
     private mutating func feed(_ event: TransactionMachine.Event) {
@@ -351,9 +403,14 @@ private struct World {
         case .commitPlainly(let batch):
             check(open == batch && withWorker == nil, "a commit of no batch, or beside a transaction")
             plain += 1
+        case .proceed(let batch):
+            check(open == batch && inStep == batch && withWorker == nil, "went on with a batch that was in no step")
+            inStep = nil
+            withService = batch
         case .forget(let batch):
             check(open == batch && withWorker == nil, "forgot what was still in work")
             open = nil
+            inStep = nil
             withService = nil
         case .dropHeld: held = 0
         case .abandon: check(withWorker != nil, "abandoned nothing")

@@ -10,7 +10,7 @@ import Testing
     private let errand: Errand
 
     init() throws {
-        let work = Work(RecordBatch(number: 1, records: [], offsets: [], membership: nil, pipeline: nil))
+        let work = Work(RecordBatch(number: 1, records: [], membership: nil, pipeline: nil))
         let message = PushMessage(id: NotificationID(digest: Array(0..<16)), priority: .high, expiresAt: nil, payload: [])
         let item = PersonWork.Item(index: 0, message: message, person: try #require(PersonID("ada")), accepted: 0)
         let person = PersonWork(work, item)
