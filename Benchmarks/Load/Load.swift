@@ -99,6 +99,23 @@ actor Load: LoopActor {
         }
     }
 
+    /// An offer of low priority to 1,000 people who are not there.
+    private func produceOffer(number: Int) {
+        let people = (0..<1_000).map { "\"\(options.prefix)-away-\($0)\"" }.joined(separator: ",")
+        let event = """
+            {"specversion":"1.0","id":"\(options.prefix)-offer-\(started)-\(number)","source":"/bench","type":"marketing.offer",\
+            "data":{"audience":{"users":[\(people)]},"title":"Benchmark","body":"\(options.body)"}}
+            """
+        undelivered += 1
+        producer?.produce(
+            OutgoingRecord(
+                topic: "events.marketing", value: Array(event.utf8), headers: [KafkaHeader("content-type", "application/cloudevents+json")])
+        ) { error in
+            self.undelivered -= 1
+            if error != nil { self.tally.failed += 1 }
+        }
+    }
+
     // MARK: Runs
 
     /// A steady rate for some seconds: how long a delivery takes.
@@ -107,6 +124,7 @@ actor Load: LoopActor {
         produce(number: 0)
         await arrival(of: 1, within: 30)
         tally.keepsLatencies = true
+        for number in 0..<options.offers { produceOffer(number: number) }
         let count = options.rate * options.seconds
         await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
             var sent = 0

@@ -15,10 +15,12 @@ struct Options: Sendable {
     var rate = 200
     var seconds = 20
     var events = 100_000
+    /// Offers to 1,000 named people each that are produced first and still under way while the latency is measured.
+    var offers = 0
 
     static let usage = """
         usage: carillon-bench hold|latency|throughput gateway=HOST:PORT secret=SECRET [brokers=…] [people=N]
-               [prefix=NAME] [type=…] [rate=N seconds=N] [events=N]
+               [prefix=NAME] [type=…] [rate=N seconds=N [offers=N]] [events=N]
         Prints one line of JSON a run; `hold` prints when all are connected and waits for the end of its input.
         """
 
@@ -54,6 +56,7 @@ struct Options: Sendable {
         case "rate": rate = number
         case "seconds": seconds = number
         case "events": events = number
+        case "offers": offers = number
         default: return false
         }
         return true

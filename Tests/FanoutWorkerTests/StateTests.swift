@@ -1,4 +1,5 @@
 import Foundation
+import Kafka
 import Models
 import Redis
 import Store
@@ -354,5 +355,28 @@ struct SeededRandom: RandomNumberGenerator {
         func many(_ count: Int) -> String { "{\"members\":[" + (0..<count).map { "\"\($0)\"" }.joined(separator: ",") + "]}" }
         #expect(members(many(1000))?.count == 1000)
         #expect(members(many(1001)) == nil)
+    }
+}
+
+@Suite struct BatchOutputsTests {
+    private func push(_ bytes: Int) -> OutgoingRecord { OutgoingRecord(topic: "push.low", value: Array(repeating: 0, count: bytes)) }
+
+    @Test func whatIsManyLeavesAtOnceAndOnePortionAtATime() {
+        var limits = FanoutLimits()
+        (limits.outputRecords, limits.outputBytes) = (3, 100)
+        var outputs = BatchOutputs(limits: limits)
+        outputs.append(push(1))
+        outputs.append(push(1))
+        #expect(!outputs.isFull && outputs.begin() == nil && outputs.maySettle)
+        outputs.append(push(1))
+        #expect(outputs.isFull && outputs.begin()?.count == 3)
+        #expect(!outputs.isFull && !outputs.maySettle)
+        outputs.append(push(100))
+        #expect(outputs.isFull && outputs.begin() == nil)
+        outputs.written()
+        #expect(outputs.maySettle && outputs.begin()?.count == 1)
+        outputs.written()
+        outputs.append(push(2))
+        #expect(outputs.take().count == 1 && outputs.take().isEmpty)
     }
 }

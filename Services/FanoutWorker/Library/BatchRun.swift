@@ -37,7 +37,7 @@ final class BatchRun {
     let tools: FanoutTools
     private let batch: RecordBatch
     var items: [Item] = []
-    private var outputs: [OutgoingRecord] = []
+    private var outputs: BatchOutputs
     private var queues = PersonQueues()
     private var calls: [DeliveryCall] = []
     /// Slots whose call is to be made, in order.
@@ -62,6 +62,7 @@ final class BatchRun {
         self.batch = batch
         self.tools = tools
         table = GatewayTable(limit: tools.limits.gatewayBatchBytes)
+        outputs = BatchOutputs(limits: tools.limits)
     }
 
     // MARK: Records
@@ -163,7 +164,17 @@ final class BatchRun {
                 hold()
             }
         }
-        if queues.busy == 0, order.isEmpty, posts.isEmpty { finish() }
+        if queues.busy == 0, order.isEmpty, posts.isEmpty, outputs.maySettle { finish() } else { write() }
+    }
+
+    /// Writes outputs before the batch's end, once they are many. A repetition of the batch writes them once more: the
+    /// push-service knows what it has sent.
+    private func write() {
+        guard let records = outputs.begin() else { return }
+        batch.commit(records, through: 0) {
+            self.outputs.written()
+            self.schedule()
+        }
     }
 
     private func finish() {
@@ -171,7 +182,8 @@ final class BatchRun {
         pause?.cancel()
         tools.metrics.records[.delivered].increment(by: items.count { !$0.isDeadLetter })
         // Everything that a repetition would do again is known by Redis.
-        batch.finish(outputs, commit: outputs.isEmpty ? .plain : .transaction)
+        let records = outputs.take()
+        batch.finish(records, commit: records.isEmpty ? .plain : .transaction)
     }
 
     /// Waits, from 50 ms up to a second, before anything is sent again.
@@ -192,7 +204,9 @@ final class BatchRun {
     // MARK: Calls
 
     private func call() {
-        while callsInFlight < tools.limits.callsInFlight, bytesInFlight < tools.limits.bytesInFlight, let slot = ready.next() {
+        while callsInFlight < tools.limits.callsInFlight, bytesInFlight < tools.limits.bytesInFlight, !outputs.isFull,
+            let slot = ready.next()
+        {
             if calls[slot].deliveries.isEmpty { fill(slot) }
             callsInFlight += 1
             bytesInFlight += calls[slot].size

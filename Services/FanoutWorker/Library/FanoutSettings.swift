@@ -36,6 +36,10 @@ public struct FanoutLimits: SettingsGroup {
     public var callBytes = 256 << 10
     /// Bytes of one batch for a gateway; one call more may pass it.
     public var gatewayBatchBytes = 256 << 10
+    /// Pushes and dead letters that are written together before a batch's end; what is under way then may pass it.
+    public var outputRecords = 4_000
+    /// Bytes of them, likewise.
+    public var outputBytes = 4 << 20
     /// Members of an audience read at once.
     public var audiencePage = 500
     /// Audiences walked at once.
@@ -54,6 +58,11 @@ public struct FanoutLimits: SettingsGroup {
         help: "Bytes of notifications that go to one person in one delivery, beside the first")
     static let gatewayBatchBytesSetting = Setting(
         "FANOUT_GATEWAY_BATCH", .size(1 << 10...4 << 20), default: "256KB", help: "Bytes of one batch for a gateway")
+    static let outputRecordsSetting = Setting(
+        "FANOUT_OUTPUT_RECORDS", .integer(1...100_000), default: "4000",
+        help: "Pushes and dead letters that leave in one transaction before their batch has ended")
+    static let outputBytesSetting = Setting(
+        "FANOUT_OUTPUT_BYTES", .size(1 << 10...64 << 20), default: "4MB", help: "Bytes of them")
     static let audiencePageSetting = Setting(
         "FANOUT_AUDIENCE_PAGE", .integer(1...1_000), default: "500", help: "Members of an audience read at once")
     static let walksSetting = Setting(
@@ -64,8 +73,9 @@ public struct FanoutLimits: SettingsGroup {
 
     public static let declarations = [
         batchRecordsSetting.description, callsInFlightSetting.description, bytesInFlightSetting.description,
-        callBytesSetting.description, gatewayBatchBytesSetting.description, audiencePageSetting.description,
-        walksSetting.description, attemptsSetting.description,
+        callBytesSetting.description, gatewayBatchBytesSetting.description,
+        outputRecordsSetting.description, outputBytesSetting.description, audiencePageSetting.description, walksSetting.description,
+        attemptsSetting.description,
     ]
 
     public init() {}
@@ -76,6 +86,8 @@ public struct FanoutLimits: SettingsGroup {
         bytesInFlight = try environment.value(Self.bytesInFlightSetting)
         callBytes = try environment.value(Self.callBytesSetting)
         gatewayBatchBytes = try environment.value(Self.gatewayBatchBytesSetting)
+        outputRecords = try environment.value(Self.outputRecordsSetting)
+        outputBytes = try environment.value(Self.outputBytesSetting)
         audiencePage = try environment.value(Self.audiencePageSetting)
         walks = try environment.value(Self.walksSetting)
         attempts = try environment.value(Self.attemptsSetting)
