@@ -1,3 +1,4 @@
+import Kafka
 import Models
 import TestSupport
 import Testing
