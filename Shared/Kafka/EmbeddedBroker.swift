@@ -35,6 +35,12 @@ public final class EmbeddedBroker: @unchecked Sendable {
         if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code) }
     }
 
+    /// Says of a topic that there is none, as a broker that makes none by itself; or that there is one again.
+    func hide(_ topic: String, _ isHidden: Bool = true) {
+        let code = isHidden ? RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART : RD_KAFKA_RESP_ERR_NO_ERROR
+        rd_kafka_mock_topic_set_error(cluster, topic, code)
+    }
+
     /// The next requests of a kind (its number in the Kafka protocol) are answered with these errors, one each.
     func refuse(_ kind: Int16, with codes: [Int32]) {
         let errors = codes.map { rd_kafka_resp_err_t($0) }

@@ -35,6 +35,11 @@ public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The topic does not exist, and the broker makes none for a record.
+    public var isUnknownTopic: Bool {
+        code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC.rawValue || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART.rawValue
+    }
+
     /// The record itself cannot be taken, now or ever: sending it again would only block what stands behind it.
     public var isRefusal: Bool {
         switch rd_kafka_resp_err_t(code) {

@@ -85,6 +85,8 @@ struct ClientProperties {
     static func idempotent(_ settings: KafkaSettings, deliveryTimeout: Int) -> ClientProperties {
         var properties = producer(settings)
         properties.set("message.timeout.ms", deliveryTimeout)
+        // A topic that does not come to be by then does not exist: its records are told so, rather than that time is over.
+        properties.set("topic.metadata.propagation.max.ms", min(5_000, deliveryTimeout / 2))
         properties.append(settings.properties)
         return properties
     }

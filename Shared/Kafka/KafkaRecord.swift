@@ -1,9 +1,10 @@
 /// One header of a record: a name and bytes. A name may occur more than once.
 public struct KafkaHeader: Equatable, Sendable {
     public var name: String
-    public var value: [UInt8]
+    /// Nil for a null value, which is not an empty one.
+    public var value: [UInt8]?
 
-    public init(_ name: String, _ value: [UInt8]) {
+    public init(_ name: String, _ value: [UInt8]?) {
         self.name = name
         self.value = value
     }
@@ -11,6 +12,8 @@ public struct KafkaHeader: Equatable, Sendable {
     public init(_ name: String, _ value: String) {
         self.init(name, Array(value.utf8))
     }
+
+    var size: Int { name.utf8.count &+ (value?.count ?? 0) }
 }
 
 /// One record as it was read, with the topic's full name (namespace included).
@@ -19,7 +22,10 @@ public struct KafkaRecord: Equatable, Sendable {
     public var partition: Int32
     public var offset: Int64
     public var key: [UInt8]?
+    /// Empty where `isTombstone`.
     public var value: [UInt8]
+    /// The value is null, which is not an empty one.
+    public var isTombstone = false
     public var headers: [KafkaHeader]
     /// Milliseconds since 1970, by the producer's or the broker's clock; -1 if the record carries none.
     public var timestamp: Int64
@@ -46,7 +52,7 @@ public struct KafkaRecord: Equatable, Sendable {
     /// Bytes that the record holds, headers included: what the limits count.
     var size: Int {
         var size = value.count &+ (key?.count ?? 0)
-        for header in headers { size &+= header.name.utf8.count &+ header.value.count }
+        for header in headers { size &+= header.size }
         return size
     }
 }
@@ -56,8 +62,18 @@ public struct OutgoingRecord: Equatable, Sendable {
     /// The full name, namespace included (`KafkaSettings.topic`).
     public var topic: String
     public var key: [UInt8]?
+    /// Empty where `isTombstone`.
     public var value: [UInt8]
+    /// The value is null, which is not an empty one.
+    public var isTombstone = false
     public var headers: [KafkaHeader]
+
+    /// Bytes that the record holds, headers included: what a broker's limit counts, but for some 20 a record and 10 a header.
+    public var size: Int {
+        var size = value.count &+ (key?.count ?? 0)
+        for header in headers { size &+= header.size }
+        return size
+    }
 
     public init(topic: String, key: [UInt8]? = nil, value: [UInt8], headers: [KafkaHeader] = []) {
         self.topic = topic

@@ -11,10 +11,17 @@ extension KafkaRecord {
             value: message.pointee.payload.map { copy($0, message.pointee.len) } ?? [],
             headers: readHeaders(message),
             timestamp: timestampType == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : timestamp)
+        isTombstone = message.pointee.payload == nil
     }
 }
 
-private func readHeaders(_ message: UnsafeMutablePointer<rd_kafka_message_t>) -> [KafkaHeader] {
+/// Bytes of a message that was written: value, key and headers.
+func recordSize(_ message: UnsafePointer<rd_kafka_message_t>) -> Int {
+    let headers = readHeaders(message).reduce(0) { $0 &+ $1.size }
+    return message.pointee.len &+ message.pointee.key_len &+ headers
+}
+
+private func readHeaders(_ message: UnsafePointer<rd_kafka_message_t>) -> [KafkaHeader] {
     var list: OpaquePointer?
     guard rd_kafka_message_headers(message, &list) == RD_KAFKA_RESP_ERR_NO_ERROR, let list else { return [] }
     let count = rd_kafka_header_cnt(list)
@@ -26,7 +33,7 @@ private func readHeaders(_ message: UnsafeMutablePointer<rd_kafka_message_t>) ->
         var length = 0
         guard rd_kafka_header_get_all(list, index, &name, &value, &length) == RD_KAFKA_RESP_ERR_NO_ERROR, let name
         else { break }
-        headers.append(KafkaHeader(String(cString: name), value.map { copy($0, length) } ?? []))
+        headers.append(KafkaHeader(String(cString: name), value.map { copy($0, length) }))
     }
     return headers
 }

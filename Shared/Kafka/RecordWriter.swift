@@ -15,16 +15,15 @@ final class RecordWriter {
         guard let topic = handle(record.topic) else { return rd_kafka_last_error() }
         let headers = record.headers.isEmpty ? nil : makeHeaders(record.headers)
         let opaque = UnsafeMutableRawPointer(bitPattern: tag)
-        let code = record.value.withUnsafeBytes { value in
+        let code = record.value.withUnsafeBytes { bytes in
+            let value = (address: record.isTombstone ? nil : address(bytes), count: bytes.count)
             guard let key = record.key else {
                 return carillon_kafka_produce(
-                    client.raw, topic, nil, 0, value.baseAddress, value.count, headers, opaque)
+                    client.raw, topic, nil, 0, value.address, value.count, headers, opaque)
             }
             return key.withUnsafeBytes { key in
-                // An empty key is not a missing one; an empty array has no address, and needs some other.
                 carillon_kafka_produce(
-                    client.raw, topic, key.baseAddress ?? UnsafeRawPointer(bitPattern: 1), key.count, value.baseAddress,
-                    value.count, headers, opaque)
+                    client.raw, topic, address(key), key.count, value.address, value.count, headers, opaque)
             }
         }
         if code != RD_KAFKA_RESP_ERR_NO_ERROR, let headers { rd_kafka_headers_destroy(headers) }
@@ -57,14 +56,21 @@ final class RecordWriter {
             let length = name.utf8.count
             name.withUTF8 { name in
                 name.withMemoryRebound(to: CChar.self) { name in
-                    header.value.withUnsafeBytes { value in
-                        // As with keys: a null pointer would make an empty value a missing one.
-                        let address = value.baseAddress ?? UnsafeRawPointer(bitPattern: 1)
-                        _ = rd_kafka_header_add(list, name.baseAddress, length, address, value.count)
+                    guard let value = header.value else {
+                        _ = rd_kafka_header_add(list, name.baseAddress, length, nil, 0)
+                        return
+                    }
+                    value.withUnsafeBytes { value in
+                        _ = rd_kafka_header_add(list, name.baseAddress, length, address(value), value.count)
                     }
                 }
             }
         }
         return list
     }
+}
+
+/// What is empty is not missing; an empty array has no address, and needs some other.
+private func address(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawPointer? {
+    bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)
 }

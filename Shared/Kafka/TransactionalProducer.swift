@@ -167,9 +167,8 @@ final class TransactionalProducer: @unchecked Sendable {
         let error = KafkaError(message.pointee.err)
         let tag = Int(bitPattern: message.pointee._private)
         // A broker refuses a whole message set: the largest record of it is the likely cause.
-        if error.isRefusal, tag > 0, message.pointee.len > refusal?.size ?? -1 {
-            refusal = (tag - 1, error, message.pointee.len)
-        }
+        let size = recordSize(message)
+        if error.isRefusal, tag > 0, size > refusal?.size ?? -1 { refusal = (tag - 1, error, size) }
     }
 
     /// Ends a transaction that failed. After a fatal error, or where the abort fails too, the producer is made anew.

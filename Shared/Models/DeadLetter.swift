@@ -37,31 +37,26 @@ public struct RecordOrigin: Equatable, Sendable {
 }
 
 extension DeadLetter {
-    /// Bytes of an event over the limit that its dead letter keeps.
-    public static let keptBytes = 64 * 1024
+    /// What names the headers that a dead letter adds.
+    public static let headerPrefix = "dlq-"
 
     /// The headers of a dead letter: the original ones, then `dlq-…`. Earlier `dlq-…` ones, of a record that was redriven
     /// and failed again, are replaced.
     /// - Parameters:
+    ///   - original: a null value stays one.
     ///   - at: ms since 1970.
-    ///   - cut: the whole length and its SHA-256 in hexadecimal, where only the first `keptBytes` are kept.
     public func headers(
-        original: [(name: String, value: [UInt8])], origin: RecordOrigin, attempts: Int, at: Int64,
-        cut: (length: Int, sha256: String)? = nil
-    ) -> [(name: String, value: [UInt8])] {
-        var headers = original.filter { !$0.name.hasPrefix("dlq-") }
-        func add(_ name: String, _ value: String) { headers.append((name, Array(value.utf8))) }
-        add("dlq-reason", reason.rawValue)
-        add("dlq-detail", detail)
-        add("dlq-topic", origin.topic)
-        add("dlq-partition", String(origin.partition))
-        add("dlq-offset", String(origin.offset))
-        add("dlq-attempts", String(attempts))
-        add("dlq-at", String(at))
-        if let cut {
-            add("dlq-length", String(cut.length))
-            add("dlq-sha256", cut.sha256)
-        }
+        original: [(name: String, value: [UInt8]?)], origin: RecordOrigin, attempts: Int, at: Int64
+    ) -> [(name: String, value: [UInt8]?)] {
+        var headers = original.filter { !$0.name.hasPrefix(Self.headerPrefix) }
+        func add(_ name: String, _ value: String) { headers.append((Self.headerPrefix + name, Array(value.utf8))) }
+        add("reason", reason.rawValue)
+        add("detail", detail)
+        add("topic", origin.topic)
+        add("partition", String(origin.partition))
+        add("offset", String(origin.offset))
+        add("attempts", String(attempts))
+        add("at", String(at))
         return headers
     }
 }
@@ -79,8 +74,8 @@ func readRecord<Record>(
         return record
     } catch let error as DeadLetter {
         throw error
-    } catch {
+    } catch let error {
         guard (try? JSON.document(bytes)) != nil else { throw DeadLetter(.notJSON, "the value is not JSON") }
-        throw DeadLetter(.invalidData, "a field is missing or not what it must be")
+        throw DeadLetter(.invalidData, (error as? Misfit)?.text ?? "a field is missing or not what it must be")
     }
 }

@@ -30,7 +30,7 @@ import Testing
         #expect(records.count == 1)
         let record = try #require(records.first)
         #expect(record.key == Array("bob".utf8))
-        let event = try CloudEvent.read(value: record.value, headers: record.headers.map { ($0.name, $0.value) })
+        let event = try CloudEvent.read(value: record.value, headers: record.headers.map { ($0.name, $0.value ?? []) })
         let data = try EventData.read(event)
         #expect(event.id == "e-1" && event.source == "carillonctl" && event.type == "message.direct")
         #expect(data.ttlSeconds == 3600 && data.actor?.text == "alice" && data.priority == .high)

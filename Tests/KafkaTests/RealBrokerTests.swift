@@ -111,10 +111,16 @@ struct RealBrokerTests {
         #expect(await bench.until(60) { !$0.batches.isEmpty })
         await bench.ask { echo in
             let values = [bytes("one"), [UInt8](repeating: 65, count: 300_000), bytes("two")]
-            echo.batches.removeFirst().finish(values.map { OutgoingRecord(topic: "refused.out", key: [1], value: $0) })
+            var outputs = values.map { OutgoingRecord(topic: "refused.out", key: [1], value: $0) }
+            // Too large for its headers alone: the larger values beside it are innocent.
+            outputs[2].headers = [KafkaHeader("large", [UInt8](repeating: 65, count: 60_000))]
+            echo.batches.removeFirst().finish(outputs + [OutgoingRecord(topic: "refused.out", key: [1], value: bytes("a longer one"))])
         }
-        #expect(try await holds(settings, "out", 3))
-        #expect(try read(settings, "out").map { text($0.value) }.sorted() == ["MSG_SIZE_TOO_LARGE", "one", "two"])
+        #expect(try await holds(settings, "out", 4))
+        #expect(
+            try read(settings, "out").map { text($0.value) }.sorted() == [
+                "MSG_SIZE_TOO_LARGE", "MSG_SIZE_TOO_LARGE", "a longer one", "one",
+            ])
         await stop(bench)
     }
 }

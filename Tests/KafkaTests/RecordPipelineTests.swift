@@ -149,6 +149,18 @@ final class Echo {
         second.end()
     }
 
+    @Test func nullsStayNullsAndEmptyStaysEmpty() async throws {
+        let broker = try EmbeddedBroker()
+        let settings = KafkaSettings.mock(broker)
+        var tombstone = OutgoingRecord(topic: "in", key: [1], value: [], headers: [KafkaHeader("null", nil as [UInt8]?)])
+        tombstone.isTombstone = true
+        let empty = OutgoingRecord(topic: "in", key: [1], value: [], headers: [KafkaHeader("empty", "")])
+        try await produce(settings, [tombstone, empty])
+        let records = try read(settings, "in")
+        #expect(records.map(\.isTombstone) == [true, false] && records.allSatisfy { $0.value.isEmpty })
+        #expect(records.map(\.headers) == [[KafkaHeader("null", nil as [UInt8]?)], [KafkaHeader("empty", "")]])
+    }
+
     @Test func anOutputThatKafkaNeverTakesIsReplaced() async throws {
         let broker = try EmbeddedBroker()
         let settings = KafkaSettings.mock(broker)

@@ -102,8 +102,8 @@ private func show(_ letter: KafkaRecord, withBody: Bool, _ terminal: Terminal) {
     terminal.line("place     \(letter.topic)/\(letter.partition)/\(letter.offset)")
     terminal.line("written   \(Timestamp.text(letter.timestamp))")
     terminal.line("key       \(letter.key.map { printable($0) } ?? "-")")
-    for header in letter.headers { terminal.line("header    \(printable(header.name)): \(printable(header.value))") }
-    terminal.line("size      \(letter.value.count) bytes")
+    for header in letter.headers { terminal.line("header    \(printable(header.name)): \(header.value.map { printable($0) } ?? "null")") }
+    terminal.line(letter.isTombstone ? "size      null, a tombstone" : "size      \(letter.value.count) bytes")
     guard withBody else { return terminal.note("the content is shown with --body") }
     terminal.line("")
     terminal.line(String(decoding: letter.value, as: UTF8.self).split(separator: "\n").map { printable($0) }.joined(separator: "\n"))

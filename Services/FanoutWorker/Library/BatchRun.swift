@@ -16,6 +16,7 @@ struct FanoutTools {
     let topics: Topics
     let limits: FanoutLimits
     let metrics: FanoutMetrics
+    let log: Log
 }
 
 /// The work on one batch of records: each to its recipients' inboxes, then to the gateways that hold them, then, for who has
@@ -126,6 +127,7 @@ final class BatchRun {
     func deadLetter(_ source: Int, _ error: DeadLetter, attempts: Int) {
         tools.metrics.records[.deadLetter].increment()
         tools.metrics.deadLetters[error.reason].increment()
+        tools.log.error("a notification became a dead letter", ["reason": .name(error.reason), "attempts": .count(attempts)])
         outputs.append(
             .deadLetter(
                 batch.records[source], error, attempts: attempts, topic: tools.topics.notificationDeadLetters,

@@ -37,7 +37,7 @@ public actor FanoutWorker: Service {
             loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox), gateways: Gateways(client, keys),
             audiences: Audiences(client, keys),
             channels: ChannelStreams(client, keys, limits: settings.channels, dedupWindow: settings.inbox.dedupWindow), topics: topics,
-            limits: settings.limits, metrics: FanoutMetrics(context.metrics))
+            limits: settings.limits, metrics: FanoutMetrics(context.metrics), log: context.log)
         let tools = tools
         let lanes = try Priority.allCases.map { try Lane($0, context: context, tools: tools) }
         self.lanes = lanes

@@ -25,8 +25,9 @@ final class Lane {
         pipeline.onState = { source.report($0) }
         let log = context.log
         pipeline.onNote = { log.info("Kafka", ["lane": .name(priority), "note": .configured($0)]) }
-        let deadLetters = tools.topics.notificationDeadLetters
-        pipeline.onRefused = { record, _ in OutgoingRecord.refused(record, topic: deadLetters, at: EventLoop.wallClock()) }
+        let refused = RefusedOutputs(
+            deadLetters: tools.topics.notificationDeadLetters, log: log, metrics: context.metrics)
+        pipeline.onRefused = { refused.replacement(for: $0, $1) }
     }
 
     /// Records read from Kafka and not begun.

@@ -27,6 +27,7 @@ final class Lane {
     struct Post {
         let deadLetterTopic: String
         let instruments: Instruments
+        let refused: RefusedOutputs
         let log: Log
         let isRedisUp: () -> Bool
         let quarantine: SharedQuarantine
@@ -42,7 +43,7 @@ final class Lane {
 
     func start() throws(KafkaError) {
         pipeline.onBatch = { [unowned self] batch in self.begin(batch) }
-        pipeline.onRefused = { [unowned self] record, error in self.refused(record, error) }
+        pipeline.onRefused = { [refused = post.refused] in refused.replacement(for: $0, $1) }
         try pipeline.start()
     }
 
@@ -105,16 +106,7 @@ final class Lane {
         work.deadLetters[index] = .deadLetter(
             work.batch.records[index], letter, attempts: attempts, topic: post.deadLetterTopic, at: EventLoop.wallClock())
         post.instruments.outcomes[.deadLettered].increment()
-        post.log.warning("a push became a dead letter", ["reason": .name(letter.reason), "attempts": .count(attempts)])
-    }
-
-    /// Kafka will never take this dead letter: its beginning is kept instead.
-    private func refused(_ record: OutgoingRecord, _ error: KafkaError) -> OutgoingRecord? {
-        post.log.error("a dead letter was refused by Kafka", ["reason": .configured(error.name)])
-        guard record.value.count > DeadLetter.keptBytes else { return nil }
-        var shorter = record
-        shorter.value = Array(record.value.prefix(DeadLetter.keptBytes))
-        return shorter
+        post.log.error("a push became a dead letter", ["reason": .name(letter.reason), "attempts": .count(attempts)])
     }
 
     private func finish(_ work: Work) {

@@ -70,7 +70,9 @@ public actor PushService: Service {
     private func startLanes(_ redis: RedisClient, _ devices: Devices, _ instruments: Instruments) throws {
         let topics = Topics(namespace: context.process.namespace)
         let post = Lane.Post(
-            deadLetterTopic: topics.pushDeadLetters, instruments: instruments, log: context.log,
+            deadLetterTopic: topics.pushDeadLetters, instruments: instruments,
+            refused: RefusedOutputs(deadLetters: topics.pushDeadLetters, log: context.log, metrics: context.metrics),
+            log: context.log,
             isRedisUp: { redis.isUp }, quarantine: SharedQuarantine())
         for priority in Priority.allCases {
             var kafka = KafkaSettings(context.settings.kafka, process: context.process)
