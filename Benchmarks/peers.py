@@ -138,7 +138,7 @@ class Carillon:
         self.sequence += 1
         return json.dumps({
             "specversion": "1.0", "id": f"{self.name}-{time.time_ns()}-{self.sequence}", "source": "/bench", "type": "social.like",
-            "data": {"audience": {"channel": self.audience}, "body": message(80)}})
+            "data": {"audience": {"channel": self.audience}, "title": "", "body": message(80)}})
 
     def load(self, kind):
         tokens = WORK / "tokens"

@@ -18,42 +18,56 @@ public enum Audience: Equatable, Sendable {
         }
     }
 
-    /// Reads the one object that names an audience.
-    static func read(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Audience {
-        var members = try JSONMembers(bytes, &at)
-        let start = at
+    /// Reads the one object that names an audience; nil for `null`. Throws a `Misfit` seen from inside of `audience`.
+    static func read(_ bytes: Span<UInt8>, _ at: inout Int) throws -> Audience? {
+        guard var members = try Form.members(bytes, &at, "audience") else { return nil }
         var found: Audience?
         while let name = try members.next(bytes, &at) {
-            let key = JSONKey(bytes, name)
-            let audience: Audience
-            switch key {
-            case .user: audience = .user(try identifier(bytes, &at))
-            case .users: audience = .users(try people(bytes, &at))
-            case .channel: audience = .channel(try identifier(bytes, &at))
-            case .followersOf: audience = .followersOf(try identifier(bytes, &at))
-            case .broadcast:
-                guard try JSON.bool(bytes, &at) else { throw .unexpected(at: at) }
-                audience = .broadcast
+            let audience: Audience?
+            switch JSONKey(bytes, name) {
+            case .user: audience = try Form.identifier(bytes, &at, "audience.user").map { .user($0) }
+            case .users: audience = try people(bytes, &at).map { .users($0) }
+            case .channel: audience = try Form.identifier(bytes, &at, "audience.channel").map { .channel($0) }
+            case .followersOf: audience = try Form.identifier(bytes, &at, "audience.followersOf").map { .followersOf($0) }
+            case .broadcast: audience = try broadcast(bytes, &at)
             default:
                 _ = try JSON.value(bytes, &at)
                 continue
             }
-            guard found == nil else { throw .unexpected(at: start) }
+            guard let audience else { continue }
+            guard found == nil else { throw Misfit("audience", "must name one of \(Self.kinds), not several") }
             found = audience
         }
-        guard let found else { throw .unexpected(at: start) }
+        guard let found else { throw Misfit("audience", "must name one of \(Self.kinds)") }
         return found
     }
 
-    private static func people(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> [PersonID] {
+    private static let kinds = "user, users, channel"
+
+    private static func people(_ bytes: Span<UInt8>, _ at: inout Int) throws -> [PersonID]? {
+        if try Form.isAbsent(bytes, &at) { return nil }
+        let kind = try JSON.kind(bytes, &at)
+        guard kind == .array else { throw Misfit("audience.users", "must be a list, not \(kind.words)") }
         var elements = try JSONElements(bytes, &at)
         var people: [PersonID] = []
         while try elements.next(bytes, &at) {
-            guard people.count < maximumUsers else { throw .unexpected(at: at) }
-            people.append(try identifier(bytes, &at))
+            guard people.count < maximumUsers else { throw Misfit("audience.users", "holds more than \(maximumUsers)") }
+            let index = people.count
+            guard let person: PersonID = try Form.identifier(bytes, &at, "audience.users[\(index)]") else {
+                throw Misfit("audience.users[\(index)]", "must be text, not null")
+            }
+            people.append(person)
         }
-        guard !people.isEmpty else { throw .unexpected(at: at) }
+        guard !people.isEmpty else { throw Misfit("audience.users", "must not be empty") }
         return people
+    }
+
+    private static func broadcast(_ bytes: Span<UInt8>, _ at: inout Int) throws -> Audience? {
+        if try Form.isAbsent(bytes, &at) { return nil }
+        guard try JSON.kind(bytes, &at) == .bool, try JSON.bool(bytes, &at) else {
+            throw Misfit("audience.broadcast", "must be true")
+        }
+        return .broadcast
     }
 
     func write(_ writer: inout JSONWriter) {

@@ -9,78 +9,81 @@ public struct CloudEvent: Sendable {
     public let partitionKey: String?
     /// W3C trace context.
     public private(set) var traceParent: String?
-    /// The bytes that the event was read from.
+    /// What `data` points into: the bytes that the event was read from, or those that its `data_base64` said.
     public let bytes: [UInt8]
     /// Where its data stand in `bytes`: one JSON value.
     public let data: Range<Int>
+
+    /// Bytes of UTF-8 that an `id`, a `source`, a `type` and a `partitionkey` may each have.
+    public static let maximumAttributeBytes = 1024
+    /// A `traceparent` that is longer is none (W3C Trace Context, section 3.2: 55 bytes in version 00), and left out.
+    public static let maximumTraceBytes = 128
 
     /// Reads a record's value by its `content-type`. A record with neither that nor any `ce_…` header is taken for structured
     /// mode, since that is what tools that write no headers can produce.
     public static func read(
         value: [UInt8], headers: [(name: String, value: [UInt8])]
     ) throws(DeadLetter) -> CloudEvent {
-        var contentType: String?
+        var content: MediaType?
         var isBinary = false
         for header in headers {
             if header.name.hasPrefix("ce_") {
                 isBinary = true
-            } else if header.name.lowercased() == "content-type" {
-                contentType = mediaType(header.value)
+            } else if isNamed(header.name, "content-type") {
+                content = MediaType(header.value)
+            } else if isNamed(header.name, "content-encoding"), let encoding = MediaType.foreignEncoding(header.value) {
+                throw DeadLetter(.notCloudEvents, "the content-encoding must be identity, not \(encoding)")
             }
         }
-        if contentType == "application/cloudevents+json" || contentType == nil && !isBinary {
-            var event = try structured(value)
-            // The record's own header is of the hop that brought it, the attribute of the one that made it.
-            if let trace = headers.first(where: { $0.name == "traceparent" }) {
-                event.traceParent = String(validating: trace.value, as: UTF8.self) ?? event.traceParent
-            }
-            return event
+        switch content {
+        case .event: return try structured(value, headers)
+        case .foreignEvent(let format):
+            throw DeadLetter(.notCloudEvents, "events in \(format) are not read: one event is application/cloudevents+json")
+        case .foreign(let format) where isBinary: throw DeadLetter(.invalidData, "the data must be JSON, not \(format)")
+        case .json where isBinary, nil where isBinary: return try binary(value, headers)
+        case .json, .foreign:
+            throw misnamed(headers) ?? DeadLetter(.notCloudEvents, "neither a structured content-type nor ce_ headers")
+        case nil:
+            do throws(DeadLetter) { return try structured(value, headers) } catch { throw misnamed(headers) ?? error }
         }
-        guard isBinary else {
-            throw DeadLetter(.notCloudEvents, "neither a structured content-type nor ce_ headers")
-        }
-        if let contentType, contentType != "application/json", !contentType.hasSuffix("+json") {
-            throw DeadLetter(.invalidData, "the content-type of the data is not JSON")
-        }
-        return try binary(value, headers)
     }
 
     /// Reads structured mode: the JSON format of CloudEvents, section 3.
     public static func structured(_ value: [UInt8]) throws(DeadLetter) -> CloudEvent {
+        if let event = try readAttributes(value) { return event }
+        let mended = JSON.mended(value)
+        if let mended, let event = try readAttributes(mended) { return event }
+        throw DeadLetter.unreadable(mended ?? value) ?? DeadLetter(.notCloudEvents, "the event must be a JSON object")
+    }
+
+    private static func structured(
+        _ value: [UInt8], _ headers: [(name: String, value: [UInt8])]
+    ) throws(DeadLetter) -> CloudEvent {
+        var event = try structured(value)
+        // The record's own header is of the hop that brought it, the attribute of the one that made it.
+        if let trace = headers.first(where: { $0.name == "traceparent" }) {
+            event.traceParent = Attributes.trace(String(validating: trace.value, as: UTF8.self)) ?? event.traceParent
+        }
+        return event
+    }
+
+    /// Nil where the value is not JSON, or no object.
+    private static func readAttributes(_ value: [UInt8]) throws(DeadLetter) -> CloudEvent? {
         let bytes = value.span
         do {
             var at = 0
-            let attributes = try readAttributes(bytes, &at)
+            let attributes = try Attributes(bytes, &at)
             try JSON.end(bytes, &at)
             return try attributes.event(value)
         } catch let error as DeadLetter {
             throw error
-        } catch {
+        } catch let misfit as Misfit {
             // A misfit is only an event's misfit if the whole is JSON at all.
-            guard (try? JSON.document(bytes)) != nil else { throw DeadLetter(.notJSON, "the value is not JSON") }
-            throw DeadLetter(.notCloudEvents, "an attribute is missing or of the wrong type")
+            if DeadLetter.unreadable(value)?.reason == .notJSON { return nil }
+            throw DeadLetter(.notCloudEvents, misfit.text)
+        } catch {
+            return nil
         }
-    }
-
-    private static func readAttributes(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Attributes {
-        var attributes = Attributes()
-        var members = try JSONMembers(bytes, &at)
-        while let name = try members.next(bytes, &at) {
-            switch JSONKey(bytes, name) {
-            case .specVersion: attributes.version = JSON.text(bytes, try JSON.string(bytes, &at))
-            case .id: attributes.id = JSON.text(bytes, try JSON.string(bytes, &at))
-            case .source: attributes.source = JSON.text(bytes, try JSON.string(bytes, &at))
-            case .type: attributes.type = JSON.text(bytes, try JSON.string(bytes, &at))
-            case .time:
-                guard let string = try JSON.optionalString(bytes, &at) else { continue }
-                attributes.setTime(JSON.text(bytes, string))
-            case .partitionKey: attributes.partitionKey = try JSON.optionalString(bytes, &at).map { JSON.text(bytes, $0) }
-            case .traceParent: attributes.traceParent = try JSON.optionalString(bytes, &at).map { JSON.text(bytes, $0) }
-            case .data: attributes.data = try JSON.value(bytes, &at)
-            default: _ = try JSON.value(bytes, &at)
-            }
-        }
-        return attributes
     }
 
     private static func binary(
@@ -88,29 +91,53 @@ public struct CloudEvent: Sendable {
     ) throws(DeadLetter) -> CloudEvent {
         var attributes = Attributes()
         for header in headers {
-            guard header.name == "traceparent" || header.name.hasPrefix("ce_") else { continue }
-            guard let text = String(validating: header.value, as: UTF8.self) else {
-                throw DeadLetter(.notCloudEvents, "a header is not UTF-8")
-            }
             switch header.name {
-            case "ce_specversion": attributes.version = text
-            case "ce_id": attributes.id = text
-            case "ce_source": attributes.source = text
-            case "ce_type": attributes.type = text
-            case "ce_time": attributes.setTime(text)
-            case "ce_partitionkey": attributes.partitionKey = text
-            case "traceparent", "ce_traceparent": attributes.traceParent = text
+            case "ce_specversion": attributes.version = try text(header)
+            case "ce_id": attributes.id = try text(header)
+            case "ce_source": attributes.source = try text(header)
+            case "ce_type": attributes.type = try text(header)
+            case "ce_time":
+                attributes.time = Timestamp.read(try text(header))
+                if attributes.time == nil { throw DeadLetter(.notCloudEvents, "time must be RFC 3339") }
+            case "ce_partitionkey": attributes.partitionKey = try text(header)
+            case "traceparent", "ce_traceparent": attributes.traceParent = String(validating: header.value, as: UTF8.self)
             default: continue
             }
         }
-        guard let data = try? JSON.document(value.span) else { throw DeadLetter(.notJSON, "the data are not JSON") }
-        attributes.data = data
-        return try attributes.event(value)
+        if value.isEmpty { throw DeadLetter(.invalidData, "no data: the value is empty") }
+        let (bytes, data) = try document(value)
+        return try attributes.event(bytes, data)
     }
 
-    private static func mediaType(_ value: [UInt8]) -> String {
-        let text = String(decoding: value.prefix { $0 != UInt8(ascii: ";") }, as: UTF8.self).lowercased()
-        return text.split(separator: " ").joined()
+    private static func text(_ header: (name: String, value: [UInt8])) throws(DeadLetter) -> String {
+        guard let text = String(validating: header.value, as: UTF8.self) else {
+            throw DeadLetter(.notCloudEvents, "\(header.name) is not UTF-8")
+        }
+        return text
+    }
+
+    /// Data as JSON, mended if need be.
+    fileprivate static func document(_ value: [UInt8]) throws(DeadLetter) -> (bytes: [UInt8], data: Range<Int>) {
+        if let data = try? JSON.document(value.span) { return (value, data) }
+        let mended = JSON.mended(value)
+        if let mended, let data = try? JSON.document(mended.span) { return (mended, data) }
+        throw DeadLetter.unreadable(mended ?? value) ?? DeadLetter(.notJSON, "the data are not JSON")
+    }
+
+    /// The fault of headers that would be attributes under another name; nil where none would.
+    private static func misnamed(_ headers: [(name: String, value: [UInt8])]) -> DeadLetter? {
+        for header in headers {
+            let name = header.name.lowercased()
+            if name.hasPrefix("ce-") { return DeadLetter(.notCloudEvents, "ce- headers are those of HTTP: in Kafka they must be ce_") }
+            if name.hasPrefix("ce_") { return DeadLetter(.notCloudEvents, "ce_ headers must be in lower case") }
+        }
+        return nil
+    }
+
+    /// Names of headers are compared without case here, as HTTP's are: bridges write them so.
+    private static func isNamed(_ name: String, _ wanted: StaticString) -> Bool {
+        guard name.utf8.count == wanted.utf8CodeUnitCount else { return false }
+        return name.lowercased() == wanted.description
     }
 }
 
@@ -121,26 +148,79 @@ private struct Attributes {
     var source: String?
     var type: String?
     var time: Int64?
-    var timeIsMalformed = false
     var partitionKey: String?
     var traceParent: String?
     var data: Range<Int>?
+    /// Of `datacontenttype` and `data_base64`, read only where there are no `data`.
+    var dataType: JSONString?
+    var base64: JSONString?
 
-    mutating func setTime(_ text: String) {
-        time = Timestamp.read(text)
-        timeIsMalformed = time == nil
+    init() {}
+
+    init(_ bytes: Span<UInt8>, _ at: inout Int) throws {
+        var members = try JSONMembers(bytes, &at)
+        while let name = try members.next(bytes, &at) {
+            switch JSONKey(bytes, name) {
+            case .specVersion: version = try Self.text(bytes, &at, "specversion")
+            case .id: id = try Self.text(bytes, &at, "id")
+            case .source: source = try Self.text(bytes, &at, "source")
+            case .type: type = try Self.text(bytes, &at, "type")
+            case .time:
+                guard let string = try Form.text(bytes, &at, "time", must: "RFC 3339") else { continue }
+                guard let moment = Timestamp.read(JSON.text(bytes, string)) else { throw Misfit("time", "must be RFC 3339") }
+                time = moment
+            case .partitionKey: partitionKey = try Self.text(bytes, &at, "partitionkey")
+            case .traceParent: traceParent = try Self.text(bytes, &at, "traceparent")
+            case .data: data = try Form.isAbsent(bytes, &at) ? nil : JSON.value(bytes, &at)
+            case .dataType: dataType = try Form.text(bytes, &at, "datacontenttype")
+            case .base64: base64 = try Form.text(bytes, &at, "data_base64")
+            default: _ = try JSON.value(bytes, &at)
+            }
+        }
     }
 
-    func event(_ bytes: [UInt8]) throws(DeadLetter) -> CloudEvent {
-        guard version == "1.0" else { throw DeadLetter(.notCloudEvents, "specversion is not 1.0") }
-        guard let id, !id.isEmpty else { throw DeadLetter(.notCloudEvents, "no id") }
-        guard let source, !source.isEmpty else { throw DeadLetter(.notCloudEvents, "no source") }
-        guard let type, !type.isEmpty else { throw DeadLetter(.notCloudEvents, "no type") }
-        guard !timeIsMalformed else { throw DeadLetter(.notCloudEvents, "time is not an RFC 3339 time") }
+    private static func text(_ bytes: Span<UInt8>, _ at: inout Int, _ member: String) throws -> String? {
+        try Form.text(bytes, &at, member).map { JSON.text(bytes, $0) }
+    }
+
+    static func trace(_ text: String?) -> String? {
+        text.flatMap { $0.utf8.count <= CloudEvent.maximumTraceBytes ? $0 : nil }
+    }
+
+    /// The event in structured mode, whose data stand in its own bytes, or in Base64 in them.
+    func event(_ value: [UInt8]) throws(DeadLetter) -> CloudEvent {
+        guard let base64 else { return try event(value, data) }
+        if data != nil { throw DeadLetter(.notCloudEvents, "data and data_base64 exclude each other") }
+        if let dataType, case .foreign(let format) = MediaType(JSON.text(value.span, dataType).utf8) {
+            throw DeadLetter(.invalidData, "data_base64 must be JSON, not \(format)")
+        }
+        guard let text = JSON.base64(value.span, base64) else { throw DeadLetter(.invalidData, "data_base64 must be Base64") }
+        let (bytes, data) = try CloudEvent.document(text)
+        return try event(bytes, data)
+    }
+
+    func event(_ bytes: [UInt8], _ data: Range<Int>?) throws(DeadLetter) -> CloudEvent {
+        guard let version else { throw DeadLetter(.notCloudEvents, "specversion is missing") }
+        guard version == "1.0" else { throw DeadLetter(.notCloudEvents, "specversion must be 1.0") }
+        let (id, source, type) = (try needed(id, "id"), try needed(source, "source"), try needed(type, "type"))
+        if let partitionKey { try bound(partitionKey, "partitionkey") }
         guard let data else { throw DeadLetter(.invalidData, "no data") }
         return CloudEvent(
-            id: id, source: source, type: type, time: time, partitionKey: partitionKey, traceParent: traceParent,
-            bytes: bytes, data: data)
+            id: id, source: source, type: type, time: time, partitionKey: partitionKey,
+            traceParent: Self.trace(traceParent), bytes: bytes, data: data)
+    }
+
+    private func needed(_ value: String?, _ name: String) throws(DeadLetter) -> String {
+        guard let value else { throw DeadLetter(.notCloudEvents, "\(name) is missing") }
+        guard !value.isEmpty else { throw DeadLetter(.notCloudEvents, "\(name) must not be empty") }
+        try bound(value, name)
+        return value
+    }
+
+    private func bound(_ value: String, _ name: String) throws(DeadLetter) {
+        guard value.utf8.count <= CloudEvent.maximumAttributeBytes else {
+            throw DeadLetter(.notCloudEvents, "\(name) is longer than \(CloudEvent.maximumAttributeBytes) bytes")
+        }
     }
 }
 
@@ -153,4 +233,6 @@ extension JSONKey {
     static let partitionKey = JSONKey("partitionkey")
     static let traceParent = JSONKey("traceparent")
     static let data = JSONKey("data")
+    static let dataType = JSONKey("datacontenttype")
+    static let base64 = JSONKey("data_base64")
 }

@@ -21,84 +21,91 @@ public struct EventData: Sendable {
     public var collapseKey: Range<Int>?
     /// The producer's own object.
     public var data: Range<Int>?
+    /// Names the texts that stand instead of title and body.
+    public var template: Range<Int>?
+    /// Names of members that no form here uses, as they stand in the bytes; `maximumUnknown` at most.
+    public var unknown: [Range<Int>] = []
 
-    /// Reads the data of an event; throws `invalid_data`.
+    /// Unknown members that are remembered, for whoever is to be told of them.
+    public static let maximumUnknown = 8
+
+    /// Reads the data of an event; throws `invalid_data`, which names the member.
     public static func read(_ event: CloudEvent) throws(DeadLetter) -> EventData {
         let bytes = event.bytes.span
         var at = event.data.lowerBound
         do {
             return try read(bytes, &at, event.bytes)
-        } catch let error as DeadLetter {
-            throw error
+        } catch let misfit as Misfit {
+            throw DeadLetter(.invalidData, misfit.inside("data").text)
         } catch {
-            throw DeadLetter(.invalidData, "the data are not of the form that events have")
+            throw DeadLetter(.invalidData, "data must be an object")
         }
     }
 
     private static func read(_ bytes: Span<UInt8>, _ at: inout Int, _ array: [UInt8]) throws -> EventData {
         var event = EventData(bytes: array, audience: .broadcast)
         var audience: Audience?
-        var members = try field("data", at) { () throws(JSONError) in try JSONMembers(bytes, &at) }
+        var members = try JSONMembers(bytes, &at)
         while let name = try members.next(bytes, &at) {
             switch JSONKey(bytes, name) {
-            case .audience: audience = try field("audience", at) { () throws(JSONError) in try Audience.read(bytes, &at) }
-            case .actor: try field("actor", at) { () throws(JSONError) in try event.readActor(bytes, &at) }
-            case .title: event.title = try text("title", bytes, &at)
-            case .body: event.body = try text("body", bytes, &at)
-            case .url: event.url = try text("url", bytes, &at)
-            case .target: event.target = try text("target", bytes, &at)
-            case .channel: event.channel = try text("channel", bytes, &at)
-            case .collapseKey: event.collapseKey = try text("collapseKey", bytes, &at)
-            case .priority: event.priority = try field("priority", at) { () throws(JSONError) in try priority(bytes, &at) }
-            case .ttlSeconds:
-                event.ttlSeconds = try field("ttlSeconds", at) { () throws(JSONError) in try seconds(bytes, &at) }
-            case .data: event.data = try JSON.value(bytes, &at)
-            default: _ = try JSON.value(bytes, &at)
+            case .audience: audience = try Audience.read(bytes, &at)
+            case .actor: try event.readActor(bytes, &at)
+            case .title: event.title = try Form.text(bytes, &at, "title")?.token
+            case .body: event.body = try Form.text(bytes, &at, "body")?.token
+            case .url: event.url = try Form.text(bytes, &at, "url")?.token
+            case .target: event.target = try Form.text(bytes, &at, "target")?.token
+            case .channel: event.channel = try Form.text(bytes, &at, "channel")?.token
+            case .collapseKey: event.collapseKey = try Form.text(bytes, &at, "collapseKey")?.token
+            case .template: event.template = try Form.text(bytes, &at, "template")?.token
+            case .priority: event.priority = try priority(bytes, &at)
+            case .ttlSeconds: event.ttlSeconds = try seconds(bytes, &at)
+            case .data: event.data = try Form.isAbsent(bytes, &at) ? nil : JSON.value(bytes, &at)
+            case .arguments: _ = try JSON.value(bytes, &at)
+            default:
+                if event.unknown.count < maximumUnknown { event.unknown.append(name.contents) }
+                _ = try JSON.value(bytes, &at)
             }
         }
-        guard let audience else { throw DeadLetter(.invalidData, "no audience") }
+        guard let audience else { throw Misfit("audience", "is missing") }
         event.audience = audience
         return event
     }
 
-    /// Names the field in the error of whatever reads it.
-    private static func field<Value>(
-        _ name: String, _ at: Int, _ body: () throws(JSONError) -> Value
-    ) throws(DeadLetter) -> Value {
-        do { return try body() } catch { throw DeadLetter(.invalidData, "\(name) is not what it must be") }
-    }
-
-    private static func text(_ name: String, _ bytes: Span<UInt8>, _ at: inout Int) throws(DeadLetter) -> Range<Int>? {
-        do {
-            return try JSON.optionalString(bytes, &at)?.token
-        } catch { throw DeadLetter(.invalidData, "\(name) is not a string") }
-    }
-
-    private static func priority(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Priority? {
-        guard let string = try JSON.optionalString(bytes, &at) else { return nil }
-        guard let priority = Priority(bytes, string) else { throw .unexpected(at: at) }
+    private static func priority(_ bytes: Span<UInt8>, _ at: inout Int) throws -> Priority? {
+        let must = "high, normal or low"
+        guard let string = try Form.text(bytes, &at, "priority", must: must) else { return nil }
+        guard let priority = Priority(bytes, string) else { throw Misfit("priority", "must be \(must)") }
         return priority
     }
 
     /// Bounded so that no sum with a time in ms overflows.
-    private static func seconds(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Int64? {
-        if try JSON.kind(bytes, &at) == .null {
-            try JSON.null(bytes, &at)
-            return nil
-        }
-        let seconds = try JSON.integer(bytes, &at)
-        guard seconds >= 1, seconds <= Policy.maximumTTLSeconds else { throw .unexpected(at: at) }
+    private static func seconds(_ bytes: Span<UInt8>, _ at: inout Int) throws -> Int64? {
+        if try Form.isAbsent(bytes, &at) { return nil }
+        let misfit = { Misfit("ttlSeconds", "must be a whole number from 1 to \(Policy.maximumTTLSeconds)") }
+        guard try JSON.kind(bytes, &at) == .number, let seconds = try? JSON.integer(bytes, &at) else { throw misfit() }
+        guard seconds >= 1, seconds <= Policy.maximumTTLSeconds else { throw misfit() }
         return seconds
     }
 
-    private mutating func readActor(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) {
+    private mutating func readActor(_ bytes: Span<UInt8>, _ at: inout Int) throws {
         switch try JSON.kind(bytes, &at) {
         case .null: try JSON.null(bytes, &at)
-        case .string: actor = try identifier(bytes, &at)
-        default:
+        case .string: actor = try Form.identifier(bytes, &at, "actor")
+        case .object:
             let start = at
-            actor = try readActorID(bytes, &at)
+            var members = try JSONMembers(bytes, &at)
+            var person: PersonID?
+            while let name = try members.next(bytes, &at) {
+                if JSONKey(bytes, name) == .id {
+                    person = try Form.identifier(bytes, &at, "actor.id")
+                } else {
+                    _ = try JSON.value(bytes, &at)
+                }
+            }
+            guard let person else { throw Misfit("actor.id", "is missing") }
+            actor = person
             actorObject = start..<at
+        case let kind: throw Misfit("actor", "must be an object or text, not \(kind.words)")
         }
     }
 }
@@ -124,4 +131,6 @@ extension JSONKey {
     static let priority = JSONKey("priority")
     static let ttlSeconds = JSONKey("ttlSeconds")
     static let collapseKey = JSONKey("collapseKey")
+    static let template = JSONKey("template")
+    static let arguments = JSONKey("args")
 }

@@ -15,15 +15,23 @@ public struct Policy: Equatable, Sendable {
     public var channels: Channels
     /// Where the event names none; after it a notification disturbs nobody.
     public var ttlSeconds: Int64
+    /// Events need neither `title` nor `template`: clients read their `data` alone.
+    public var silent = false
+    /// Where `POST /v1/events` writes the type, without the namespace; nil: `events.<first part of the type>`.
+    public var topic: String?
 
     /// Ten years: far from where a sum with a time in ms would overflow.
     public static let maximumTTLSeconds: Int64 = 315_360_000
 
-    public init(category: String, priority: Priority, channels: Channels, ttlSeconds: Int64) {
+    public init(
+        category: String, priority: Priority, channels: Channels, ttlSeconds: Int64, silent: Bool = false, topic: String? = nil
+    ) {
         self.category = category
         self.priority = priority
         self.channels = channels
         self.ttlSeconds = ttlSeconds
+        self.silent = silent
+        self.topic = topic
     }
 }
 
@@ -56,4 +64,9 @@ public struct PolicyTable: Sendable {
 
     /// The exact types, in no order.
     public var types: [String] { Array(exact.keys) }
+
+    /// Every type and pattern with its policy, in no order.
+    public var entries: [(name: String, policy: Policy)] {
+        exact.map { ($0.key, $0.value) } + patterns.map { ($0.prefix + "*", $0.policy) }
+    }
 }

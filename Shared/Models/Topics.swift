@@ -26,11 +26,24 @@ public struct Topics: Sendable {
         topic.split(separator: ".").last.flatMap { Priority(rawValue: String($0)) }
     }
 
-    /// The topic for an event of a type: its first part; nil for a reserved or impossible domain.
-    public func events(forType type: String) -> String? {
+    /// The topic for an event of a type: the one that its policy names, else `events.<first part of the type>`; nil for a
+    /// reserved or impossible domain (decision 0024).
+    public func events(forType type: String, policy: Policy? = nil) -> String? {
+        if let topic = policy?.topic { return prefix + topic }
         guard let domain = type.split(separator: ".", omittingEmptySubsequences: false).first, Self.isDomain(domain)
         else { return nil }
         return events(domain: String(domain))
+    }
+
+    /// The topics that a table of policies leads to, sorted. What only `*` or an impossible domain matches leads to none that is known.
+    public func events(of policies: PolicyTable) -> [String] {
+        Set(policies.entries.compactMap { events(forType: $0.name, policy: $0.policy) }).sorted()
+    }
+
+    /// Whether a policy may name the topic (without a namespace): it is read with the events, so it begins with `events.`.
+    public static func isEventTopic(_ topic: String) -> Bool {
+        let parts = topic.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count > 1 && parts[0] == "events" && topic.utf8.count <= 200 && parts.dropFirst().allSatisfy(isDomain)
     }
 
     /// What Kafka takes in a topic's name, but no dot; `dlq` is reserved.

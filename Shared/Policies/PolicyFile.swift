@@ -75,6 +75,7 @@ private struct PolicyReader {
         guard let members = map(node, "a policy") else { return nil }
         let before = complaints.count
         var (category, priority, channels, ttlSeconds): (String?, Priority?, Channels?, Int64?)
+        var (silent, topic): (Bool?, String?)
         var named: Set<String> = []
         for (key, value) in members {
             named.insert(key.text ?? "")
@@ -83,14 +84,19 @@ private struct PolicyReader {
             case "priority": priority = self.priority(value)
             case "channels": channels = self.channels(value)
             case "ttlSeconds": ttlSeconds = self.ttlSeconds(value)
-            case let other: complain(key.line, "\(other ?? "this") is none of category, priority, channels, ttlSeconds")
+            case "silent": silent = self.silent(value)
+            case "topic": topic = self.topic(value)
+            case let other:
+                complain(key.line, "\(other ?? "this") is none of category, priority, channels, ttlSeconds, silent, topic")
             }
         }
         for needed in ["category", "priority", "channels", "ttlSeconds"] where !named.contains(needed) {
             complain(node.line, "\(needed) is missing")
         }
         guard complaints.count == before, let category, let priority, let channels, let ttlSeconds else { return nil }
-        return Policy(category: category, priority: priority, channels: channels, ttlSeconds: ttlSeconds)
+        return Policy(
+            category: category, priority: priority, channels: channels, ttlSeconds: ttlSeconds, silent: silent ?? false,
+            topic: topic)
     }
 
     private mutating func category(_ node: YAMLNode) -> String? {
@@ -127,6 +133,21 @@ private struct PolicyReader {
             return complain(node.line, "ttlSeconds must be a whole number from 1 to \(Policy.maximumTTLSeconds)")
         }
         return seconds
+    }
+
+    private mutating func silent(_ node: YAMLNode) -> Bool? {
+        switch node.text {
+        case "true": true
+        case "false": false
+        default: complain(node.line, "silent must be true or false")
+        }
+    }
+
+    private mutating func topic(_ node: YAMLNode) -> String? {
+        guard let topic = node.text, Topics.isEventTopic(topic) else {
+            return complain(node.line, "topic must be events. and a name of letters, digits, _, - and dots, and not dlq")
+        }
+        return topic
     }
 
     /// The members of a map; a key that stands twice is a mistake.

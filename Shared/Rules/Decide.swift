@@ -39,11 +39,14 @@ public struct Treatment: Equatable, Sendable {
 public struct Moments: Equatable, Sendable {
     /// When the event happened: its own `time`, else the record's timestamp. A clock that is ahead earns no longer life.
     public let happened: Int64
+    /// `happened` is the event's own `time`.
+    public let isOwnTime: Bool
     /// When the event was first read.
     public let accepted: Int64
 
     public init(eventTime: Int64?, recordTimestamp: Int64, accepted: Int64) {
         // A record without a timestamp (-1, from a very old producer) is as new as it looks.
+        isOwnTime = eventTime != nil
         let known = eventTime ?? (recordTimestamp > 0 ? recordTimestamp : accepted)
         happened = min(known, accepted)
         self.accepted = accepted
@@ -54,14 +57,19 @@ public struct Moments: Equatable, Sendable {
 /// - Parameters:
 ///   - policy: nil where no policy names the type.
 ///   - dedupWindow: ms within which `source` and `id` are known to be one event.
-/// - Throws: `unknown_type`, `too_old`, or `invalid_data` for an audience that is not served.
+/// - Throws: `unknown_type`, `too_old`, or `invalid_data` for an audience that is not served, or for an event that says nothing.
 public func decide(
     _ data: borrowing EventData, policy: Policy?, moments: Moments, dedupWindow: Int64
 ) throws(DeadLetter) -> Decision {
     guard let policy else { throw DeadLetter(.unknownType, "no policy names the type") }
+    guard policy.silent || data.title != nil || data.template != nil else {
+        throw DeadLetter(.invalidData, "data.title and data.template are both missing, and the policy is not silent")
+    }
     // Before the time to live: what is older than the window could be a repetition of anything.
     let (age, over) = moments.accepted.subtractingReportingOverflow(moments.happened)
-    guard !over, age <= dedupWindow else { throw DeadLetter(.tooOld, "the event is older than DEDUP_WINDOW") }
+    guard !over, age <= dedupWindow else {
+        throw DeadLetter(.tooOld, "\(moments.isOwnTime ? "the event's time" : "the record's timestamp") is older than DEDUP_WINDOW")
+    }
     let expiresAt = moments.happened + (data.ttlSeconds ?? policy.ttlSeconds) * 1000
     guard expiresAt > moments.accepted else { return .expired }
     let audiences = try expand(data.audience, actor: data.actor)
@@ -80,6 +88,7 @@ private func expand(_ audience: Audience, actor: PersonID?) throws(DeadLetter) -
         var seen: Set<PersonID> = []
         return people.filter { $0 != actor && seen.insert($0).inserted }.map { .user($0) }
     case .channel: return [audience]
-    case .followersOf, .broadcast: throw DeadLetter(.invalidData, "this audience is not served yet")
+    case .followersOf: throw DeadLetter(.invalidData, "data.audience.followersOf is not served yet")
+    case .broadcast: throw DeadLetter(.invalidData, "data.audience.broadcast is not served yet")
     }
 }

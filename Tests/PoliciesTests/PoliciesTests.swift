@@ -38,6 +38,30 @@ private func complaints(_ text: String) -> [String] {
         #expect(table.policy(for: "x")?.category == "other")
     }
 
+    @Test func aPolicyMayBeSilentAndNameItsTopic() throws {
+        let text = """
+            types:
+              com.example.comment: {category: c, priority: low, channels: [in-app], ttlSeconds: 5, silent: true, topic: events.comments}
+              social.*: {category: s, priority: low, channels: [in-app], ttlSeconds: 5, silent: false}
+            """
+        let table = try PolicyFile.read(Array(text.utf8))
+        let comment = try #require(table.policy(for: "com.example.comment"))
+        #expect(comment.silent && comment.topic == "events.comments")
+        let like = try #require(table.policy(for: "social.like"))
+        #expect(!like.silent && like.topic == nil)
+        let topics = Topics(namespace: "ns")
+        #expect(topics.events(forType: "com.example.comment", policy: comment) == "ns.events.comments")
+        #expect(topics.events(forType: "social.like", policy: like) == "ns.events.social")
+        #expect(topics.events(of: table) == ["ns.events.comments", "ns.events.social"])
+        for wrong in ["events", "events.", "notifications.high", "events.dlq", "events.a.dlq", "events.a b", "[events.a]"] {
+            let first = complaints("types: {a.b: {category: c, priority: low, channels: [in-app], ttlSeconds: 5, topic: \(wrong)}}").first
+            #expect(first?.hasPrefix("line 1: topic must be events.") == true, "\(wrong): \(first ?? "")")
+        }
+        #expect(
+            complaints("types: {a.b: {category: c, priority: low, channels: [in-app], ttlSeconds: 5, silent: yes}}")
+                == ["line 1: silent must be true or false"])
+    }
+
     @Test func namesEveryMistakeWithItsLine() {
         let text = """
             types:
@@ -58,7 +82,7 @@ private func complaints(_ text: String) -> [String] {
                 "line 4: priority must be high, normal or low",
                 "line 5: channels holds in-app and push, nothing else",
                 "line 6: ttlSeconds must be a whole number from 1 to 315360000",
-                "line 7: colour is none of category, priority, channels, ttlSeconds",
+                "line 7: colour is none of category, priority, channels, ttlSeconds, silent, topic",
                 "line 8: *.a is neither a type (a.b) nor a pattern (a.*)",
                 "line 9: channels must hold in-app",
                 "line 9: ttlSeconds must be a whole number from 1 to 315360000",

@@ -4,7 +4,7 @@ import Testing
 
 private let now: Int64 = 1_800_000_000_000
 private let week: Int64 = 604_800_000
-private let policy = Policy(category: "social", priority: .normal, channels: [.inApp, .push], ttlSeconds: 60)
+private let policy = Policy(category: "social", priority: .normal, channels: [.inApp, .push], ttlSeconds: 60, silent: true)
 
 private func data(_ json: String) throws -> EventData {
     let text = #"{"specversion":"1.0","id":"1","source":"s","type":"t","data":"# + json + "}"
@@ -59,9 +59,22 @@ private func user(_ id: String) -> Audience { .user(PersonID(id)!) }
         #expect(try treatment(decision(#"{"audience":{"channel":"c"},"actor":"bob"}"#)).audiences == [.channel(ChannelID("c")!)])
     }
 
-    @Test(arguments: [#"{"audience":{"followersOf":"a"}}"#, #"{"audience":{"broadcast":true}}"#])
-    func refusesWhatIsNotServed(_ json: String) {
-        #expect(throws: DeadLetter(.invalidData, "this audience is not served yet")) { _ = try decision(json) }
+    @Test(arguments: [("followersOf", #"{"audience":{"followersOf":"a"}}"#), ("broadcast", #"{"audience":{"broadcast":true}}"#)])
+    func refusesWhatIsNotServed(_ member: String, _ json: String) {
+        #expect(throws: DeadLetter(.invalidData, "data.audience.\(member) is not served yet")) { _ = try decision(json) }
+    }
+
+    @Test func anEventThatSaysNothingNeedsASilentPolicy() throws {
+        let speaking = Policy(category: "social", priority: .normal, channels: .inApp, ttlSeconds: 60)
+        for silent in [#"{"audience":{"user":"bob"}}"#, #"{"audience":{"user":"bob"},"title":null,"template":null,"body":"b"}"#] {
+            #expect(throws: DeadLetter(.invalidData, "data.title and data.template are both missing, and the policy is not silent")) {
+                _ = try decision(silent, policy: speaking)
+            }
+            _ = try treatment(decision(silent))
+        }
+        for said in [#""title":"Hi""#, #""template":"comment.new""#] {
+            _ = try treatment(decision(#"{"audience":{"user":"bob"},\#(said)}"#, policy: speaking))
+        }
     }
 
     @Test func refusesUnknownTypes() {
@@ -83,7 +96,12 @@ private func user(_ id: String) -> Audience { .user(PersonID(id)!) }
         let json = #"{"audience":{"user":"bob"}}"#
         #expect(try decision(json, eventTime: now - week) == .expired)
         for time in [now - week - 1, Int64.min] {
-            #expect(throws: DeadLetter(.tooOld, "the event is older than DEDUP_WINDOW")) { _ = try decision(json, eventTime: time) }
+            #expect(throws: DeadLetter(.tooOld, "the event's time is older than DEDUP_WINDOW")) {
+                _ = try decision(json, eventTime: time)
+            }
+        }
+        #expect(throws: DeadLetter(.tooOld, "the record's timestamp is older than DEDUP_WINDOW")) {
+            _ = try decision(json, eventTime: nil, recordTimestamp: now - week - 1)
         }
     }
 }
