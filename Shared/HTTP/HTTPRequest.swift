@@ -46,10 +46,15 @@ public struct HTTPRequest: Sendable {
 
     /// All fields whose name begins so, in any case of letters; names in lower case.
     public func headers(prefixed prefix: StaticString) -> [(name: String, value: String)] {
+        headerBytes(prefixed: prefix).map { ($0.name, String(decoding: $0.value, as: UTF8.self)) }
+    }
+
+    /// As `headers(prefixed:)`, for values in which bytes that are no text must not become some.
+    public func headerBytes(prefixed prefix: StaticString) -> [(name: String, value: [UInt8])] {
         let prefix = prefix.description
         return (0..<fields.count).compactMap { index in
             let name = String(decoding: fields.name(index).map(lowercase), as: UTF8.self)
-            return name.hasPrefix(prefix) ? (name, String(decoding: fields.value(index), as: UTF8.self)) : nil
+            return name.hasPrefix(prefix) ? (name, Array(fields.value(index))) : nil
         }
     }
 

@@ -81,13 +81,6 @@ public struct OutgoingRecord: Equatable, Sendable {
         self.value = value
         self.headers = headers
     }
-
-    /// Bytes that the record holds, headers included: what limits count.
-    public var size: Int {
-        var size = value.count &+ (key?.count ?? 0)
-        for header in headers { size &+= header.name.utf8.count &+ header.value.count }
-        return size
-    }
 }
 
 /// Where a group goes on reading one partition: the last offset handled, plus one.

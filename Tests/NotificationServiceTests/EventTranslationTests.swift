@@ -6,32 +6,34 @@ import Testing
 
 @testable import NotificationService
 
-private let now: Int64 = 1_790_000_000_000
+let now: Int64 = 1_790_000_000_000
 private let hour: Int64 = 3_600_000
 
-private func makeTranslation(_ change: (inout EventLimits) -> Void = { _ in }) throws -> EventTranslation {
+func makeTranslation(_ change: (inout EventLimits) -> Void = { _ in }) throws -> EventTranslation {
     var limits = EventLimits()
     change(&limits)
     let policies = """
         types:
-          social.like: {category: social, priority: normal, channels: [in-app], ttlSeconds: 86400}
-          social.*: {category: social, priority: normal, channels: [in-app, push], ttlSeconds: 3600}
-          transaction.payment: {category: payment, priority: high, channels: [in-app, push], ttlSeconds: 86400}
+          social.like: {category: social, priority: normal, channels: [in-app], ttlSeconds: 86400, silent: true}
+          social.*: {category: social, priority: normal, channels: [in-app, push], ttlSeconds: 3600, silent: true}
+          transaction.payment: {category: payment, priority: high, channels: [in-app, push], ttlSeconds: 86400, silent: true}
+          message.*: {category: messages, priority: normal, channels: [in-app], ttlSeconds: 60}
+          com.example.comment: {category: social, priority: normal, channels: [in-app], ttlSeconds: 60, topic: events.comments}
         """
     return EventTranslation(policies: try PolicyFile.read(Array(policies.utf8)), topics: Topics(), limits: limits)
 }
 
-private func record(_ json: String, headers: [KafkaHeader] = [], key: String? = nil, timestamp: Int64 = now) -> KafkaRecord {
+func record(_ json: String, headers: [KafkaHeader] = [], key: String? = nil, timestamp: Int64 = now) -> KafkaRecord {
     KafkaRecord(
         topic: "events.social", partition: 3, offset: 41, key: key.map { Array($0.utf8) }, value: Array(json.utf8),
         headers: headers, timestamp: timestamp)
 }
 
-private func event(_ data: String, type: String = "social.mention", more: String = "") -> String {
+func event(_ data: String, type: String = "social.mention", more: String = "") -> String {
     #"{"specversion":"1.0","id":"1","source":"/test","type":"\#(type)"\#(more),"data":\#(data)}"#
 }
 
-private func run(
+func run(
     _ record: KafkaRecord, _ translation: EventTranslation? = nil
 ) throws -> (outcome: EventOutcome, outputs: [OutgoingRecord]) {
     var outputs: [OutgoingRecord] = []
@@ -43,8 +45,8 @@ private func object(_ bytes: [UInt8]) throws -> [String: Any] {
     try #require(try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
 }
 
-private func text(_ record: OutgoingRecord, _ header: String) -> String? {
-    record.headers.first { $0.name == header }.map { String(decoding: $0.value, as: UTF8.self) }
+func text(_ record: OutgoingRecord, _ header: String) -> String? {
+    record.headers.first { $0.name == header }.map { String(decoding: $0.value ?? [], as: UTF8.self) }
 }
 
 @Suite struct EventTranslationTests {
@@ -161,6 +163,8 @@ private func text(_ record: OutgoingRecord, _ header: String) -> String? {
             value: Array(event(#"{"audience":{"user":"bob"}}"#).utf8), headers: [], now: now)
         #expect(place.topic == "events.social")
         #expect(place.key == "bob")
+        let comment = event(#"{"audience":{"user":"bob"},"title":"Hi"}"#, type: "com.example.comment")
+        #expect(try translation.check(value: Array(comment.utf8), headers: [], now: now).topic == "events.comments")
         #expect(throws: DeadLetter.self) {
             try translation.check(value: Array(event(#"{"audience":{"user":"bob"}}"#, type: "dlq.x").utf8), headers: [], now: now)
         }

@@ -32,25 +32,26 @@ struct EventTranslation {
         }
     }
 
-    /// What would be wrong with this event if it were read from Kafka now, and where it belongs.
-    func check(
-        value: [UInt8], headers: [(name: String, value: [UInt8])], now: Int64
-    ) throws(DeadLetter) -> (topic: String, key: String) {
+    /// What would be wrong with this event if it were read from Kafka now, where it belongs, and what its sender may want to know.
+    func check(value: [UInt8], headers: [KafkaHeader], now: Int64) throws(DeadLetter) -> CheckedEvent {
         guard value.count <= limits.eventBytes else { throw tooLarge }
-        let event = try CloudEvent.read(value: value, headers: headers)
+        let event = try CloudEvent.read(value: value, headers: Self.present(headers))
         let data = try EventData.read(event)
-        _ = try decision(on: data, of: event, recordTimestamp: now, now)
-        guard let topic = topics.events(forType: event.type) else {
+        let decided = try decision(on: data, of: event, recordTimestamp: now, now)
+        guard let topic = topics.events(forType: event.type, policy: policies.policy(for: event.type)) else {
             throw DeadLetter(.invalidData, "the first part of the type cannot name a topic")
         }
-        return (topic, event.recordKey(for: data.audience))
+        return CheckedEvent(
+            topic: topic, key: event.recordKey(for: data.audience), id: Self.notificationID(of: event),
+            warnings: CheckedEvent.warnings(data, decided))
     }
 
     private func notify(
         _ record: KafkaRecord, _ now: Int64, _ outputs: inout [OutgoingRecord]
     ) throws(DeadLetter) -> EventOutcome {
         guard record.value.count <= limits.eventBytes else { throw tooLarge }
-        let event = try CloudEvent.read(value: record.value, headers: record.headers.map { ($0.name, $0.value) })
+        if record.isTombstone { throw DeadLetter(.invalidData, "no data: the record is a tombstone") }
+        let event = try CloudEvent.read(value: record.value, headers: Self.present(record.headers))
         let data = try EventData.read(event)
         let treatment: Treatment
         switch try decision(on: data, of: event, recordTimestamp: record.timestamp, now) {
@@ -64,12 +65,13 @@ struct EventTranslation {
         let topic = topics.notifications(treatment.priority)
         let headers = event.traceParent.map { [KafkaHeader("traceparent", $0)] } ?? []
         for audience in treatment.audiences {
+            let key = try key(of: audience, record)
             var writer = JSONWriter(capacity: notification.count + 256)
             NotificationRecord.encode(
                 &writer, event: event, accepted: now, audience: audience, push: treatment.push,
                 ttlSeconds: treatment.ttlSeconds, collapseKey: data.collapseKey, notification: notification)
             outputs.append(
-                OutgoingRecord(topic: topic, key: key(of: audience, record), value: writer.take(), headers: headers))
+                OutgoingRecord(topic: topic, key: key, value: writer.take(), headers: headers))
         }
         return .notified(treatment.priority, records: treatment.audiences.count)
     }
@@ -86,18 +88,33 @@ struct EventTranslation {
     private func encode(
         _ event: borrowing CloudEvent, _ data: borrowing EventData, _ treatment: borrowing Treatment
     ) -> [UInt8] {
-        let digest = sha256(NotificationID.digestInput(source: event.source, eventID: event.id))
         var writer = JSONWriter(capacity: event.data.count + 256)
         Notification.encode(
-            &writer, id: NotificationID(digest: digest), type: event.type, priority: treatment.priority, event: data,
+            &writer, id: Self.notificationID(of: event), type: event.type, priority: treatment.priority, event: data,
             createdAt: treatment.createdAt, expiresAt: treatment.expiresAt)
         return writer.take()
     }
 
+    private static func notificationID(of event: borrowing CloudEvent) -> NotificationID {
+        NotificationID(digest: sha256(NotificationID.digestInput(source: event.source, eventID: event.id)))
+    }
+
+    /// A header with a null value is an absent header.
+    private static func present(_ headers: [KafkaHeader]) -> [(name: String, value: [UInt8])] {
+        headers.compactMap { header in header.value.map { (header.name, $0) } }
+    }
+
+    /// A record's key that orders an audience's notifications is written with them, so it must leave room for them.
+    private static let maximumKeyBytes = 32 << 10
+
     /// A person's records follow one another; an audience's are ordered as its events were.
-    private func key(of audience: borrowing Audience, _ record: KafkaRecord) -> [UInt8]? {
+    private func key(of audience: borrowing Audience, _ record: KafkaRecord) throws(DeadLetter) -> [UInt8]? {
         if case .user(let person) = copy audience { return Array(person.text.utf8) }
-        return record.key ?? (copy audience).listID.map { Array($0.utf8) }
+        guard let key = record.key else { return (copy audience).listID.map { Array($0.utf8) } }
+        guard key.count <= Self.maximumKeyBytes else {
+            throw DeadLetter(.tooLarge, "the record's key is longer than \(Self.maximumKeyBytes) bytes")
+        }
+        return key
     }
 
     // MARK: Dead letters
@@ -105,14 +122,8 @@ struct EventTranslation {
     private var tooLarge: DeadLetter { DeadLetter(.tooLarge, "the event is over EVENT_MAX_BYTES (\(limits.eventBytes))") }
 
     private func deadLetter(_ record: KafkaRecord, _ fault: DeadLetter, _ now: Int64) -> OutgoingRecord {
-        let isCut = record.value.count > limits.eventBytes
-        return .deadLetter(
+        .deadLetter(
             record, fault, attempts: 1, topic: topics.eventDeadLetters, at: now,
-            cut: isCut ? (record.value.count, hexadecimal(sha256(record.value))) : nil)
+            room: record.value.count > limits.eventBytes ? .short : nil)
     }
-}
-
-private func hexadecimal(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }

@@ -5,65 +5,72 @@ import Models
 import ServiceRuntime
 
 /// `POST /v1/events`: one CloudEvent over HTTP (CloudEvents HTTP binding, structured and binary mode), checked as Kafka's
-/// reader would check it, and accepted once Kafka has it. For producers.
-struct EventsRoute {
+/// reader would check it, and accepted once Kafka has it. For producers. Loop thread only.
+final class EventsRoute {
+    private let loop: EventLoop
     private let translation: EventTranslation
     private let producer: KafkaProducer
+    private let log: Log
+    /// Topics that the policies name: only these may stand in a log line.
+    private let configured: Set<String>
+    private var missing = MissingTopics()
 
-    init(translation: EventTranslation, producer: KafkaProducer) {
+    init(loop: EventLoop, translation: EventTranslation, producer: KafkaProducer, log: Log) {
+        self.loop = loop
         self.translation = translation
         self.producer = producer
+        self.log = log
+        configured = Set(translation.topics.events(of: translation.policies))
     }
 
     func add(to router: RESTRouter) {
-        router.on("POST", "/v1/events", .apiKey) { take($0) }
+        router.on("POST", "/v1/events", .apiKey) { self.take($0) }
     }
 
     private func take(_ call: RESTCall) {
-        let headers = Self.recordHeaders(call.request)
-        let place: (topic: String, key: String)
+        let headers: [KafkaHeader]
+        do { headers = try EventRequest(call.request).headers } catch { return call.respond(error.response) }
+        let event: CheckedEvent
         do throws(DeadLetter) {
-            place = try translation.check(
-                value: call.request.body, headers: headers.map { ($0.name, $0.value) }, now: EventLoop.wallClock())
+            event = try translation.check(value: call.request.body, headers: headers, now: EventLoop.wallClock())
         } catch {
             return call.respond(Self.refusal(error))
         }
         // Who could only wait for nothing is told at once.
         guard producer.isUp else { return call.unavailable("Kafka is away. Nothing was taken: send the event again later.") }
         let record = OutgoingRecord(
-            topic: place.topic, key: Array(place.key.utf8), value: call.request.body, headers: headers)
-        producer.produce(record) { error in
-            guard let error else { return call.respond(HTTPResponse(status: 202)) }
-            if error.isRefusal {
-                call.respond(.problem(status: 413, name: "too_large", detail: "Kafka does not take a record of this size."))
-            } else if error.isOverLimit {
-                call.unavailable("Too many events wait for Kafka. Nothing was taken: send the event again later.")
-            } else {
-                call.unavailable("Kafka did not acknowledge the event. Send it again: repeated, it is shown once.")
-            }
+            topic: event.topic, key: Array(event.key.utf8), value: call.request.body, headers: headers)
+        let began = loop.now
+        producer.produce(record) { self.answer(call, event, began, $0) }
+    }
+
+    private func answer(_ call: RESTCall, _ event: CheckedEvent, _ began: UInt64, _ error: KafkaError?) {
+        guard let error else {
+            missing.found(event.topic)
+            return call.respond(.json(event.answer, status: 202))
+        }
+        if error.isUnknownTopic, missing.missed(event.topic, from: began, until: loop.now) {
+            unknownTopic(event.topic, call)
+        } else if error.isRefusal {
+            call.respond(.problem(status: 413, name: "too_large", detail: "Kafka does not take a record of this size."))
+        } else if error.isOverLimit {
+            call.unavailable("Too many events wait for Kafka. Nothing was taken: send the event again later.")
+        } else {
+            call.unavailable("Kafka did not acknowledge the event. Send it again: repeated, it is shown once.")
         }
     }
 
-    /// The headers of the record, in Kafka's binding: `ce-id` over HTTP is `ce_id` there.
-    private static func recordHeaders(_ request: HTTPRequest) -> [KafkaHeader] {
-        let attributes = request.headers(prefixed: "ce-")
-        var headers = attributes.map { KafkaHeader("ce_" + $0.name.dropFirst(3), $0.value) }
-        if let type = request.header("content-type"), !attributes.isEmpty || isStructured(type) {
-            headers.append(KafkaHeader("content-type", type))
-        }
-        if let trace = request.header("traceparent") { headers.append(KafkaHeader("traceparent", trace)) }
-        return headers
-    }
-
-    /// Plain `application/json` without attributes in headers is taken for structured mode too: that is what `curl` users send.
-    private static func isStructured(_ contentType: String) -> Bool {
-        contentType.lowercased().hasPrefix("application/cloudevents+json")
+    private func unknownTopic(_ topic: String, _ call: RESTCall) {
+        log.error(
+            "an event was refused: its topic does not exist, and the broker makes none",
+            ["topic": configured.contains(topic) ? .configured(topic) : .text("of a type that no policy names by its first part")])
+        call.respond(
+            .problem(
+                status: 404, name: "unknown_topic",
+                detail: "There is no topic \(topic) in Kafka. Create it, or name another one in the type's policy (topic:)."))
     }
 
     private static func refusal(_ fault: DeadLetter) -> HTTPResponse {
-        let detail = fault.detail.prefix(1).uppercased() + fault.detail.dropFirst() + "."
-        return fault.reason == .tooLarge
-            ? .problem(status: 413, name: "too_large", detail: detail)
-            : .problem(status: 400, name: fault.reason.rawValue, detail: detail)
+        .problem(status: fault.reason == .tooLarge ? 413 : 400, name: fault.reason.rawValue, detail: fault.detail)
     }
 }

@@ -38,7 +38,7 @@ public actor NotificationService: Service {
         producer = try KafkaProducer(
             loop: loop, settings: kafka, deliveryTimeout: settings.limits.acknowledgement, limit: settings.limits.awaiting)
         router = RESTRouter(context, apiKey: settings.apiKey)
-        EventsRoute(translation: translation, producer: producer).add(to: router)
+        EventsRoute(loop: loop, translation: translation, producer: producer, log: context.log).add(to: router)
         let (pipeline, producer) = (pipeline, producer)
         context.metrics.gauge("carillon_events_held", "Events read from Kafka and not begun.") { Double(pipeline.heldRecords) }
         context.metrics.gauge("carillon_events_awaiting_kafka", "Events of POST /v1/events that Kafka has not acknowledged.") {
@@ -60,9 +60,9 @@ public actor NotificationService: Service {
         pipeline.onState = { consuming.report($0) }
         producer.onState = { producing.report($0) }
         pipeline.onNote = { self.context.log.info("Kafka", ["note": .configured($0)]) }
-        pipeline.onRefused = { [deadLetters = translation.topics.eventDeadLetters] record, _ in
-            OutgoingRecord.refused(record, topic: deadLetters, at: EventLoop.wallClock())
-        }
+        let refused = RefusedOutputs(
+            deadLetters: translation.topics.eventDeadLetters, log: context.log, metrics: context.metrics)
+        pipeline.onRefused = { refused.replacement(for: $0, $1) }
         pipeline.onBatch = { self.translate($0) }
         try pipeline.start()
         let server = try context.serve()
@@ -76,7 +76,11 @@ public actor NotificationService: Service {
         var outputs: [OutgoingRecord] = []
         outputs.reserveCapacity(batch.records.count)
         for record in batch.records {
-            metrics.count(translation.translate(record, now: now, into: &outputs))
+            let outcome = translation.translate(record, now: now, into: &outputs)
+            metrics.count(outcome)
+            if case .deadLetter(let reason) = outcome {
+                context.log.error("an event became a dead letter", ["reason": .name(reason)])
+            }
         }
         metrics.countBatch(batch.records.count)
         batch.finish(outputs)
