@@ -1,4 +1,4 @@
-/// An id that a user of the system chose: 1 to 128 bytes of UTF-8, no control character, no `{`, `}` or `|`.
+/// An id that a user of the system chose: 1 to 128 bytes of UTF-8, no control character, no `{` and no `}`.
 ///
 /// Two ids are one if their bytes are: `String` would hold composed and decomposed accents equal, and Redis does not.
 public struct Identifier<Kind>: Hashable, Sendable, CustomStringConvertible {
@@ -62,7 +62,7 @@ private func isIdentifier(_ bytes: Span<UInt8>) -> Bool {
     for index in bytes.indices {
         let byte = bytes[index]
         if byte < 0x20 || byte == 0x7F { return false }
-        if byte == UInt8(ascii: "{") || byte == UInt8(ascii: "}") || byte == UInt8(ascii: "|") { return false }
+        if byte == UInt8(ascii: "{") || byte == UInt8(ascii: "}") { return false }
         if byte < 0xA0, byte >= 0x80, index > 0, bytes[index &- 1] == 0xC2 { return false }
     }
     return true

@@ -122,7 +122,7 @@ extension ChannelStreams {
 
     /// KEYS: channel, state, watchers, listeners, people, presence of the instance.
     /// ARGV: as `page` of an inbox, greatest age in ms, instance, its watchers, its listeners; then of each newcomer the
-    /// connection and `<person>|<info>`.
+    /// connection and `storedWatcher`.
     static let watchScript = RedisScript(
         "watch", keys: 6,
         Lua.clock + Lua.newEpoch + Lua.readPage + Lua.crowd + """

@@ -171,7 +171,7 @@ public struct ChannelStreams {
                 write(instance, count, to: &writer)
                 for newcomer in newcomers {
                     writer.argument(newcomer.connection.description)
-                    writer.argument(bytes(newcomer.person.text) + [UInt8(ascii: "|")] + newcomer.info)
+                    writer.argument(storedWatcher(newcomer.person, newcomer.info))
                 }
             },
             { result in
@@ -311,6 +311,13 @@ extension Presence {
             watchers.append((connection, watcherInfo(value)))
         }
     }
+}
+
+/// A watcher as stored: `<person>|<info>`. A `|` in the person's id is stored as `}`, which no id has, so that whoever reads
+/// it up to the first `|` (a former version too) reads the same of her everywhere.
+func storedWatcher(_ person: PersonID, _ info: [UInt8]) -> [UInt8] {
+    let bar = UInt8(ascii: "|")
+    return person.text.utf8.map { $0 == bar ? UInt8(ascii: "}") : $0 } + [bar] + info
 }
 
 /// What stands behind the person in a stored watcher.

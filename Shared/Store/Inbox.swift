@@ -24,10 +24,14 @@ public struct Delivered: Equatable, Sendable {
         /// False: it stood in the inbox already. All that follows a delivery is to be done in either case.
         public var isFresh: Bool
         public var offset: UInt64
+        /// False: a device has acknowledged it, or the person has seen, read or archived it. Nothing more need be done to
+        /// reach her.
+        public var isOpen: Bool
 
-        public init(isFresh: Bool, offset: UInt64) {
+        public init(isFresh: Bool, offset: UInt64, isOpen: Bool = true) {
             self.isFresh = isFresh
             self.offset = offset
+            self.isOpen = isOpen
         }
     }
 
@@ -218,7 +222,7 @@ extension Delivered {
         entries.reserveCapacity(count)
         for index in 0..<count {
             guard let fresh = parts[3 + 2 * index].integer, let offset = parts[4 + 2 * index].unsigned else { return nil }
-            entries.append(Entry(isFresh: fresh == 1, offset: offset))
+            entries.append(Entry(isFresh: fresh == 1, offset: offset, isOpen: fresh != 2))
         }
     }
 }

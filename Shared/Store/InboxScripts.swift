@@ -64,13 +64,14 @@ extension Inbox {
     ///
     /// KEYS: inbox, state, routes, `seen:P:` (the prefix of the buckets), marks.
     /// ARGV: most entries, greatest age in ms, dedup window in ms; then id, accepted and bytes of each notification.
-    /// Answers epoch, unread, routes, and for each notification whether it is fresh and its offset.
+    /// Answers epoch, unread, routes, and for each notification 1 if it is fresh, 0 if it stood there and is open, 2 if it
+    /// stood there and is not (`Delivered.Entry`), and its offset.
     ///
     /// All keys are read before the first write, and the first write is an XADD, which is refused when memory is short:
     /// so either nothing happens or everything does.
     static let deliverScript = RedisScript(
         "deliver", keys: 5,
-        Lua.clock + Lua.newEpoch + Lua.dropMarks + """
+        Lua.clock + Lua.newEpoch + Lua.dropMarks + Lua.openness + """
             local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'read')
             local routes = redis.call('HKEYS', KEYS[3])
             local maxEntries, maxAge, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -97,15 +98,24 @@ extension Inbox {
             -- What this epoch has seen, it has seen since it began.
             local before = tonumber(epoch) < bucket * window and redis.call('HMGET', seenBefore, unpack(ids)) or {}
 
+            -- An epoch in which nothing was delivered yet knows nothing: what was seen was seen in another.
+            local repeated, isOpen = {}, nil
+            for i = 1, first > 0 and #ids or 0 do
+              local old = tonumber(known[i] or before[i])
+              if old then
+                isOpen = isOpen or openness(KEYS[1], KEYS[2], KEYS[5], epoch, floor)
+                repeated[i] = {isOpen(old) and 0 or 2, old}
+              end
+            end
+
             local reply = {tonumber(epoch), 0, routes}
             local marks, added = {}, {}
             for i = 1, #ids do
               local id = ids[i]
-              -- An epoch in which nothing was delivered yet knows nothing: what was seen was seen in another.
-              local old = added[id] or (first > 0 and (known[i] or before[i]))
+              local old = repeated[i] or (added[id] and {0, added[id]})
               if old then
-                reply[#reply + 1] = 0
-                reply[#reply + 1] = tonumber(old)
+                reply[#reply + 1] = old[1]
+                reply[#reply + 1] = old[2]
               else
                 offset = offset + 1
                 redis.call('XADD', KEYS[1], epoch .. '-' .. offset,

@@ -25,6 +25,22 @@ extension Lua {
 
         """
 
+    /// `openness(stream, state, marks, epoch, floor)`: a function that says of an offset whether it is open: neither
+    /// acknowledged, seen nor read, and not archived. Of what trimming has taken nothing more is known.
+    static let openness = """
+        local function openness(stream, state, marks, epoch, floor)
+          local positions = redis.call('HMGET', state, 'acked', 'taken', 'read')
+          local done = math.max(positions[1] or 0, positions[2] or 0, positions[3] or 0)
+          return function(offset)
+            if offset <= done or redis.call('SISMEMBER', marks, offset) == 1 then return false end
+            if offset < floor then return true end
+            local id = epoch .. '-' .. offset
+            return #redis.call('XRANGE', stream, id, id) > 0
+          end
+        end
+
+        """
+
     /// `readState(key)`: the state with every field a number but the epoch, which is a text; nil if nothing has touched the
     /// person yet. A field that a former version did not write is 0.
     static let readState = """

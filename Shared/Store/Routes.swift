@@ -99,7 +99,8 @@ public struct Routes {
 
     // MARK: Scripts
 
-    /// KEYS: inbox, state, routes, connections. ARGV: as `page`, then connection, `<device>|<transport>`, person.
+    /// KEYS: inbox, state, routes, connections. ARGV: as `page`, then connection, `<device>|<transport>` (of several `|` the
+    /// last divides, for a device's id may have some), person.
     static let registerScript = RedisScript(
         "register", keys: 4,
         Lua.clock + Lua.newEpoch + Lua.readPage + """

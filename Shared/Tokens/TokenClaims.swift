@@ -70,7 +70,7 @@ public enum TokenFault: String, Error, CaseIterable, Sendable, CustomStringConve
     case badSignature = "the token's signature does not match"
     case claimsNotJSON = "the token's claims are not a JSON object"
     case noSubject = "the token has no sub"
-    case badSubject = "the token's sub is not a valid id: 1 to 128 bytes without control characters, {, } or |"
+    case badSubject = "the token's sub is not a valid id: 1 to 128 bytes without control characters, { and }"
     case noExpiry = "the token has no exp"
     case badTime = "exp, iat or nbf is not a number of seconds since 1970"
     case issuedInFuture = "the token's iat lies in the future"
@@ -78,7 +78,7 @@ public enum TokenFault: String, Error, CaseIterable, Sendable, CustomStringConve
     case wrongIssuer = "the token's iss is not the expected one"
     case wrongAudience = "the token's aud does not hold the expected one"
     case badChannels = "channels is not a list of valid ids"
-    case badDevice = "device is not a valid id: 1 to 128 bytes without control characters, {, } or |"
+    case badDevice = "device is not a valid id: 1 to 128 bytes without control characters, { and }"
     case revoked = "the token has been revoked"
     case badID = "jti is not text of 1 to 255 bytes"
 

@@ -1,6 +1,7 @@
 import Foundation
 import Kafka
 import Models
+import Store
 import TestSupport
 import Testing
 
@@ -25,6 +26,26 @@ private func header(_ record: KafkaRecord, _ name: String) -> String {
         try await unreadable(rig)
         try await inboxesThatRefuse(rig)
         try await members(rig)
+        await rig.end()
+    }
+
+    /// A rewound group reads all records again: it pushes what is open, and nothing that reached her meanwhile.
+    @Test func aReplayPushesOnlyWhatIsOpen() async throws {
+        let rig = try await Rig()
+        let records = (0..<6).map { record($0, for: #"{"user":"erin"}"#) }
+        await rig.produce("notifications.normal", records.map { ("erin", $0.value) })
+        #expect(try await rig.read("push.normal", count: 6).count == 6)
+        await rig.wait { rig, done in
+            rig.inbox.markRead(.ids([NotificationID(records[4].id)!]), of: PersonID("erin")!) { _ in done() }
+        }
+        await rig.wait { rig, done in
+            rig.inbox.acknowledge(.ids([NotificationID(records[1].id)!]), of: PersonID("erin")!) { _ in done() }
+        }
+        await rig.produce("notifications.normal", records.map { ("erin", $0.value) })
+        #expect(try await rig.read("push.normal", count: 9).count == 9)
+        #expect(try await eventually { await rig.metric("carillon_fanout_needless_pushes_total") == 3 })
+        let again = try rig.read("push.normal").suffix(3).map { try PushRecord.read($0.value).id.description }
+        #expect(again == [records[2].id, records[3].id, records[5].id])
         await rig.end()
     }
 

@@ -215,6 +215,9 @@ final class Rig: @unchecked Sendable {
         }
     }
 
+    /// On the loop only.
+    var inbox: Inbox { Inbox(client!, keys) }
+
     // MARK: Kafka
 
     func produce(_ topic: String, _ records: [(key: String, value: String)]) async {

@@ -140,6 +140,30 @@ import Testing
         await store.stop()
     }
 
+    /// Auth0's ids have a `|`, and so does what is stored of a watcher.
+    @Test func peopleWhoseIDsDifferBehindABarAreTwo() async throws {
+        let server = try RedisServer()
+        let store = TestStore(server)
+        #expect(await store.start() == .up)
+        let both = [watcher(one, 1, "auth0|507f"), watcher(one, 2, "auth0|508a")]
+        _ = try await store.channel { $0.watch(general, at: one, both, count: count(2), from: .present, limit: 0, reply: $1) }
+        let here = try await store.channel { $0.presence(of: general, limit: 10, reply: $1) }
+        #expect(here.people == 2)
+        #expect(Set(here.watchers.map { $0.info }) == Set(both.map(\.info)))
+        // As a former version left them: up to the first bar.
+        try server.cli("HSET", "channel:{general}:presence:\(one)", "\(one).3.1", #"carol|{"user":"carol|x"}"#)
+        try server.cli("HSET", "channel:{general}:people", "carol", "1")
+        var infos: [[UInt8]] = []
+        while true {
+            let swept = try await store.channel { $0.sweep(one, reply: $1) }
+            if swept.isEmpty { break }
+            infos += swept.flatMap(\.infos)
+        }
+        #expect(infos.contains(Array(#"{"user":"carol|x"}"#.utf8)) && infos.count == 3)
+        #expect(try server.cli("EXISTS", "channel:{general}:people") == "0")
+        await store.stop()
+    }
+
     @Test func aDeadInstanceIsSwept() async throws {
         let server = try RedisServer()
         let store = TestStore(server)

@@ -118,6 +118,41 @@ private struct ReadModel {
     }
 
     /// An id that the dedup buckets have forgotten is still found in the inbox, for an inbox keeps its entries for longer.
+    /// A replay need push nothing that has reached her.
+    @Test func aRepeatedDeliverySaysWhetherItIsOpen() async throws {
+        let server = try RedisServer()
+        var limits = InboxLimits()
+        limits.maxEntries = 12
+        let store = TestStore(server, limits: limits)
+        #expect(await store.start() == .up)
+        let all = (1...12).map { delivery($0) }
+        let first = try await store.deliver(all, to: bob)
+        #expect(first.entries.allSatisfy { $0.isFresh && $0.isOpen })
+        func open() async throws -> [UInt64] {
+            let again = try await store.deliver(all, to: bob)
+            #expect(again.entries.map(\.offset) == (1...12).map { UInt64($0) } && again.entries.allSatisfy { !$0.isFresh })
+            return again.entries.filter(\.isOpen).map(\.offset)
+        }
+        func at(_ offset: UInt64) -> InboxSelection { .upTo(StreamPosition(epoch: first.epoch, offset: offset)) }
+        #expect(try await open() == Array(1...12))
+        _ = try await store.inbox { $0.markRead(at(2), of: bob, reply: $1) }
+        #expect(try await open() == Array(3...12))
+        _ = try await store.inbox { $0.markRead(ids([5]), of: bob, reply: $1) }
+        _ = try await store.inbox { $0.archive([notificationID(7)], of: bob, reply: $1) }
+        #expect(try await open() == [3, 4, 6, 8, 9, 10, 11, 12])
+        _ = try await store.inbox { $0.acknowledge(at(4), of: bob, reply: $1) }
+        #expect(try await open() == [6, 8, 9, 10, 11, 12])
+        _ = try await store.inbox { $0.see(at(9), of: bob, reply: $1) }
+        #expect(try await open() == [10, 11, 12])
+        // What trimming took is open for all that is known: its push may never have left.
+        _ = try await store.deliver((13...24).map { delivery($0) }, to: bob)
+        #expect(try await open() == [10, 11, 12])
+        // Twice in one call is one notification.
+        let twice = try await store.deliver([delivery(30), delivery(30)], to: bob)
+        #expect(twice.entries == [.init(isFresh: true, offset: 25), .init(isFresh: false, offset: 25)])
+        await store.stop()
+    }
+
     @Test func findsIDsThatTheBucketsHaveForgotten() async throws {
         let server = try RedisServer()
         var limits = InboxLimits()

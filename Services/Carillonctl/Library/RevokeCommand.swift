@@ -46,7 +46,7 @@ func revocationBody(_ options: Options) throws(ControlError) -> [UInt8] {
     case (let user?, nil):
         guard expires == nil else { throw .usage("--expires stands with --jti") }
         guard let person = PersonID(user) else {
-            throw .usage("--user is 1 to 128 bytes without control characters, {, } or |")
+            throw .usage("--user is 1 to 128 bytes without control characters, { and }")
         }
         writer.raw(#"{"person":"#)
         writer.string(person.text)

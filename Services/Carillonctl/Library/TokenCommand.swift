@@ -31,13 +31,13 @@ func mintToken(
     settings: ControlSettings
 ) throws(ControlError) -> String {
     guard let person = PersonID(person) else {
-        throw .usage("--user is 1 to 128 bytes without control characters, {, } or |")
+        throw .usage("--user is 1 to 128 bytes without control characters, { and }")
     }
     if let device, DeviceID(device) == nil {
-        throw .usage("--device is 1 to 128 bytes without control characters, {, } or |")
+        throw .usage("--device is 1 to 128 bytes without control characters, { and }")
     }
     guard channels.allSatisfy({ ChannelID($0) != nil }) else {
-        throw .usage("each of --channels is 1 to 128 bytes without control characters, {, } or |")
+        throw .usage("each of --channels is 1 to 128 bytes without control characters, { and }")
     }
     if let id, !(1...255).contains(id.utf8.count) { throw .usage("--jti is 1 to 255 bytes") }
     let length = try seconds(expires, option: "expires")

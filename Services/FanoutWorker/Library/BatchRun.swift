@@ -287,10 +287,16 @@ final class BatchRun {
         bytesInFlight -= calls[slot].size
     }
 
+    /// What is delivered again may have reached her meanwhile, and while Redis was away it may have expired.
     private func push(_ slot: Int) {
+        let now = EventLoop.wallClock()
         for (place, index) in calls[slot].records.enumerated() where items[index].record.push {
-            let item = items[index]
-            let position = StreamPosition(epoch: calls[slot].epoch, offset: calls[slot].entries[place].offset)
+            let (item, entry) = (items[index], calls[slot].entries[place])
+            guard entry.isOpen, item.record.expiresAt > now else {
+                tools.metrics.needless.increment()
+                continue
+            }
+            let position = StreamPosition(epoch: calls[slot].epoch, offset: entry.offset)
             outputs.append(
                 .push(
                     item.record, to: queues.person(slot), position, topic: tools.topics.push(item.priority),

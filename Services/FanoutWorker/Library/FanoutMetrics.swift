@@ -23,6 +23,7 @@ struct FanoutMetrics {
     let repeated: Counter
     let posts: Labeled<DeliveryOutcome, Counter>
     let pushes: Labeled<Priority, Counter>
+    let needless: Counter
     let publishes: Counter
     let unheard: Counter
     let retries: Counter
@@ -39,6 +40,9 @@ struct FanoutMetrics {
         posts = metrics.counter(
             "carillon_fanout_posts_total", "Notifications appended to channels, or found in them.", by: "outcome")
         pushes = metrics.counter("carillon_fanout_pushes_total", "Push records for people without a route.", by: "priority")
+        needless = metrics.counter(
+            "carillon_fanout_needless_pushes_total",
+            "Pushes left out: acknowledged, seen, read or archived when delivered again, or expired meanwhile.")
         publishes = metrics.counter("carillon_fanout_publishes_total", "Batches published to gateways.")
         unheard = metrics.counter("carillon_fanout_unheard_publishes_total", "Batches that no gateway received.")
         retries = metrics.counter("carillon_fanout_retries_total", "Commands to Redis that failed and are tried again.")
