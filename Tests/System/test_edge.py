@@ -1,8 +1,12 @@
 """The edge's own configuration, before servers that only say who they are."""
 
+import contextlib
 import http.server
 import json
+import socket
+import subprocess
 import threading
+import time
 
 import pytest
 import websockets.exceptions
@@ -62,6 +66,21 @@ class Backend:
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+def has_loopback_6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        return True
+    except OSError:
+        return False
+
+
+def certificate(folder):
+    """edge.pem: a certificate for localhost with its key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"], check=True, capture_output=True)
+    (folder / "edge.pem").write_text((folder / "certificate.pem").read_text() + (folder / "key.pem").read_text())
 
 
 SERVICES = ("notification-service", "fanout-worker", "presence-service", "push-service", "apns")
@@ -210,5 +229,145 @@ def test_a_websocket_goes_through(tmp_path):
         server.shutdown()
 
 
-def test_a_request_line_of_100_kilobytes(edge):
-    assert client.request("GET", edge.url + "/connection/poll?" + "a" * 100_000).status in (400, 414)
+@contextlib.contextmanager
+def standing(folder, backends, **environment):
+    """An edge of its own settings; this machine's own addresses, which have no limit else, are sources like any other."""
+    gateways = [f"127.0.0.1:{backends['gateway-1'].port}"] if backends else []
+    edge = Edge(folder, {"gateway": gateways}, EDGE_UNLIMITED="192.0.2.99", **environment)
+    edge.start()
+    try:
+        yield edge
+    finally:
+        edge.end()
+
+
+@pytest.mark.parametrize("line, status, problem", [
+    ("GET /connection/poll?" + "a" * 100_000, 414, "request_line_too_long"),
+    ("GET /v1/nowhere", 404, "not_found"),
+    ("GET /v1/inbox HTTP/1.1\r\nX-Long: " + "a" * 60_000, 431, "headers_too_large"),
+], ids=["line", "path", "head"])
+def test_the_edges_own_errors_are_problem_documents_that_a_page_may_read(edge, line, status, problem):
+    url, _, fields = line.removeprefix("GET ").partition(" HTTP/1.1\r\n")
+    headers = dict([fields.split(": ")]) if fields else {}
+    answer = client.request("GET", edge.url + url, headers=headers | {"Origin": "https://app.example"})
+    assert answer.status == status and answer.problem == problem
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+
+
+def test_a_page_elsewhere_reads_that_a_service_is_away(tmp_path, backends):
+    with standing(tmp_path, {}) as edge:
+        page = {"Origin": "https://app.example"}
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, traceparent"}
+        preflight = client.request("OPTIONS", edge.url + "/v1/connect", headers=page | asked)
+        assert preflight.status == 200
+        assert preflight.headers["Access-Control-Allow-Methods"] == "POST"
+        assert preflight.headers["Access-Control-Allow-Headers"] == "authorization, traceparent"
+        answer = client.request("POST", edge.url + "/v1/connect", b"", headers=page)
+        assert answer.status == 503 and answer.problem == "unavailable"
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+
+
+def test_what_a_service_answers_a_page_is_left_as_it_is(edge):
+    answer = client.request("GET", edge.url + "/v1/inbox", headers={"Origin": "https://app.example"})
+    assert answer.status == 200 and "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_health_is_that_of_the_gateways(tmp_path, backends):
+    with standing(tmp_path, {}) as edge:
+        until(lambda: client.request("GET", edge.url + "/edge/health").status == 503, what="no gateway, no health")
+    with standing(tmp_path, backends) as edge:
+        until(lambda: client.answers(edge.url + "/edge/health"), what="a gateway is there")
+
+
+def test_a_source_holds_so_many_connections(tmp_path, backends):
+    with standing(tmp_path, backends, EDGE_CONNECTIONS_PER_SOURCE="5") as edge:
+        held = []
+
+        def refused():
+            held.append(socket.create_connection(("127.0.0.1", edge.port)))
+            held[-1].settimeout(0.5)
+            try:
+                return held[-1].recv(1) == b""
+            except ConnectionResetError:
+                return True
+            except TimeoutError:
+                return False
+        assert [refused() for _ in range(6)] == [False] * 5 + [True]
+        for one in held:
+            one.close()
+        until(lambda: client.answers(edge.url + "/v1/inbox"), what="the source is served again")
+
+
+def test_a_source_connects_and_asks_so_often(tmp_path, backends):
+    with standing(tmp_path, backends, EDGE_REQUESTS_PER_SOURCE="20") as edge:
+        answers = [client.request("GET", edge.url + "/v1/inbox") for _ in range(22)]
+        assert [answer.status for answer in answers] == [200] * 20 + [429] * 2
+        assert answers[-1].problem == "too_many_requests" and answers[-1].headers["Retry-After"] == "10"
+        stream = client.request("GET", edge.url + "/connection/sse?u=a")
+        assert stream.status == 200 and stream.body.startswith(b"retry: "), "an EventSource would stop for good at a 429"
+    with standing(tmp_path, backends, EDGE_CONNECTS_PER_SOURCE="20") as edge:
+        # One of them looked whether it listens.
+        assert all(client.answers(edge.url + "/v1/inbox") for _ in range(19))
+        assert not client.answers(edge.url + "/v1/inbox")
+
+
+def test_the_machines_own_addresses_have_no_limit(edge):
+    assert edge.environment.get("EDGE_UNLIMITED") is None
+    held = [socket.create_connection(("127.0.0.1", edge.port)) for _ in range(1100)]
+    assert client.answers(edge.url + "/v1/inbox")
+    for one in held:
+        one.close()
+
+
+def test_a_balancer_that_speaks_the_proxy_protocol(tmp_path, backends):
+    def ask(edge, header):
+        with socket.create_connection(("127.0.0.1", edge.port)) as one:
+            one.settimeout(30)
+            one.sendall(header + b"GET /v1/inbox HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: close\r\n\r\n")
+            answer = b""
+            while piece := one.recv(4096):
+                answer += piece
+            return answer
+    header = b"PROXY TCP4 203.0.113.7 127.0.0.1 1234 80\r\n"
+    with standing(tmp_path, backends, EDGE_PROXY_FROM="10.0.0.0/8 127.0.0.1", EDGE_REQUESTS_PER_SOURCE="5") as edge:
+        assert b'"forwarded": ["203.0.113.7"]' in ask(edge, header)
+        until(lambda: b" 429 " in ask(edge, header), what="the limit of whom the balancer names")
+        assert b'"forwarded": ["203.0.113.8"]' in ask(edge, header.replace(b".7", b".8"))
+    with standing(tmp_path, backends, EDGE_PROXY_FROM="10.0.0.0/8") as edge:
+        assert b" 400 " in ask(edge, header), "who is no balancer is not believed"
+
+
+def test_a_balancer_that_names_the_client_in_a_field(tmp_path, backends):
+    def forwarded(edge, said):
+        return client.request("GET", edge.url + "/v1/inbox", headers={"X-Forwarded-For": said}).json()["forwarded"]
+    with standing(tmp_path, backends, EDGE_FORWARDED_FROM="127.0.0.1", EDGE_CONNECTIONS_PER_SOURCE="5") as edge:
+        assert forwarded(edge, "6.6.6.6, 203.0.113.7") == ["203.0.113.7"], "what stands before, anybody may have written"
+        assert forwarded(edge, "2001:db8::1") == ["2001:db8::1"]
+        assert forwarded(edge, "nobody") == ["127.0.0.1"]
+        held = [socket.create_connection(("127.0.0.1", edge.port)) for _ in range(20)]
+        assert forwarded(edge, "203.0.113.7") == ["203.0.113.7"], "a balancer's connections are those of many"
+        for one in held:
+            one.close()
+    with standing(tmp_path, backends, EDGE_FORWARDED_FROM="10.0.0.0/8") as edge:
+        assert forwarded(edge, "203.0.113.7") == ["127.0.0.1"]
+
+
+def test_a_silent_client_is_let_go_over_tls_too(tmp_path, backends):
+    certificate(tmp_path)
+    with standing(tmp_path, backends, EDGE_CERTIFICATE=tmp_path / "edge.pem", EDGE_TLS_PORT=free_port()) as edge:
+        began = time.monotonic()
+        silent = [socket.create_connection(("127.0.0.1", port)) for port in (edge.port, edge.environment["EDGE_TLS_PORT"])]
+        for one in silent:
+            one.settimeout(60)
+            while one.recv(4096):
+                pass
+        assert 8 < time.monotonic() - began < 40, "10 s, and what a busy machine adds; it was 75"
+
+
+@pytest.mark.skipif(not socket.has_ipv6 or not has_loopback_6(), reason="this machine has no IPv6")
+def test_it_listens_on_ipv6_where_that_is(tmp_path, backends):
+    with standing(tmp_path, backends, EDGE_ADDRESS_6="::1") as edge:
+        assert client.request("GET", f"http://[::1]:{edge.port}/v1/inbox").json()["forwarded"] == ["::1"]
+        assert client.answers(edge.url + "/v1/inbox")

@@ -174,13 +174,13 @@ class Apns(Process):
 class Edge(Process):
     """HAProxy with the shipped configuration, its list of servers filled in as carillon-local does."""
 
-    def __init__(self, directory, servers, name="edge"):
+    def __init__(self, directory, servers, name="edge", **environment):
         self.port = free_port()
         self.url, self.list, self.folder = f"http://127.0.0.1:{self.port}", directory / f"{name}.cfg", ROOT / "deploy/edge"
         self.write(servers)
         super().__init__(name, ["haproxy", "-db", "-f", self.folder / "haproxy.cfg", "-f", self.list], directory,
-                         {"EDGE_PORT": self.port, "EDGE_DIRECTORY": self.folder, "DEMO": "true"},
-                         ready=lambda: http.answers(self.url + "/edge/health"))
+                         {"EDGE_PORT": self.port, "EDGE_DIRECTORY": self.folder, "DEMO": "true", **environment},
+                         ready=lambda: listens(self.port))
 
     def write(self, servers):
         """`servers`: {service: ["host:port", …]}."""
