@@ -1,4 +1,5 @@
-/// Which web pages may use what is served here: an exact list of origins, and whatever came from this very host.
+/// Which web pages may use what is served here: an exact list of origins, whatever came from this very host, and while things are
+/// tried out what the visitor's own machine serves.
 /// Pure: a request in, a verdict or headers out (the Fetch standard, "HTTP-CORS protocol"; RFC 6454).
 public struct OriginPolicy: Sendable {
     public enum Verdict: Equatable, Sendable {
@@ -15,14 +16,33 @@ public struct OriginPolicy: Sendable {
     public static let preflightLifetime = 600
 
     private let allowed: Set<String>
+    private let takesLoopback: Bool
 
-    /// - Parameter allowed: `https://app.example`, with a port where it is not the scheme's own; compared letter by letter.
-    public init(allowed: [String]) { self.allowed = Set(allowed) }
+    /// - Parameters:
+    ///   - allowed: `https://app.example`, with a port where it is not the scheme's own; compared letter by letter.
+    ///   - takesLoopback: pages of `localhost`, `127.0.0.1` and `[::1]` count as listed, on whatever port: a page of one's own beside
+    ///     a demonstration, whose secrets everybody knows anyway.
+    public init(allowed: [String], takesLoopback: Bool = false) {
+        self.allowed = Set(allowed)
+        self.takesLoopback = takesLoopback
+    }
 
     public func verdict(_ request: HTTPRequest) -> Verdict {
         guard let origin = request.header("origin") else { return .own }
         if allowed.contains(origin) { return .listed(origin) }
-        return Self.isSame(origin, request) ? .own : .refused
+        if Self.isSame(origin, request) { return .own }
+        return takesLoopback && Self.isLoopback(origin) ? .listed(origin) : .refused
+    }
+
+    private static func isLoopback(_ origin: String) -> Bool {
+        for scheme in ["http://", "https://"] where origin.hasPrefix(scheme) {
+            let place = origin.dropFirst(scheme.count)
+            for host in ["localhost", "127.0.0.1", "[::1]"] where place.hasPrefix(host) {
+                let port = place.dropFirst(host.count)
+                return port.isEmpty || (port.first == ":" && UInt16(port.dropFirst()) != nil)
+            }
+        }
+        return false
     }
 
     /// The page's own host is the one that was asked. Behind a proxy that says by which scheme it was asked
@@ -47,7 +67,7 @@ public struct OriginPolicy: Sendable {
 
     /// What every answer carries, so that the page may read it and no cache serves it to another.
     public func headers(_ verdict: Verdict) -> [(name: String, value: String)] {
-        guard case .listed(let origin) = verdict else { return allowed.isEmpty ? [] : [("Vary", "Origin")] }
+        guard case .listed(let origin) = verdict else { return allowed.isEmpty && !takesLoopback ? [] : [("Vary", "Origin")] }
         return [
             ("Vary", "Origin"), ("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true"),
             ("Access-Control-Expose-Headers", "ETag, Retry-After"),

@@ -60,7 +60,7 @@ public final class RESTRouter {
     ) {
         self.init(
             loop: context.loop, metrics: context.metrics, apiKey: apiKey, tokens: tokens,
-            origins: OriginPolicy(allowed: context.process.allowedOrigins),
+            origins: OriginPolicy(allowed: context.process.allowedOrigins, takesLoopback: context.process.demo),
             refusals: Refusals(log: context.log, metrics: context.metrics))
     }
 

@@ -71,11 +71,13 @@ public enum Common {
         help: "JWK Set whose keys tokens name by their kid (HS256, RS256, ES256); reread when it changes")
     public static let allowedOrigins = Setting(
         "ALLOWED_ORIGINS", .list(of: .origin),
-        help: "Origins of web pages that may use what is served, beside the host's own; unset: none")
+        help: "Origins of web pages that may use what is served, beside the host's own and, with DEMO=true, localhost's; unset: none")
     public static let tokenIssuer = Setting(
         "TOKEN_ISSUER", .text(1...255), help: "What a token's iss must be; unset: not checked")
     public static let tokenAudience = Setting(
         "TOKEN_AUDIENCE", .text(1...255), help: "What a token's aud must hold; unset: not checked")
+    public static let localDirectory = Setting(
+        "LOCAL_DIRECTORY", .path, default: ".local", help: "Where a local cluster keeps data, logs and cluster.env; one cluster at a time")
     public static let apiKey = Setting(
         "API_KEY", .text(16...1024), help: "What producers send as X-API-Key", secret: true)
 }

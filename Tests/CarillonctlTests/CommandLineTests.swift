@@ -81,6 +81,15 @@ import Tokens
         }
         try Data("TOKEN_SECRET='\(secret)'\n".utf8).write(to: folder.appending(path: ClusterFile.path))
         #expect(ClusterFile.nearest(from: deep.path) == ["TOKEN_SECRET": secret])
+        // A second cluster has a folder of its own; who names it does not get the first one's addresses.
+        let second = folder.appending(path: "second")
+        #expect(ClusterFile.nearest(from: deep.path, directory: "second").isEmpty)
+        try FileManager.default.createDirectory(at: second, withIntermediateDirectories: true)
+        try Data("EDGE_URL='http://127.0.0.1:8081'\n".utf8).write(to: second.appending(path: "cluster.env"))
+        for directory in ["second", second.path] {
+            #expect(ClusterFile.nearest(from: deep.path, directory: directory) == ["EDGE_URL": "http://127.0.0.1:8081"])
+        }
+        #expect(ClusterFile.nearest(from: deep.path, directory: "/nowhere").isEmpty)
     }
 
 }

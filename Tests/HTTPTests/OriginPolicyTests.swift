@@ -37,6 +37,22 @@ import Testing
         #expect(verdict("http://", host: "") == .refused && verdict("http://a", host: nil) == .refused)
     }
 
+    @Test func aDemonstrationIsOpenToThePagesOfTheVisitorsOwnMachine() {
+        let demo = OriginPolicy(allowed: [], takesLoopback: true)
+        func verdict(_ origin: String) -> OriginPolicy.Verdict {
+            demo.verdict(HTTPRequest(path: "/", headers: [("Origin", origin), ("Host", "127.0.0.1:8080")]))
+        }
+        for origin in ["http://localhost:5173", "http://localhost", "https://127.0.0.1:3000", "http://[::1]:8000"] {
+            #expect(verdict(origin) == .listed(origin), "\(origin)")
+        }
+        #expect(verdict("http://127.0.0.1:8080") == .own)
+        for origin in [
+            "http://localhost.evil", "http://localhost:80.evil", "http://localhost:", "http://localhost:x", "http://localhost:70000",
+            "http://evil/localhost", "http://127.0.0.1.evil", "null", "ftp://localhost", "http://127.0.0.10",
+        ] { #expect(verdict(origin) == .refused, "\(origin)") }
+        #expect(demo.headers(.own).map(\.name) == ["Vary"])
+    }
+
     @Test func headersAndPreflight() {
         let headers = policy.headers(.listed("https://app.example"))
         #expect(headers.contains { $0 == ("Access-Control-Allow-Origin", "https://app.example") })

@@ -24,9 +24,12 @@ import Testing
         let script = """
             #!/usr/bin/python3
             import http.server, os, signal, threading
+            asked = 0
             class Handler(http.server.BaseHTTPRequestHandler):
                 def do_GET(self):
-                    self.send_response(200)
+                    global asked
+                    asked += self.path == "/health/ready"
+                    self.send_response(503 if self.path == "/health/ready" and asked < 4 else 200)
                     self.end_headers()
                     self.wfile.write(os.environ["INSTANCE_ID"].encode())
                 def log_message(self, *arguments): pass
@@ -109,6 +112,35 @@ import Testing
             await cluster.stop()
             #expect(pids.allSatisfy { !isAlive($0) })
             #expect(!FileManager.default.fileExists(atPath: settings.folder + "/cluster.env"))
+        }
+    }
+
+    @Test func itHasStartedWhenEveryServiceIsReadyAndTheEdgeServes() async throws {
+        try await withCluster(["GATEWAYS": "2"]) { cluster, _, _ in
+            try await cluster.start()
+            let environment = await cluster.environment
+            for place in environment.services.flatMap(\.operations).map({ $0 + "/health/ready" }) + [environment.edgeURL + "/edge/health"] {
+                #expect(try await cluster.run(["curl", "-fsS", "-o", "/dev/null", place]) == .status(0), "\(place)")
+            }
+        }
+    }
+
+    @Test func aFolderIsThatOfOneCluster() async throws {
+        try await withCluster([:]) { first, settings, _ in
+            try await first.start()
+            let file = settings.folder + "/cluster.env"
+            let loop = EventLoop(name: "second")
+            loop.start()
+            defer { loop.stop() }
+            let second = Cluster(loop: loop, settings: settings, binaries: "/nowhere", root: Self.root, inherited: [:], say: { _ in })
+            do {
+                try await second.start()
+                Issue.record("it started")
+            } catch let error as ClusterError {
+                #expect(error.description.contains("LOCAL_DIRECTORY=") && error.description.contains("(process \(getpid()))"))
+            }
+            await second.stop()
+            #expect(try String(contentsOfFile: file, encoding: .utf8) == (await first.environment.text), "the first one's file stands")
         }
     }
 

@@ -65,7 +65,7 @@ private func plan(_ environment: [String: String] = [:]) throws -> ClusterPlan {
     @Test func withACertificateTheEdgeSpeaksTLSAndTheRequestTellsByWhichDoor() throws {
         let plain = try plan([:])
         #expect(plain.edge.environment["EDGE_CERTIFICATE"] == nil)
-        #expect(plain.services(ClusterAddresses()).first { $0.name == "gateway-1" }?.environment["PUBLIC_URL"] == plain.edgeURL)
+        #expect(plain.services(ClusterAddresses()).first { $0.name == "gateway-1" }?.environment["PUBLIC_URL"] == nil)
         let secure = try plan(["EDGE_CERTIFICATE": "/tmp/edge.pem", "EDGE_TLS_PORT": "9443"])
         #expect(secure.edge.environment["EDGE_CERTIFICATE"] == "/tmp/edge.pem")
         #expect(secure.edge.environment["EDGE_TLS_PORT"] == "9443")
@@ -88,6 +88,28 @@ private func plan(_ environment: [String: String] = [:]) throws -> ClusterPlan {
     @Test func redisLosesNothing() throws {
         let words = try plan().redis.arguments.joined(separator: " ")
         #expect(words.contains("--appendonly yes --appendfsync always --maxmemory-policy noeviction"))
+    }
+
+    @Test func aSecretIsToldToThoseWhoCheckIt() throws {
+        let plan = try plan()
+        func told(_ name: String) -> [ServiceName] {
+            plan.services(ClusterAddresses()).filter { $0.environment[name] != nil }.compactMap(\.service)
+        }
+        #expect(told("TOKEN_SECRET") == [.gateway, .pushService])
+        #expect(told("API_KEY") == [.gateway, .notificationService, .fanoutWorker, .presenceService])
+        for member in [plan.redis, plan.standIn, plan.edge] + [plan.broker].compactMap({ $0 }) {
+            #expect(ClusterPlan.secrets.isDisjoint(with: member.environment.keys), "\(member.name)")
+        }
+    }
+
+    @Test func theEdgeListensOnIPv6WhereThatIs() throws {
+        #expect(try plan().edge.environment["EDGE_ADDRESS_6"] == nil)
+        var port = 20_000
+        let both = try ClusterPlan(settings: settings(), binaries: "/bin", root: "/src", listensOnIPv6: true) { () throws(ClusterError) in
+            port += 1
+            return port
+        }
+        #expect(both.edge.environment["EDGE_ADDRESS_6"] == "::1")
     }
 
     @Test func theBrokerIsWhatWasChosen() throws {
@@ -164,5 +186,7 @@ private func plan(_ environment: [String: String] = [:]) throws -> ClusterPlan {
         #expect(text.contains("kcat -P -b 127.0.0.1:1 -t events.social"))
         #expect(text.contains(".build/release/carillonctl tail --user bob"))
         #expect(text.split(separator: "\n").count <= 24)
+        let second = Screen(environment: environment, binaries: ".build/release", folder: "/tmp/two", broker: "it", seconds: 8.26).text
+        #expect(second.contains("LOCAL_DIRECTORY='/tmp/two' .build/release/carillonctl tail --user bob"))
     }
 }

@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
-from carillon import http
+from carillon import http, tokens
 from carillon.processes import ROOT
-from carillon.servers import SERVICES, binaries
+from carillon.servers import SERVICES, binaries, has_loopback_6
 from carillon.waiting import until
 
 SERVERS = ["REDIS_PID", "KAFKA_PID"]
@@ -104,6 +104,14 @@ def test_it_starts_says_how_restarts_who_dies_and_leaves_nobody(local):
     assert "gateway-2 died (signal 9); it is started again in 1 s" in running.screen
     until(lambda: len(left := running.environment()["GATEWAY_PIDS"].split()) == 2 and str(victim) not in left, what=running.environment)
 
+    assert (running.folder / "cluster.env").stat().st_mode & 0o777 == 0o600
+    # Secrets reach those who check them.
+    for name in ("TOKEN_SECRET", "API_KEY"):
+        told = {service for service in SERVICES for pid in values[service.upper().replace("-", "_") + "_PIDS"].split() if runs(int(pid))
+                and f"{name}=".encode() in pathlib.Path(f"/proc/{pid}/environ").read_bytes()}
+        assert told == {service for service in SERVICES if name in subprocess.run(
+            [binaries() / service, "--settings"], capture_output=True, text=True, check=True).stdout.split()}
+
     pids = running.pids()
     assert len(pids) == 8 and all(runs(pid) for pid in pids)
     running.process.send_signal(signal.SIGINT)
@@ -123,7 +131,37 @@ def test_a_kill_leaves_nobody_behind(local):
 def test_a_taken_port_is_one_clear_line(local, cluster):
     refused = local(EDGE_PORT=cluster.edge_url.rpartition(":")[2])
     assert refused.process.wait(120) == 1
-    assert "is taken" in refused.screen and "EDGE_PORT" in refused.screen
+    assert "is taken" in refused.screen and "EDGE_PORT" in refused.screen and "LOCAL_DIRECTORY" in refused.screen
+
+
+def test_a_second_run_on_the_folder_of_the_first_is_refused_and_harms_nothing(local):
+    first = local()
+    values = (first.wait_screen(), first.environment())[1]
+    second = local()
+    assert second.process.wait(120) == 1
+    assert "LOCAL_DIRECTORY" in second.screen and str(first.process.pid) in second.screen
+    assert first.environment() == values and http.answers(values["EDGE_URL"] + "/edge/health")
+    # The tool reads the folder that it is told of, wherever it is called.
+    listed = subprocess.run([binaries() / "carillonctl", "dlq", "list"], cwd="/", capture_output=True, text=True, timeout=60,
+                            env=os.environ | {"LOCAL_DIRECTORY": str(first.folder)})
+    assert listed.returncode == 0, listed
+
+
+def test_a_page_is_answered_with_the_name_that_it_asked(local):
+    """Of `localhost` as of 127.0.0.1, over IPv6 where that is, and from a page of one's own at another port."""
+    running = local()
+    running.wait_screen()
+    values = running.environment()
+    port = values["EDGE_URL"].rpartition(":")[2]
+    bearer = {"Authorization": "Bearer " + tokens.mint(values["TOKEN_SECRET"], "bob")}
+    for host in ("localhost", "127.0.0.1", *(["[::1]"] if has_loopback_6() else [])):
+        own = f"http://{host}:{port}"
+        for page in (own, "http://localhost:5173"):
+            answer = http.request("POST", own + "/v1/connect", b"", bearer | {"Origin": page})
+            assert answer.status == 200, answer
+            assert answer.json()["sse"].startswith(own + "/") and answer.json()["websocket"].startswith(f"ws://{host}:{port}/")
+            assert page == own or answer.headers["Access-Control-Allow-Origin"] == page
+    assert http.request("POST", f"http://localhost:{port}/v1/connect", b"", bearer | {"Origin": "https://evil.example"}).status == 403
 
 
 def test_the_story_is_true(local):

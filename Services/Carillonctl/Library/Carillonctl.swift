@@ -11,7 +11,7 @@ public enum Carillonctl {
 
     /// Does what the words say, and answers the status to exit with.
     /// - Parameters:
-    ///   - environment: the process's; what it does not say is taken from the nearest `.local/cluster.env`.
+    ///   - environment: the process's; what it does not say is taken from the nearest `.local/cluster.env`, or from `LOCAL_DIRECTORY`.
     ///   - folder: where the search for that file begins.
     public static func run(
         _ words: [String], environment: [String: String] = ProcessInfo.processInfo.environment,
@@ -46,7 +46,7 @@ public enum Carillonctl {
         }
         // A variable that is set to nothing is as good as unset, for a shell makes such of a missing one.
         let given = environment.filter { !$0.value.isEmpty }
-        let whole = ClusterFile.nearest(from: folder).merging(given) { $1 }
+        let whole = ClusterFile.nearest(from: folder, directory: given[Common.localDirectory.name]).merging(given) { $1 }
         return await perform(command, rest, whole, terminal)
     }
 
@@ -82,7 +82,8 @@ public enum Carillonctl {
     static var help: String {
         """
         The operator's tool of Carillon: it mints tokens, produces events, shows what arrives, looks into dead letters and
-        checks a deployment. What the environment does not say is taken from .local/cluster.env, which `make run` writes.
+        checks a deployment. What the environment does not say is taken from .local/cluster.env, which `make run` writes
+        (LOCAL_DIRECTORY names another folder).
 
         Usage: carillonctl COMMAND [options]
                carillonctl COMMAND --help | --help | --version

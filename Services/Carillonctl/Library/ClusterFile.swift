@@ -1,11 +1,14 @@
 internal import Foundation
 
-/// `.local/cluster.env`, which a local cluster leaves for scripts: it fills in what the environment does not say.
+/// `cluster.env`, which a local cluster leaves for scripts in its folder (`LOCAL_DIRECTORY`, else `.local`): it fills in what the environment
+/// does not say.
 enum ClusterFile {
     static let path = ".local/cluster.env"
 
-    /// The variables of the nearest such file, from `folder` upwards; empty where there is none.
-    static func nearest(from folder: String) -> [String: String] {
+    /// The variables of the cluster in `directory`; a relative one is looked for from `folder` upwards. Empty where there is none.
+    static func nearest(from folder: String, directory: String? = nil) -> [String: String] {
+        let path = directory.map { $0 + "/cluster.env" } ?? path
+        if path.hasPrefix("/") { return (try? String(contentsOfFile: path, encoding: .utf8)).map(read) ?? [:] }
         var place = URL(filePath: folder)
         for _ in 0..<64 {
             if let text = try? String(contentsOf: place.appending(path: path), encoding: .utf8) { return read(text) }

@@ -103,7 +103,7 @@ final class Hub {
         credentials = try Credentials(context, settings.tokens)
         refusals = Refusals(log: context.log, metrics: context.metrics)
         deflate = settings.deflates ? MessageDeflate() : nil
-        origins = OriginPolicy(allowed: context.process.allowedOrigins)
+        origins = OriginPolicy(allowed: context.process.allowedOrigins, takesLoopback: context.process.demo)
         clientSource = context.dependencies.source(.redis)
         subscriberSource = context.dependencies.source(.redis)
         wheel = Wheel(second: loop.now / 1000)

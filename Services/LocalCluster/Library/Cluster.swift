@@ -11,6 +11,7 @@ public actor Cluster: LoopActor {
     private let say: @Sendable (String) -> Void
     private var members: [Member] = []
     private var plan: ClusterPlan?
+    private var lock: FolderLock?
     private var addresses = ClusterAddresses()
     private var hasStarted = false
     private var isStopping = false
@@ -36,7 +37,8 @@ public actor Cluster: LoopActor {
         self.settings = settings
         self.binaries = binaries
         self.root = root
-        self.inherited = inherited
+        // Each member is told the secrets that it needs, and no other.
+        self.inherited = inherited.filter { !ClusterPlan.secrets.contains($0.key) }
         self.say = say
     }
 
@@ -45,6 +47,9 @@ public actor Cluster: LoopActor {
     /// Starts everything and waits until it works; on an error what was started must be stopped with `stop`.
     public func start() async throws(ClusterError) {
         let plan = try makePlan()
+        try Files.makeFolder(settings.folder)
+        lock = try FolderLock(settings.folder)
+        // Only now: what is stopped later removes this plan's files.
         self.plan = plan
         try prepareFolders(plan)
         if case .distribution(let home) = settings.broker { try await format(plan, home: home) }
@@ -62,9 +67,12 @@ public actor Cluster: LoopActor {
     private func makePlan() throws(ClusterError) -> ClusterPlan {
         var ports = FreePorts(loop: loop)
         guard settings.edgePort == 0 || FreePorts.isFree(settings.edgePort, loop: loop) else {
-            throw ClusterError("port \(settings.edgePort) is taken (another `make run`?); choose another with EDGE_PORT=…")
+            throw ClusterError(
+                "port \(settings.edgePort) is taken; choose another with EDGE_PORT=… (a second `make run` needs LOCAL_DIRECTORY=… as well)")
         }
-        return try ClusterPlan(settings: settings, binaries: binaries, root: root) { () throws(ClusterError) in try ports.take() }
+        return try ClusterPlan(
+            settings: settings, binaries: binaries, root: root, listensOnIPv6: FreePorts.hasIPv6(loop: loop)
+        ) { () throws(ClusterError) in try ports.take() }
     }
 
     private func prepareFolders(_ plan: ClusterPlan) throws(ClusterError) {

@@ -15,6 +15,12 @@ public struct ClusterAddresses: Equatable, Sendable {
 /// The whole cluster, worked out before anything is started: who runs, where, with which settings.
 public struct ClusterPlan: Sendable {
     public static let host = "127.0.0.1"
+    /// Where the edge listens too, for what a browser or a tool makes of `localhost`.
+    static let host6 = "::1"
+    /// What only those services are told that check tokens, or API keys.
+    static let secrets: Set<String> = ["TOKEN_SECRET", "API_KEY"]
+    private static let tokenReaders: Set<ServiceName> = [.gateway, .pushService]
+    private static let keyReaders: Set<ServiceName> = [.gateway, .notificationService, .fanoutWorker, .presenceService]
     /// Enough for several workers, few enough for one machine.
     public static let partitions = 8
 
@@ -38,6 +44,7 @@ public struct ClusterPlan: Sendable {
     public let root: String
     public let instances: [Instance]
     public let edgePort: Int
+    let listensOnIPv6: Bool
     let redisPort: Int
     let kafkaPort: Int
     let kafkaControlPort: Int
@@ -45,10 +52,13 @@ public struct ClusterPlan: Sendable {
     let apnsPlainPort: Int
 
     /// `takePort` hands out free ports, none twice. The folder of `settings` must be absolute.
-    public init(settings: ClusterSettings, binaries: String, root: String, takePort: () throws(ClusterError) -> Int) throws(ClusterError) {
+    public init(
+        settings: ClusterSettings, binaries: String, root: String, listensOnIPv6: Bool = false, takePort: () throws(ClusterError) -> Int
+    ) throws(ClusterError) {
         self.settings = settings
         self.binaries = binaries
         self.root = root
+        self.listensOnIPv6 = listensOnIPv6
         edgePort = settings.edgePort == 0 ? try takePort() : settings.edgePort
         redisPort = try takePort()
         kafkaPort = try takePort()
@@ -85,9 +95,11 @@ public struct ClusterPlan: Sendable {
 
     public var redis: MemberPlan {
         MemberPlan(
-            name: "redis", stage: .servers, executable: "redis-server",
+            // It holds its folder as long as it lives: one that was left behind by a kill ends first.
+            name: "redis", stage: .servers, executable: "flock",
             arguments: [
-                "--port", "\(redisPort)", "--bind", Self.host, "--dir", redisFolder, "--save", "", "--appendonly", "yes",
+                "--no-fork", redisFolder + "/lock", "redis-server", "--port", "\(redisPort)", "--bind", Self.host, "--dir", redisFolder,
+                "--save", "", "--appendonly", "yes",
                 "--appendfsync", "always", "--maxmemory-policy", "noeviction",
             ], probe: .redis(port: redisPort))
     }
@@ -151,15 +163,15 @@ public struct ClusterPlan: Sendable {
             var environment = [
                 "INSTANCE_ID": instance.name, "LISTEN_ADDRESS": Self.host, "PORT": "\(instance.port)",
                 "OPERATIONS_PORT": "\(instance.operationsPort)", "REDIS_URL": redisURL, "KAFKA_BROKERS": addresses.kafkaBrokers,
-                "KAFKA_MOCK": usesMock ? "true" : "false", "DEMO": "true", "TOKEN_SECRET": settings.tokenSecret,
-                "API_KEY": settings.apiKey,
+                "KAFKA_MOCK": usesMock ? "true" : "false", "DEMO": "true",
             ]
+            if Self.tokenReaders.contains(instance.service) { environment["TOKEN_SECRET"] = settings.tokenSecret }
+            if Self.keyReaders.contains(instance.service) { environment["API_KEY"] = settings.apiKey }
             switch instance.service {
-            // With two doors the request tells by which one to come back.
-            case .gateway: environment["PUBLIC_URL"] = settings.edgeCertificate == nil ? edgeURL : nil
             case .notificationService, .fanoutWorker: environment["POLICIES"] = root + "/deploy/policies.yaml"
             case .pushService: environment.merge(addresses.apns) { $1 }
-            case .presenceService: break
+            // No PUBLIC_URL: who asks `localhost` is told to come back there, and whoever came over TLS by TLS.
+            case .gateway, .presenceService: break
             }
             return MemberPlan(
                 name: instance.name, stage: .services, service: instance.service,
@@ -172,6 +184,7 @@ public struct ClusterPlan: Sendable {
         var environment = [
             "EDGE_ADDRESS": Self.host, "EDGE_PORT": "\(edgePort)", "EDGE_DIRECTORY": edgeTemplates, "DEMO": "true",
         ]
+        if listensOnIPv6 { environment["EDGE_ADDRESS_6"] = Self.host6 }
         if let certificate = settings.edgeCertificate {
             environment["EDGE_CERTIFICATE"] = certificate
             environment["EDGE_TLS_PORT"] = "\(settings.edgeTLSPort)"

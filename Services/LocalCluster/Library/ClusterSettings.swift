@@ -33,8 +33,7 @@ public struct ClusterSettings: SettingsGroup, Equatable {
         "EDGE_CERTIFICATE", .path,
         help: "PEM file with certificate, chain and key: the edge then speaks TLS and HTTP/2 too, on EDGE_TLS_PORT")
     private static let edgeTLSPort = Setting("EDGE_TLS_PORT", .port, default: "8443", help: "Port of the edge for TLS, where it speaks it")
-    private static let folder = Setting(
-        "LOCAL_DIRECTORY", .path, default: ".local", help: "Where data, logs and cluster.env lie")
+    private static let folder = Common.localDirectory
     private static let brokers = Setting("KAFKA_BROKERS", .text, help: "A running broker to use, host:port,…")
     private static let home = Setting("KAFKA_HOME", .path, help: "A Kafka distribution to run a broker from; needs Java 17")
     private static let brokerHeap = Setting(

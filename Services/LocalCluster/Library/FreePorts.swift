@@ -22,8 +22,16 @@ struct FreePorts {
         throw ClusterError("no port from \(Self.range.lowerBound) to \(Self.range.upperBound) is free")
     }
 
+    /// On every loopback address that this machine has.
     static func isFree(_ port: Int, loop: EventLoop) -> Bool {
-        guard let listener = try? Listener(loop: loop, address: ClusterPlan.host, port: port) else { return false }
+        canListen(ClusterPlan.host, port, loop) && (canListen(ClusterPlan.host6, port, loop) || !hasIPv6(loop: loop))
+    }
+
+    /// Whether there is an IPv6 loopback address: a machine may have none.
+    static func hasIPv6(loop: EventLoop) -> Bool { canListen(ClusterPlan.host6, 0, loop) }
+
+    private static func canListen(_ address: String, _ port: Int, _ loop: EventLoop) -> Bool {
+        guard let listener = try? Listener(loop: loop, address: address, port: port) else { return false }
         listener.close()
         return true
     }

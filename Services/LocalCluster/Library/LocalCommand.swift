@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Foundation
+internal import Glibc
 internal import Kafka
 internal import ServiceRuntime
 internal import Settings
@@ -56,6 +57,8 @@ public enum LocalCommand {
             complain(error.description)
             return 78
         }
+        // What is written holds secrets, keys and people's notifications: for this user alone.
+        umask(0o077)
         let here = FileManager.default.currentDirectoryPath
         settings.folder = absolute(settings.folder, from: here)
         settings.edgeCertificate = settings.edgeCertificate.map { absolute($0, from: here) }

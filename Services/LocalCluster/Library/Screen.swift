@@ -37,7 +37,7 @@ struct Screen {
 
     /// carillonctl finds a cluster in `.local` by itself.
     private var tail: String {
-        let address = folder == ".local" ? "" : "EDGE_URL=\(environment.edgeURL) TOKEN_SECRET='\(environment.tokenSecret)' "
+        let address = folder == ".local" ? "" : "LOCAL_DIRECTORY='\(folder)' "
         return "\(address)\(binaries)/carillonctl tail --user bob"
     }
 

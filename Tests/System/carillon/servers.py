@@ -24,6 +24,15 @@ def binaries():
     return max(built, key=lambda folder: (folder / "gateway").stat().st_mtime)
 
 
+def has_loopback_6():
+    """Whether this machine has an IPv6 loopback address."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        return True
+    except OSError:
+        return False
+
+
 class Redis(Process):
     """As the suite wants it: every write is on disk before it is acknowledged, and nothing is evicted."""
 
