@@ -4,7 +4,8 @@ public import Tokens
 
 /// Checks people's tokens with the keys that the settings name, and follows the key file as it changes. Loop thread only.
 ///
-/// A new file that cannot be used changes nothing: the former keys stay, and a log line and a metric say so.
+/// A new file that cannot be used changes nothing: the former keys stay, and a log line and a metric say so. A key in it that
+/// cannot be used is passed over with a log line.
 public final class Credentials {
     /// How often the key file is looked at: one `stat`.
     public static let lookInterval = Duration.seconds(1)
@@ -18,7 +19,9 @@ public final class Credentials {
     }
 
     init(loop: EventLoop, log: Log, metrics: Metrics, _ settings: TokenSettings) throws(StartError) {
-        verifier = TokenVerifier(secret: settings.secret, issuer: settings.issuer, audience: settings.audience)
+        verifier = TokenVerifier(
+            secret: settings.secret, issuer: settings.issuer, audience: settings.audience,
+            maximumLifetime: settings.maximumLifetime.components.seconds)
         guard let path = settings.keyFile else { return }
         let reloads = metrics.counter(
             "carillon_key_file_reads_total", "Times that the key file was new and read.", by: "result", KeyFileResult.self)
@@ -27,6 +30,7 @@ public final class Credentials {
         case .success(let set)?:
             verifier.use(set)
             reloads[.taken].increment()
+            log.notePassedOver(set)
         case .failure(let error)?: throw StartError("JWKS_FILE: \(error)")
         case nil: break
         }
@@ -37,6 +41,7 @@ public final class Credentials {
                 verifier.use(set)
                 reloads[.taken].increment()
                 log.info("new token keys", ["keys": .count(set.count)])
+                log.notePassedOver(set)
             case .failure(let error)?:
                 reloads[.refused].increment()
                 log.error("the key file is not taken, the former keys stay", ["reason": .error(error)])
@@ -47,9 +52,20 @@ public final class Credentials {
 
     deinit { timer?.cancel() }
 
+    /// Whether a token was good for longer than any may be, which its claims, or a ticket made of it, tell.
+    public func outlives(expires: Int64, issuedAt: Int64?) -> Bool {
+        verifier.outlives(expires: expires, issuedAt: issuedAt, now: EventLoop.wallClock() / 1000)
+    }
+
     /// The claims of a token that holds now, or why it does not. Whether it was revoked is another question.
     public func claims(_ token: String) -> Result<TokenClaims, TokenError> {
         verifier.verify(token, now: EventLoop.wallClock() / 1000)
+    }
+}
+
+extension Log {
+    fileprivate func notePassedOver(_ set: KeySet) {
+        for fault in set.passedOver { warning("a key of the key file is passed over", ["reason": .error(fault)]) }
     }
 }
 

@@ -3,7 +3,7 @@ public import Tokens
 
 /// Why somebody was not let in.
 public enum RefusalCause: String, MetricLabel {
-    case missing, malformed, algorithm, signature, claims, expired, revoked, ticket, origin
+    case missing, malformed, algorithm, signature, claims, expired, revoked, ticket, origin, lifetime
     case unknownKey = "unknown_key"
     case notYetValid = "not_yet_valid"
     case issuer, audience
@@ -23,7 +23,11 @@ public enum RefusalCause: String, MetricLabel {
         case .wrongIssuer: self = .issuer
         case .wrongAudience: self = .audience
         case .revoked: self = .revoked
-        case .noSubject, .badSubject, .noExpiry, .badTime, .badChannels, .badDevice, .badID: self = .claims
+        case .livesTooLong: self = .lifetime
+        case .noSubject, .subjectNotText, .badSubject, .noExpiry, .badExpiry, .badIssuedAt, .badNotBefore,
+            .expiryInMilliseconds, .issuedInMilliseconds, .notBeforeInMilliseconds, .channelsNotList, .badChannels, .badInfo,
+            .deviceNotText, .badDevice, .badID:
+            self = .claims
         }
     }
 }

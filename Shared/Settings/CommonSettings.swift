@@ -78,6 +78,12 @@ public enum Common {
         "TOKEN_AUDIENCE", .text(1...255), help: "What a token's aud must hold; unset: not checked")
     public static let localDirectory = Setting(
         "LOCAL_DIRECTORY", .path, default: ".local", help: "Where a local cluster keeps data, logs and cluster.env; one cluster at a time")
+    public static let tokenMaxLifetime = Setting(
+        "TOKEN_MAX_LIFETIME", .duration(.seconds(60) ... .seconds(366 * 86_400)),
+        help: "Longest time that a token may be good for (default: 24h, or REVOCATION_LIFETIME if that is shorter); never longer than that")
+    public static let revocationLifetime = Setting(
+        "REVOCATION_LIFETIME", .duration(.seconds(60) ... .seconds(366 * 86_400)), default: "24h",
+        help: "How long a revocation is remembered; at least TOKEN_MAX_LIFETIME")
     public static let apiKey = Setting(
         "API_KEY", .text(16...1024), help: "What producers send as X-API-Key", secret: true)
 }
@@ -200,12 +206,18 @@ public struct TokenSettings: SettingsGroup {
     public let keyFile: String?
     public let issuer: String?
     public let audience: String?
+    /// What a token may be good for at most.
+    public let maximumLifetime: Duration
+    /// For how long it is remembered that a token, or all of a person's, was revoked.
+    public let revocationLifetime: Duration
 
     public static let demoSecret = "carillon-demo-token-secret-0000000"
     public static let declarations = [
         Common.tokenSecret.description, Common.keyFile.description, Common.tokenIssuer.description,
-        Common.tokenAudience.description, Common.demo.description,
+        Common.tokenAudience.description, Common.tokenMaxLifetime.description, Common.revocationLifetime.description,
+        Common.demo.description,
     ]
+    private static let usualLifetime = Duration.seconds(86_400)
 
     public init(_ environment: Environment) throws(SettingsError) {
         keyFile = try environment.optional(Common.keyFile)
@@ -213,6 +225,14 @@ public struct TokenSettings: SettingsGroup {
         secret = try keyFile == nil ? environment.value(Common.tokenSecret) : environment.optional(Common.tokenSecret)
         issuer = try environment.optional(Common.tokenIssuer)
         audience = try environment.optional(Common.tokenAudience)
+        let revocation = try environment.value(Common.revocationLifetime)
+        revocationLifetime = revocation
+        maximumLifetime = try environment.optional(Common.tokenMaxLifetime) ?? min(Self.usualLifetime, revocation)
+        guard maximumLifetime <= revocation else {
+            throw SettingsError(
+                name: Common.tokenMaxLifetime.name,
+                "TOKEN_MAX_LIFETIME: must not be longer than REVOCATION_LIFETIME, or a token outlives its revocation")
+        }
         if let secret { try refuseWellKnown(secret, Self.demoSecret, Common.tokenSecret.name, environment) }
     }
 }

@@ -1,45 +1,52 @@
-/// Reads the JSON (RFC 8259) of a token's header and claims. Strict: no byte after the value, no duplicate name at the
-/// top, no nesting deeper than 16. Every failure is `nil`; no input traps.
+/// Reads the members of a JSON object (RFC 8259) that are asked for, and passes over all others, whatever they hold: how deep they
+/// are nested, how large a number or how strange a text is decides nothing. No byte may stand behind the object, and no name that is
+/// asked for twice. Every failure is `nil`; no input traps.
 struct ClaimsReader {
     enum Value: Equatable {
         case string(String)
         case number(Double)
         case strings([String])
-        /// Anything else, as a range of the input.
+        case null
+        /// Anything else: an object, a list of other things, text that is not Unicode.
         case other
     }
 
     struct Member {
-        let name: String
         let value: Value
+        /// Where it stands in the input.
         let range: Range<Int>
     }
 
     private let bytes: [UInt8]
     private var position = 0
 
-    /// The members of the object that `bytes` is, in order.
-    static func members(_ bytes: [UInt8]) -> [Member]? {
+    /// The members of the object that `bytes` is whose names are among `wanted`.
+    static func members(_ bytes: [UInt8], _ wanted: Set<String>) -> [String: Member]? {
+        guard String(validating: bytes, as: UTF8.self) != nil else { return nil }
         var reader = ClaimsReader(bytes: bytes)
-        return reader.object()
+        return reader.object(wanted)
     }
 
     private init(bytes: [UInt8]) {
         self.bytes = bytes
     }
 
-    private mutating func object() -> [Member]? {
+    private mutating func object(_ wanted: Set<String>) -> [String: Member]? {
         guard take(UInt8(ascii: "{")) else { return nil }
-        var members: [Member] = []
+        var members: [String: Member] = [:]
         if !take(UInt8(ascii: "}")) {
             repeat {
                 skipBlanks()
-                guard let name = string(), take(UInt8(ascii: ":")) else { return nil }
+                let nameStart = position
+                guard skipString() else { return nil }
+                let name = text(at: nameStart)
+                guard take(UInt8(ascii: ":")) else { return nil }
                 skipBlanks()
                 let start = position
-                guard let value = value() else { return nil }
-                guard members.count < 64, !members.contains(where: { $0.name == name }) else { return nil }
-                members.append(Member(name: name, value: value, range: start..<position))
+                guard skip() else { return nil }
+                guard let name, wanted.contains(name) else { continue }
+                let member = Member(value: value(at: start), range: start..<position)
+                guard members.updateValue(member, forKey: name) == nil else { return nil }
             } while take(UInt8(ascii: ","))
             guard take(UInt8(ascii: "}")) else { return nil }
         }
@@ -47,18 +54,111 @@ struct ClaimsReader {
         return position == bytes.count ? members : nil
     }
 
-    private mutating func value() -> Value? {
-        switch peek() {
-        case UInt8(ascii: "\""): return string().map(Value.string)
-        case UInt8(ascii: "["):
-            let start = position
-            if let strings = strings() { return .strings(strings) }
-            position = start
-            return skip(depth: 0) ? .other : nil
-        case UInt8(ascii: "{"), UInt8(ascii: "t"), UInt8(ascii: "f"), UInt8(ascii: "n"):
-            return skip(depth: 0) ? .other : nil
-        default: return number().map(Value.number)
+    // MARK: What is passed over
+
+    /// Moves over one value of any kind.
+    private mutating func skip() -> Bool {
+        /// The closing byte of each object and list that is open.
+        var open: [UInt8] = []
+        repeat {
+            skipBlanks()
+            switch peek() {
+            case UInt8(ascii: "{"):
+                position += 1
+                if take(UInt8(ascii: "}")) { break }
+                open.append(UInt8(ascii: "}"))
+                guard skipName() else { return false }
+                continue
+            case UInt8(ascii: "["):
+                position += 1
+                if take(UInt8(ascii: "]")) { break }
+                open.append(UInt8(ascii: "]"))
+                continue
+            case UInt8(ascii: "\""): guard skipString() else { return false }
+            case UInt8(ascii: "t"): guard take(word: "true") else { return false }
+            case UInt8(ascii: "f"): guard take(word: "false") else { return false }
+            case UInt8(ascii: "n"): guard take(word: "null") else { return false }
+            default: guard skipNumber() else { return false }
+            }
+            guard close(&open) else { return false }
+        } while !open.isEmpty
+        return true
+    }
+
+    /// Behind a value: moves over a comma and what precedes the next value, or over the ends of what is open.
+    private mutating func close(_ open: inout [UInt8]) -> Bool {
+        while let end = open.last {
+            if take(UInt8(ascii: ",")) { return end == UInt8(ascii: "]") || skipName() }
+            guard take(end) else { return false }
+            open.removeLast()
         }
+        return true
+    }
+
+    private mutating func skipName() -> Bool {
+        skipBlanks()
+        return skipString() && take(UInt8(ascii: ":"))
+    }
+
+    private mutating func skipNumber() -> Bool {
+        if peek() == UInt8(ascii: "-") { position += 1 }
+        let whole = position
+        guard digits() else { return false }
+        if bytes[whole] == UInt8(ascii: "0"), position - whole > 1 { return false }
+        if peek() == UInt8(ascii: ".") {
+            position += 1
+            guard digits() else { return false }
+        }
+        if let letter = peek(), letter | 0x20 == UInt8(ascii: "e") {
+            position += 1
+            if let sign = peek(), sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") { position += 1 }
+            guard digits() else { return false }
+        }
+        return true
+    }
+
+    private mutating func digits() -> Bool {
+        let start = position
+        while let byte = peek(), (0x30...0x39).contains(byte) { position += 1 }
+        return position > start
+    }
+
+    private mutating func skipString() -> Bool {
+        guard peek() == UInt8(ascii: "\"") else { return false }
+        position += 1
+        while let byte = peek(), byte >= 0x20 {
+            position += 1
+            if byte == UInt8(ascii: "\"") { return true }
+            guard byte == UInt8(ascii: "\\") else { continue }
+            guard let letter = peek(), Self.escapes.contains(letter) else { return false }
+            position += 1
+            if letter == UInt8(ascii: "u"), hexUnit() == nil { return false }
+        }
+        return false
+    }
+
+    private static let escapes = Array(#""\/bfnrtu"#.utf8)
+
+    // MARK: What is read
+
+    /// The value that stands there, which `skip` has moved over.
+    private func value(at start: Int) -> Value {
+        var reader = self
+        reader.position = start
+        switch bytes[start] {
+        case UInt8(ascii: "\""): return reader.string().map(Value.string) ?? .other
+        case UInt8(ascii: "["): return reader.strings().map(Value.strings) ?? .other
+        case UInt8(ascii: "n"): return .null
+        case UInt8(ascii: "{"), UInt8(ascii: "t"), UInt8(ascii: "f"): return .other
+        default: return Double(String(decoding: bytes[start..<position], as: UTF8.self)).map(Value.number) ?? .other
+        }
+    }
+
+    /// The text of the string there; nil if it is not Unicode.
+    private func text(at start: Int) -> String? {
+        var reader = self
+        reader.position = start
+        return reader.string()
     }
 
     private mutating func strings() -> [String]? {
@@ -71,69 +171,6 @@ struct ClaimsReader {
             values.append(value)
         } while take(UInt8(ascii: ","))
         return take(UInt8(ascii: "]")) ? values : nil
-    }
-
-    private mutating func skip(depth: Int) -> Bool {
-        guard depth < 16, let first = peek() else { return false }
-        switch first {
-        case UInt8(ascii: "\""): return string() != nil
-        case UInt8(ascii: "t"): return take(word: "true")
-        case UInt8(ascii: "f"): return take(word: "false")
-        case UInt8(ascii: "n"): return take(word: "null")
-        case UInt8(ascii: "["), UInt8(ascii: "{"):
-            position += 1
-            let isObject = first == UInt8(ascii: "{")
-            let end = isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")
-            if take(end) { return true }
-            repeat {
-                skipBlanks()
-                if isObject {
-                    guard string() != nil, take(UInt8(ascii: ":")) else { return false }
-                    skipBlanks()
-                }
-                guard skip(depth: depth + 1) else { return false }
-            } while take(UInt8(ascii: ","))
-            return take(end)
-        default: return number() != nil
-        }
-    }
-
-    private mutating func number() -> Double? {
-        let start = position
-        if peek() == UInt8(ascii: "-") { position += 1 }
-        let whole = position
-        guard digits() else { return nil }
-        if bytes[whole] == UInt8(ascii: "0"), position - whole > 1 { return nil }
-        if peek() == UInt8(ascii: ".") {
-            position += 1
-            guard digits() else { return nil }
-        }
-        if let letter = peek(), letter | 0x20 == UInt8(ascii: "e") {
-            position += 1
-            if let sign = peek(), sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") { position += 1 }
-            guard digits() else { return nil }
-        }
-        guard position - start <= 32 else { return nil }
-        if position - whole <= 15, let exact = integer(from: whole) {
-            return start == whole ? Double(exact) : -Double(exact)
-        }
-        return Double(String(decoding: bytes[start..<position], as: UTF8.self))
-    }
-
-    /// The digits from `start` to here, if nothing but digits stands there: the usual case, without a string.
-    private func integer(from start: Int) -> Int64? {
-        var value: Int64 = 0
-        for byte in bytes[start..<position] {
-            guard (0x30...0x39).contains(byte) else { return nil }
-            value = value &* 10 &+ Int64(byte &- 0x30)
-        }
-        return value
-    }
-
-    private mutating func digits() -> Bool {
-        let start = position
-        while let byte = peek(), (0x30...0x39).contains(byte) { position += 1 }
-        return position > start
     }
 
     private mutating func string() -> String? {

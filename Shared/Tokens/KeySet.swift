@@ -59,7 +59,7 @@ public struct KeySetError: Error, Equatable, Sendable, CustomStringConvertible {
         case noneUsable = "no key can check HS256, RS256 or ES256"
         case notObject = "it is not a JSON object"
         case noKeyID = "it has no kid, by which tokens would name it: text of 1 to 255 bytes"
-        case repeated = "its kid is another key's too"
+        case repeated = "its kid is that of a key before it"
         case privateKey = "it is a private key, which must not lie with those who only verify"
         case contradiction = "its alg is not one that a key of its kty can have"
         case secretLength = "its k is not a secret of 32 to 1,024 bytes"
@@ -72,19 +72,23 @@ public struct KeySetError: Error, Equatable, Sendable, CustomStringConvertible {
     public let reason: Reason
     /// The key that is meant, counted from 0; nil: the file as a whole.
     public let index: Int?
+    /// What is wrong with the first key that should have served, where none is left.
+    private let detail: String
 
-    init(_ reason: Reason, at index: Int? = nil) {
+    init(_ reason: Reason, at index: Int? = nil, since first: KeySetError? = nil) {
         self.reason = reason
         self.index = index
+        detail = first.map { ": \($0)" } ?? ""
     }
 
-    public var description: String { index.map { "key \($0): \(reason.rawValue)" } ?? reason.rawValue }
+    public var description: String { (index.map { "key \($0): \(reason.rawValue)" } ?? reason.rawValue) + detail }
 }
 
 /// The keys of a JWK Set (RFC 7517), each under its `kid` and pinned to one algorithm. Immutable.
 ///
-/// A key for something else (another `kty`, curve or `alg`, `use: enc`) is passed over, as section 5 asks; one that should
-/// serve and cannot (too short, not on its curve, without a `kid`) fails the whole set, so that its author hears of it.
+/// A key for something else (another `kty`, curve or `alg`, `use: enc`) is passed over, as section 5 asks. One that should
+/// serve and cannot (too short, not on its curve, without a `kid`) is passed over too, and told in `passedOver`: a mistake in
+/// one key must not take the others away. A private key fails the set, so that its author hears of it.
 public final class KeySet: Sendable {
     /// Longest file that is looked at, in bytes.
     public static let maximumBytes = 256 * 1024
@@ -92,21 +96,28 @@ public final class KeySet: Sendable {
     public static let maximumKeys = 100
 
     private let entries: [String: KeyEntry]
+    /// What is wrong with each key that should serve and cannot, in their order.
+    public let passedOver: [KeySetError]
 
     /// `jwks` is the file's content.
     public init(jwks: [UInt8]) throws(KeySetError) {
         guard jwks.count <= Self.maximumBytes else { throw KeySetError(.tooLarge) }
         var entries: [String: KeyEntry] = [:]
+        var passedOver: [KeySetError] = []
         for (index, range) in try Self.keys(jwks).enumerated() {
             do throws(KeySetError.Reason) {
                 guard let (name, entry) = try WebKey(Array(jwks[range])).entry() else { continue }
-                guard entries.updateValue(entry, forKey: name) == nil else { throw .repeated }
+                guard entries[name] == nil else { throw .repeated }
+                entries[name] = entry
             } catch {
-                throw KeySetError(error, at: index)
+                let fault = KeySetError(error, at: index)
+                if error == .privateKey { throw fault }
+                passedOver.append(fault)
             }
         }
-        guard !entries.isEmpty else { throw KeySetError(.noneUsable) }
+        guard !entries.isEmpty else { throw KeySetError(.noneUsable, since: passedOver.first) }
         self.entries = entries
+        self.passedOver = passedOver
     }
 
     /// Keys that tokens can name.
@@ -150,16 +161,19 @@ private struct WebKey {
     private let members: [String: ClaimsReader.Value]
 
     init(_ bytes: [UInt8]) throws(KeySetError.Reason) {
-        guard let members = ClaimsReader.members(bytes) else { throw .notObject }
-        // The reader lets no name stand twice.
-        self.members = Dictionary(members.map { ($0.name, $0.value) }) { first, _ in first }
+        guard let members = ClaimsReader.members(bytes, Self.members) else { throw .notObject }
+        self.members = members.compactMapValues { $0.value == .null ? nil : $0.value }
     }
+
+    /// The members that mean something here.
+    private static let members: Set = ["kty", "kid", "use", "key_ops", "alg", "crv", "k", "n", "e", "x", "y", "d"]
 
     /// Its name and key; nil for a key that is not meant for what is verified here.
     func entry() throws(KeySetError.Reason) -> (String, KeyEntry)? {
+        // Whatever it is for: who can read it here could sign or decrypt with it.
+        if members["d"] != nil, members["kty"] != .string("oct") { throw .privateKey }
         guard isForSignatures, let algorithm = try algorithm() else { return nil }
         guard case .string(let name) = members["kid"], (1...255).contains(name.utf8.count) else { throw .noKeyID }
-        if algorithm != .hs256, members["d"] != nil { throw .privateKey }
         switch algorithm {
         case .hs256:
             // RFC 7518 section 3.2: at least as long as the hash.

@@ -1,3 +1,4 @@
+internal import Models
 internal import Synchronization
 
 /// Checks the JSON Web Tokens (RFC 7519) that people bring: HS256, RS256, ES256. Which algorithm is used is the key's
@@ -13,16 +14,21 @@ public final class TokenVerifier: Sendable {
     private let keys: Mutex<KeySet?>
     private let issuer: String?
     private let audience: String?
+    private let maximumLifetime: Int64?
 
     /// - Parameters:
     ///   - secret: the HS256 key of tokens that name none. Without it they are refused.
     ///   - keys: those that a token names by its `kid`. Without them a `kid` means nothing, and `secret` is used.
     ///   - issuer: compared where it is given, as is `audience`.
-    public init(secret: String?, keys: KeySet? = nil, issuer: String? = nil, audience: String? = nil) {
+    ///   - maximumLifetime: what a token may be good for at most, in seconds; nil: for ever.
+    public init(
+        secret: String?, keys: KeySet? = nil, issuer: String? = nil, audience: String? = nil, maximumLifetime: Int64? = nil
+    ) {
         self.secret = secret.map { KeyEntry(VerificationKey(secret: Array($0.utf8))) }
         self.keys = Mutex(keys)
         self.issuer = issuer
         self.audience = audience
+        self.maximumLifetime = maximumLifetime
     }
 
     /// From now on a token's `kid` names one of these.
@@ -57,20 +63,19 @@ public final class TokenVerifier: Sendable {
 
     /// The key that a header names, if its algorithm is the one that the header states (RFC 8725 section 3.1).
     private func key(_ header: [UInt8]) throws(TokenFault) -> KeyEntry {
-        guard let members = ClaimsReader.members(header) else { throw .headerNotJSON }
-        guard let algorithm = members.first(where: { $0.name == "alg" }) else { throw .noAlgorithm }
-        guard case .string(let name) = algorithm.value else { throw .noAlgorithm }
+        guard let members = ClaimsReader.members(header, ["alg", "crit", "kid"]) else { throw .headerNotJSON }
+        guard case .string(let name)? = members["alg"]?.value else { throw .noAlgorithm }
         if name.lowercased() == "none" { throw .unsigned }
         guard let stated = TokenAlgorithm(rawValue: name) else { throw .otherAlgorithm }
         // RFC 7515 section 4.1.11: what is marked as critical and not understood makes the token invalid.
-        guard !members.contains(where: { $0.name == "crit" }) else { throw .critical }
-        let entry = try entry(members.first { $0.name == "kid" }?.value)
+        guard members["crit"] == nil else { throw .critical }
+        let entry = try entry(members["kid"]?.value)
         guard entry.key.algorithm == stated else { throw .algorithmMismatch }
         return entry
     }
 
     private func entry(_ keyID: ClaimsReader.Value?) throws(TokenFault) -> KeyEntry {
-        if let keyID, let keys = keys.withLock({ $0 }) {
+        if let keyID, keyID != .null, let keys = keys.withLock({ $0 }) {
             guard case .string(let name) = keyID, (1...255).contains(name.utf8.count) else { throw .badKeyID }
             guard let entry = keys.entry(name) else { throw .unknownKey }
             return entry
@@ -80,54 +85,77 @@ public final class TokenVerifier: Sendable {
     }
 
     private func check(_ bytes: [UInt8], _ now: Int64) throws -> TokenClaims {
-        guard let members = ClaimsReader.members(bytes) else { throw TokenFault.claimsNotJSON }
-        var claims = TokenClaims(subject: "", expires: 0)
-        var expires: Int64?
-        var notBefore: Int64?
-        var issuer: ClaimsReader.Value?
-        var audience: ClaimsReader.Value?
-        for member in members {
-            switch member.name {
-            case "sub": claims.subject = try text(member.value, TokenFault.badSubject, isIdentifier)
-            case "exp": expires = try seconds(member.value)
-            case "iat": claims.issuedAt = try seconds(member.value)
-            case "nbf": notBefore = try seconds(member.value)
-            case "iss": issuer = member.value
-            case "aud": audience = member.value
-            case "channels": claims.channels = try channels(member.value)
-            case "info": claims.info = Array(bytes[member.range])
-            case "device": claims.device = try text(member.value, TokenFault.badDevice, isIdentifier)
-            case "jti": claims.id = try text(member.value, TokenFault.badID) { (1...255).contains($0.utf8.count) }
-            default: break
-            }
-        }
-        guard !claims.subject.isEmpty else { throw TokenFault.noSubject }
-        guard let expires else { throw TokenFault.noExpiry }
-        claims.expires = expires
-        if let wanted = self.issuer, issuer != .string(wanted) { throw TokenFault.wrongIssuer }
-        if let wanted = self.audience, !holds(audience, wanted) { throw TokenFault.wrongAudience }
-        if let issuedAt = claims.issuedAt, issuedAt > now + Self.skew { throw TokenFault.issuedInFuture }
+        guard var members = ClaimsReader.members(bytes, Self.claims) else { throw TokenFault.claimsNotJSON }
+        // `null` is how some libraries write that a claim is absent.
+        members = members.filter { $0.value.value != .null }
+        guard let subject = try text(members["sub"], .subjectNotText, .badSubject, isIdentifier) else { throw TokenFault.noSubject }
+        guard let expires = try seconds(members["exp"], .badExpiry, .expiryInMilliseconds) else { throw TokenFault.noExpiry }
+        let issuedAt = try seconds(members["iat"], .badIssuedAt, .issuedInMilliseconds)
+        let notBefore = try seconds(members["nbf"], .badNotBefore, .notBeforeInMilliseconds)
+        let claims = TokenClaims(
+            subject: subject, expires: expires, issuedAt: issuedAt, channels: try channels(members["channels"]),
+            info: try members["info"].map { try info(bytes[$0.range]) },
+            device: try text(members["device"], .deviceNotText, .badDevice, isIdentifier),
+            id: try text(members["jti"], .badID, .badID) { (1...255).contains($0.utf8.count) })
+        if let issuer, members["iss"]?.value != .string(issuer) { throw TokenFault.wrongIssuer }
+        if let audience, !holds(members["aud"]?.value, audience) { throw TokenFault.wrongAudience }
+        if let issuedAt, issuedAt > now + Self.skew { throw TokenFault.issuedInFuture }
         if let notBefore, notBefore > now + Self.skew { throw TokenFault.notYetValid }
         guard now < expires else { throw TokenError.expired(secondsAgo: now - expires) }
+        if outlives(expires: expires, issuedAt: issuedAt, now: now) { throw TokenFault.livesTooLong }
         return claims
     }
 
+    /// The claims that mean something here.
+    private static let claims: Set = ["sub", "exp", "iat", "nbf", "iss", "aud", "channels", "info", "device", "jti"]
+
+    /// Whether a token is good for longer than any may be: from its `iat` on, or from now where it does not say.
+    public func outlives(expires: Int64, issuedAt: Int64?, now: Int64) -> Bool {
+        guard let maximumLifetime else { return false }
+        // Who is a minute ahead of us measures a minute more.
+        return issuedAt.map { expires - $0 > maximumLifetime } ?? (expires - now > maximumLifetime + Self.skew)
+    }
+
     private func text(
-        _ value: ClaimsReader.Value, _ fault: TokenFault, _ isValid: (String) -> Bool
-    ) throws(TokenFault) -> String {
-        guard case .string(let text) = value, isValid(text) else { throw fault }
+        _ member: ClaimsReader.Member?, _ otherKind: TokenFault, _ fault: TokenFault, _ isValid: (String) -> Bool
+    ) throws(TokenFault) -> String? {
+        guard let member else { return nil }
+        guard case .string(let text) = member.value else { throw otherKind }
+        guard isValid(text) else { throw fault }
         return text
     }
 
     /// A NumericDate (RFC 7519 section 2): seconds, possibly with a fraction, which is cut off.
-    private func seconds(_ value: ClaimsReader.Value) throws(TokenFault) -> Int64 {
-        guard case .number(let number) = value, number >= 0, number < 9_007_199_254_740_992 else { throw .badTime }
+    private func seconds(
+        _ member: ClaimsReader.Member?, _ fault: TokenFault, _ inMilliseconds: TokenFault
+    ) throws(TokenFault) -> Int64? {
+        guard let member else { return nil }
+        guard case .number(let number) = member.value, (0..<Self.millisecondsEnd).contains(number) else { throw fault }
+        guard number < Self.secondsEnd else { throw inMilliseconds }
         return Int64(number)
     }
 
-    private func channels(_ value: ClaimsReader.Value) throws(TokenFault) -> [String] {
-        guard case .strings(let channels) = value, channels.allSatisfy(isIdentifier) else { throw .badChannels }
+    /// In seconds the year 5138; in milliseconds 1973.
+    private static let secondsEnd = 1e11
+    /// In milliseconds the year 5138.
+    private static let millisecondsEnd = 1e14
+
+    private func channels(_ member: ClaimsReader.Member?) throws(TokenFault) -> [String] {
+        guard let member else { return [] }
+        guard case .strings(let channels) = member.value else { throw .channelsNotList }
+        guard channels.allSatisfy(isIdentifier) else { throw .badChannels }
         return channels
+    }
+
+    /// Others are shown it as it stands.
+    private func info(_ bytes: ArraySlice<UInt8>) throws(TokenFault) -> [UInt8] {
+        let bytes = Array(bytes)
+        do throws(JSONError) {
+            _ = try JSON.document(bytes.span)
+        } catch {
+            throw .badInfo
+        }
+        return bytes
     }
 
     /// `aud` is one name or a list of them (RFC 7519 section 4.1.3).

@@ -99,6 +99,21 @@ private func complaint<Value>(_ setting: Setting<Value>, _ text: String) -> Stri
         #expect(throws: SettingsError.self) { try TokenSettings(Environment(["JWKS_FILE": "/x", "TOKEN_SECRET": "short"])) }
     }
 
+    @Test func noTokenOutlivesItsRevocation() throws {
+        func lifetime(_ values: [String: String]) -> Duration? {
+            let environment = Environment(values.merging(["TOKEN_SECRET": String(repeating: "s", count: 32)]) { $1 })
+            return try? TokenSettings(environment).maximumLifetime
+        }
+        #expect(lifetime([:]) == .seconds(86_400))
+        #expect(lifetime(["REVOCATION_LIFETIME": "7d"]) == .seconds(86_400))
+        #expect(lifetime(["REVOCATION_LIFETIME": "1h"]) == .seconds(3600))
+        #expect(lifetime(["TOKEN_MAX_LIFETIME": "15m"]) == .seconds(900))
+        #expect(lifetime(["TOKEN_MAX_LIFETIME": "7d", "REVOCATION_LIFETIME": "7d"]) == .seconds(604_800))
+        #expect(lifetime(["TOKEN_MAX_LIFETIME": "25h"]) == nil)
+        #expect(lifetime(["TOKEN_MAX_LIFETIME": "2h", "REVOCATION_LIFETIME": "1h"]) == nil)
+        #expect(lifetime(["TOKEN_MAX_LIFETIME": "1s"]) == nil)
+    }
+
     @Test func originsAreExact() throws {
         func origins(_ text: String) -> [String]? { try? ProcessSettings(Environment(["ALLOWED_ORIGINS": text])).allowedOrigins }
         #expect(origins("https://a.example, http://b.example:8080") == ["https://a.example", "http://b.example:8080"])
@@ -118,8 +133,8 @@ private func complaint<Value>(_ setting: Setting<Value>, _ text: String) -> Stri
 
     @Test func lists() {
         let help = SettingsText.help(ProcessSettings.declarations + TokenSettings.declarations)
-        #expect(help.split(separator: "\n").count == 12)
-        #expect(help.contains("  LOG_LEVEL        info     Least severity that is logged. One of debug, info, warning, error.\n"))
+        #expect(help.split(separator: "\n").count == 14)
+        #expect(help.contains("  LOG_LEVEL            info     Least severity that is logged. One of debug, info, warning, error.\n"))
         let page = SettingsText.markdown([
             ("gateway", ProcessSettings.declarations + TokenSettings.declarations), ("other", ProcessSettings.declarations),
         ])

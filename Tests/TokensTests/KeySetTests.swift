@@ -160,31 +160,61 @@ private func octets(_ kid: String, _ secret: String, extra: String = "") -> Stri
         #expect(reason(#"{"keys":[]}"#)?.reason == .noneUsable)
     }
 
-    @Test func refusesWhatShouldServeAndCannot() throws {
+    /// A key that should serve and cannot is told of, and takes no other away.
+    @Test func whatShouldServeAndCannotIsPassedOver() throws {
         let (rsa, curve) = (try SigningKey.rsa(), try SigningKey.p256())
         let good = curve.jwk("e")
-        func second(_ key: String) -> KeySetError? { reason(#"{"keys":[\#(good),\#(key)]}"#) }
+        /// What is wrong with a key beside a good one.
+        func trouble(_ key: String) throws -> KeySetError? {
+            let keys = try set(good, key)
+            #expect(keys.count == 1 && keys.entry("e") != nil && keys.passedOver.count <= 1)
+            return keys.passedOver.first
+        }
         let short = try SigningKey.rsa(bits: 1024)
-        #expect(second(short.jwk("s")) == KeySetError(.modulusLength, at: 1))
-        #expect(second(short.jwk("s"))?.description == "key 1: its RSA modulus is not of 2,048 to 8,192 bits")
-        #expect(second(good)?.reason == .repeated)
-        #expect(second(rsa.jwk("r", extra: #","alg":"HS256""#))?.reason == .contradiction)
-        #expect(second(rsa.jwk("r", extra: #","alg":"ES256""#))?.reason == .contradiction)
-        #expect(second(rsa.jwk("r", extra: #","alg":"none""#))?.reason == .contradiction)
-        #expect(second(rsa.jwk("r", extra: #","d":"AA""#))?.reason == .privateKey)
-        #expect(second(octets("o", secret, extra: #","alg":"RS256""#))?.reason == .contradiction)
-        #expect(second(octets("o", "short"))?.reason == .secretLength)
-        #expect(second(#"{"kty":"oct","k":"AA"}"#)?.reason == .noKeyID)
-        #expect(second(#"{"kty":"EC","crv":"P-384","alg":"ES256","kid":"p","x":"AA","y":"AA"}"#)?.reason == .badPoint)
+        #expect(try trouble(short.jwk("s")) == KeySetError(.modulusLength, at: 1))
+        #expect(try trouble(short.jwk("s"))?.description == "key 1: its RSA modulus is not of 2,048 to 8,192 bits")
+        #expect(try trouble(good)?.reason == .repeated)
+        #expect(try trouble(rsa.jwk("r", extra: #","alg":"HS256""#))?.reason == .contradiction)
+        #expect(try trouble(rsa.jwk("r", extra: #","alg":"ES256""#))?.reason == .contradiction)
+        #expect(try trouble(rsa.jwk("r", extra: #","alg":"none""#))?.reason == .contradiction)
+        #expect(try trouble(octets("o", secret, extra: #","alg":"RS256""#))?.reason == .contradiction)
+        #expect(try trouble(octets("o", "short"))?.reason == .secretLength)
+        #expect(try trouble(#"{"kty":"oct","k":"AA"}"#)?.reason == .noKeyID)
+        #expect(try trouble(#"{"kty":"EC","crv":"P-384","alg":"ES256","kid":"p","x":"AA","y":"AA"}"#)?.reason == .badPoint)
         let x = base64url([UInt8](repeating: 1, count: 32))
-        #expect(second(#"{"kty":"EC","crv":"P-256","kid":"p","x":"\#(x)","y":"\#(x)"}"#)?.reason == .badPoint)
-        #expect(second(#"{"kty":"EC","crv":"P-256","kid":"p","x":"AQ","y":"AQ"}"#)?.reason == .badPoint)
+        #expect(try trouble(#"{"kty":"EC","crv":"P-256","kid":"p","x":"\#(x)","y":"\#(x)"}"#)?.reason == .badPoint)
+        #expect(try trouble(#"{"kty":"EC","crv":"P-256","kid":"p","x":"AQ","y":"AQ"}"#)?.reason == .badPoint)
         let n = base64url([0xC0] + [UInt8](repeating: 1, count: 255))
-        #expect(second(#"{"kty":"RSA","kid":"p","n":"\#(n)","e":"AQ"}"#)?.reason == .badExponent)
-        #expect(second(#"{"kty":"RSA","kid":"p","n":"\#(n)","e":"Ag"}"#)?.reason == .badExponent)
-        #expect(second(#"{"kty":"RSA","kid":"p","n":"!","e":"AQAB"}"#)?.reason == .badNumber)
-        #expect(second(#"{"kty":"RSA","kid":"p","n":"AAAA","e":"AQAB"}"#)?.reason == .badNumber)
-        #expect(second("7")?.reason == .notObject)
+        #expect(try trouble(#"{"kty":"RSA","kid":"p","n":"\#(n)","e":"AQ"}"#)?.reason == .badExponent)
+        #expect(try trouble(#"{"kty":"RSA","kid":"p","n":"\#(n)","e":"Ag"}"#)?.reason == .badExponent)
+        #expect(try trouble(#"{"kty":"RSA","kid":"p","n":"!","e":"AQAB"}"#)?.reason == .badNumber)
+        #expect(try trouble(#"{"kty":"RSA","kid":"p","n":"AAAA","e":"AQAB"}"#)?.reason == .badNumber)
+        #expect(try trouble("7")?.reason == .notObject)
+        // Members that mean nothing here, and null for what is absent.
+        #expect(try trouble(#"{"kty":"OKP","x5c":[1,{}],"n":"# + String(repeating: "9", count: 40) + "}") == nil)
+        #expect(try set(curve.jwk("n", extra: #","use":null,"alg":null,"key_ops":null,"oth":[[[]]]"#)).count == 1)
+        // Of two of one name the first serves.
+        let other = try SigningKey.p256()
+        #expect(fault(try curve.token(header: #"{"alg":"ES256","kid":"e"}"#, claims: claims), try set(good, other.jwk("e"))) == nil)
+    }
+
+    @Test func aSetIsRefusedWhereNoneIsLeft() throws {
+        let error = try #require(reason(#"{"keys":[\#(try SigningKey.rsa(bits: 1024).jwk("s")),7]}"#))
+        #expect(error.reason == .noneUsable)
+        #expect(
+            error.description
+                == "no key can check HS256, RS256 or ES256: key 0: its RSA modulus is not of 2,048 to 8,192 bits")
+    }
+
+    /// Whatever it is for, and however bad a key it is.
+    @Test func aPrivateKeyFailsTheSet() throws {
+        let (rsa, curve) = (try SigningKey.rsa(), try SigningKey.p256())
+        let good = octets("h", secret)
+        for key in [
+            rsa.jwk("r", extra: #","d":"AA""#), curve.jwk("e", extra: #","d":"AA""#), rsa.jwk("r", extra: #","d":"AA","use":"enc""#),
+            curve.jwk("e", extra: #","d":"AA","alg":"ES512""#), #"{"kty":"OKP","crv":"Ed25519","kid":"o","x":"AA","d":"AA"}"#,
+            try SigningKey.rsa(bits: 1024).jwk("s", extra: #","d":"AA""#),
+        ] { #expect(reason(#"{"keys":[\#(good),\#(key)]}"#) == KeySetError(.privateKey, at: 1)) }
     }
 
     @Test func setsThatAreNone() throws {

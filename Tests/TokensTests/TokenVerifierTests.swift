@@ -96,16 +96,29 @@ private func fault(_ token: String, issuer: String? = nil, audience: String? = n
 
     @Test(arguments: [
         (#"{"exp":2000000000}"#, TokenFault.noSubject), (#"{"sub":"","exp":2000000000}"#, .badSubject),
-        (#"{"sub":7,"exp":2000000000}"#, .badSubject), (#"{"sub":"a{b","exp":2000000000}"#, .badSubject),
+        (#"{"sub":7,"exp":2000000000}"#, .subjectNotText), (#"{"sub":null,"exp":2000000000}"#, .noSubject),
+        (#"{"sub":["a"],"exp":2000000000}"#, .subjectNotText), (#"{"sub":"a{b","exp":2000000000}"#, .badSubject),
         (#"{"sub":"a\u0000","exp":2000000000}"#, .badSubject), (#"{"sub":"a"}"#, .noExpiry),
-        (#"{"sub":"a","exp":"2000000000"}"#, .badTime), (#"{"sub":"a","exp":-1}"#, .badTime),
-        (#"{"sub":"a","exp":1e300}"#, .badTime), (#"{"sub":"a","exp":null}"#, .badTime),
-        (#"{"sub":"a","exp":2000000000,"channels":"x"}"#, .badChannels),
-        (#"{"sub":"a","exp":2000000000,"channels":["x|y"]}"#, .badChannels),
+        (#"{"sub":"a","exp":"2000000000"}"#, .badExpiry), (#"{"sub":"a","exp":-1}"#, .badExpiry),
+        (#"{"sub":"a","exp":1e300}"#, .badExpiry), (#"{"sub":"a","exp":null}"#, .noExpiry),
+        (#"{"sub":"a","exp":2000000000,"iat":"x"}"#, .badIssuedAt), (#"{"sub":"a","exp":2000000000,"nbf":[1]}"#, .badNotBefore),
+        (#"{"sub":"a","exp":1800000060000}"#, .expiryInMilliseconds),
+        (#"{"sub":"a","exp":2000000000,"iat":1799999999000}"#, .issuedInMilliseconds),
+        (#"{"sub":"a","exp":2000000000,"nbf":1.799999999e12}"#, .notBeforeInMilliseconds),
+        (#"{"sub":"a","exp":1800000060000000}"#, .badExpiry),
+        (#"{"sub":"a","exp":2000000000,"channels":"x"}"#, .channelsNotList),
+        (#"{"sub":"a","exp":2000000000,"channels":["x",7]}"#, .channelsNotList),
+        (#"{"sub":"a","exp":2000000000,"channels":["x{y"]}"#, .badChannels),
+        (#"{"sub":"a","exp":2000000000,"device":7}"#, .deviceNotText),
         (#"{"sub":"a","exp":2000000000,"device":""}"#, .badDevice), (#"{"sub":"a","exp":2000000000,"jti":""}"#, .badID),
+        (#"{"sub":"a","exp":2000000000,"jti":7}"#, .badID),
         ("", .claimsNotJSON), ("[1]", .claimsNotJSON), (#"{"sub":"a","exp":2000000000"#, .claimsNotJSON),
         (#"{"sub":"a","exp":2000000000,}"#, .claimsNotJSON), (#"{"sub":"a","sub":"b","exp":2000000000}"#, .claimsNotJSON),
-        (#"{"sub":"\ud800","exp":2000000000}"#, .claimsNotJSON), (#"{"sub":"a","exp":02000000000}"#, .claimsNotJSON),
+        (#"{"sub":"a","\u0073ub":"b","exp":2000000000}"#, .claimsNotJSON),
+        (#"{"sub":"\ud800","exp":2000000000}"#, .subjectNotText), (#"{"sub":"a","exp":02000000000}"#, .claimsNotJSON),
+        (#"{"sub":"a","exp":2000000000,"x":tru}"#, .claimsNotJSON), (#"{"sub":"a","exp":2000000000,"x":[1,]}"#, .claimsNotJSON),
+        (#"{"sub":"a","exp":2000000000,"x":{"y"}}"#, .claimsNotJSON), (#"{"sub":"a","exp":2000000000,"x":"\q"}"#, .claimsNotJSON),
+        (#"{"sub":"a","exp":2000000000,"x":[}]}"#, .claimsNotJSON), (#"{"sub":"a","exp":2000000000,"x":{]}}"#, .claimsNotJSON),
     ])
     func claimFaults(_ claims: String, _ expected: TokenFault) {
         #expect(fault(signed(claims)) == .invalid(expected))
@@ -117,9 +130,59 @@ private func fault(_ token: String, issuer: String? = nil, audience: String? = n
         #expect(fault("\(input).\(base64url(code))") == .invalid(.claimsNotJSON))
     }
 
-    @Test func nestingHasALimit() {
-        let deep = String(repeating: "[", count: 17) + String(repeating: "]", count: 17)
-        #expect(fault(signed(#"{"sub":"a","exp":2000000000,"info":\#(deep)}"#)) == .invalid(.claimsNotJSON))
+    /// What means nothing here decides nothing.
+    @Test(arguments: [
+        "null", String(repeating: "7", count: 40), "-1.5e-300", "1e999", #""\ud83d""#, #"{"\udc00":[null,true,{"a":{}}]}"#, "[]", "{}",
+        "[[],{},[{}]]", #""\u0000\\\"\/""#, String(repeating: "[", count: 900) + String(repeating: "]", count: 900),
+    ])
+    func otherClaimsMayBeAnything(_ value: String) {
+        #expect(fault(signed(#"{"sub":"a","x":\#(value),"exp":2000000000,"x":\#(value),"\ud800":\#(value)}"#)) == nil)
+        #expect(fault(signed(claimsOfA, header: #"{"x":\#(value),"alg":"HS256"}"#)) == nil)
+        // Nor do those of ours that are not compared.
+        #expect(fault(signed(#"{"sub":"a","exp":2000000000,"iss":\#(value),"aud":\#(value)}"#)) == nil)
+    }
+
+    private var claimsOfA: String { #"{"sub":"a","exp":2000000000}"# }
+
+    @Test func aHundredClaimsAndMore() {
+        let many = (0..<500).map { #""c\#($0)":\#($0)"# }.joined(separator: ",")
+        #expect(fault(signed(#"{\#(many),"sub":"a","exp":2000000000}"#)) == nil)
+    }
+
+    @Test func nullMeansAbsent() {
+        let token = signed(
+            #"{"sub":"a","exp":2000000000,"iat":null,"nbf":null,"jti":null,"device":null,"channels":null,"info":null,"iss":null,"aud":null}"#,
+            header: #"{"alg":"HS256","kid":null}"#)
+        #expect(
+            TokenVerifier(secret: secret).verify(token, now: now)
+                == .success(TokenClaims(subject: "a", expires: 2_000_000_000)))
+        #expect(fault(token, issuer: "me") == .invalid(.wrongIssuer))
+    }
+
+    @Test func whatOthersAreShownHasALimit() {
+        func info(_ depth: Int) -> String { String(repeating: "[", count: depth) + String(repeating: "]", count: depth) }
+        #expect(fault(signed(#"{"sub":"a","exp":2000000000,"info":\#(info(60))}"#)) == nil)
+        #expect(fault(signed(#"{"sub":"a","exp":2000000000,"info":\#(info(64))}"#)) == .invalid(.badInfo))
+    }
+
+    @Test func noTokenLivesForEver() {
+        func fault(_ claims: String) -> TokenError? {
+            switch TokenVerifier(secret: secret, maximumLifetime: 3600).verify(signed(claims), now: now) {
+            case .success: nil
+            case .failure(let error): error
+            }
+        }
+        #expect(fault(#"{"sub":"a","exp":\#(now + 3600)}"#) == nil)
+        #expect(fault(#"{"sub":"a","exp":\#(now + 3660)}"#) == nil, "clocks may differ by a minute")
+        #expect(fault(#"{"sub":"a","exp":\#(now + 3661)}"#) == .invalid(.livesTooLong))
+        #expect(fault(#"{"sub":"a","exp":\#(now + 3660),"iat":\#(now + 60)}"#) == nil)
+        // Nor in its last hour: until then its revocation may have been forgotten.
+        #expect(fault(#"{"sub":"a","exp":\#(now + 10),"iat":\#(now - 3600)}"#) == .invalid(.livesTooLong))
+        #expect(fault(#"{"sub":"a","exp":\#(now + 10),"iat":\#(now - 3590)}"#) == nil)
+        #expect(fault(#"{"sub":"a","exp":\#(now - 10),"iat":\#(now - 9000)}"#) == .expired(secondsAgo: 10))
+        #expect(fault(#"{"sub":"a","exp":9999999999}"#)?.description.contains("TOKEN_MAX_LIFETIME") == true)
+        #expect(
+            fault(#"{"sub":"a","exp":\#(now * 1000)}"#)?.description == "exp is in milliseconds; it must be in seconds")
     }
 
     @Test func issuerAndAudience() {
@@ -145,7 +208,7 @@ private func fault(_ token: String, issuer: String? = nil, audience: String? = n
             var claims = Array(#"{"sub":"a\u00e9","exp":2000000000,"info":{"a":[1,-2.5e3,true,null]}}"#.utf8)
             claims[Int(state >> 33) % claims.count] = UInt8(truncatingIfNeeded: state >> 20)
             claims.removeLast(Int(state >> 50) % claims.count)
-            _ = ClaimsReader.members(claims)
+            _ = ClaimsReader.members(claims, ["sub", "exp", "info", "a"])
         }
     }
 }

@@ -14,7 +14,8 @@ struct ControlSettings: Sendable {
         edgeURL.description, policies.description, Common.namespace.description, Common.kafkaBrokers.description,
         Common.kafkaProperties.description, Common.redisURL.description, Common.redisCommandTimeout.description,
         Common.shards.description, Common.tokenSecret.description, Common.tokenIssuer.description,
-        Common.tokenAudience.description, Common.apiKey.description, Common.localDirectory.description,
+        Common.tokenAudience.description, Common.tokenMaxLifetime.description, Common.apiKey.description,
+        Common.localDirectory.description,
     ]
 
     let environment: Environment

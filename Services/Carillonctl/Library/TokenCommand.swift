@@ -10,7 +10,7 @@ let tokenCommand = Command(
         """,
     options: [
         Option("user", "PERSON", "whose token it is (needed)"),
-        Option("expires", "DURATION", "how long it holds: 30s, 15m, 12h, 7d (default 1h)"),
+        Option("expires", "DURATION", "how long it holds: 30s, 15m, 12h (default 1h; services take TOKEN_MAX_LIFETIME at most)"),
         Option("device", "DEVICE", "the device that it is bound to"),
         Option("jti", "ID", "its name, by which it can be revoked"),
         Option("channels", "A,B", "channels that it lets the person watch"),
@@ -22,6 +22,10 @@ let tokenCommand = Command(
         id: options["jti"], channels: options["channels"].map { $0.split(separator: ",").map(String.init) } ?? [],
         settings: invocation.settings)
     invocation.terminal.line(text)
+    let longest = try invocation.settings.optional(Common.tokenMaxLifetime) ?? .seconds(86_400)
+    if try seconds(options["expires"] ?? "1h", option: "expires") > longest.components.seconds {
+        invocation.terminal.note("it holds for longer than TOKEN_MAX_LIFETIME, so services will refuse it")
+    }
     return Status.done
 }
 

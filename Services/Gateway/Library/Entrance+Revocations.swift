@@ -26,7 +26,7 @@ extension Entrance {
             exchange.respond(.problem(status: 400, name: "invalid_request", detail: fault.rawValue))
         case .success(.token(let id, let expires)):
             // One second more, for `exp` is looked at first and by this clock.
-            let lifetime = expires.map { Duration.seconds(max(0, $0 - now) + 1) } ?? hub.settings.revocationLifetime
+            let lifetime = expires.map { Duration.seconds(max(0, $0 - now) + 1) } ?? remembered
             revoke(.token(tokenIDHash(id)), min(lifetime, .seconds(366 * 86_400)), request, exchange)
         case .success(.person(let person, let before)):
             guard (before ?? 0) <= now + Self.skew else {
@@ -35,9 +35,12 @@ extension Entrance {
                         status: 400, name: "invalid_request", detail: "before is a time in seconds that has passed."))
             }
             // A token of this very second was made before this request, as far as anyone can tell.
-            revoke(.person(person, before: before ?? now + 1), hub.settings.revocationLifetime, request, exchange)
+            revoke(.person(person, before: before ?? now + 1), remembered, request, exchange)
         }
     }
+
+    /// A minute more than any token is good for: by that much its maker's clock may be ahead.
+    private var remembered: Duration { hub.settings.tokens.revocationLifetime + .seconds(TokenVerifier.skew) }
 
     private func revoke(
         _ revocation: Revocation, _ lifetime: Duration, _ request: HTTPRequest, _ exchange: HTTPExchange
@@ -84,6 +87,7 @@ enum RevocationOrder: Equatable {
         case notJSON = "The body is not a JSON object."
         case neither = "The body names either a jti, text of 1 to 255 bytes, or a person."
         case badTime = "expires and before are whole seconds since 1970."
+        case milliseconds = "expires or before is in milliseconds; it must be in seconds."
     }
 
     static func read(_ bytes: Span<UInt8>) -> Result<RevocationOrder, Fault> {
@@ -110,7 +114,9 @@ enum RevocationOrder: Equatable {
             }
         }
         try JSON.end(bytes, &at)
-        guard [expires, before].allSatisfy({ (0...UInt32.limit).contains($0 ?? 0) }) else { return .failure(.badTime) }
+        for time in [expires, before] where !(0...UInt32.limit).contains(time ?? 0) {
+            return .failure((time ?? 0) / 1000 > 0 && (time ?? 0) / 1000 <= UInt32.limit ? .milliseconds : .badTime)
+        }
         switch (id, person) {
         case (let id?, nil):
             return (1...255).contains(id.utf8.count) ? .success(.token(id, expires: expires)) : .failure(.neither)

@@ -92,9 +92,6 @@ public struct GatewaySettings: SettingsGroup {
     static let ticketLifetimeSetting = Setting(
         "TICKET_LIFETIME", .duration(.seconds(1) ... .seconds(600)), default: "30s",
         help: "How long a ticket of /v1/connect waits for its first use")
-    static let revocationLifetimeSetting = Setting(
-        "REVOCATION_LIFETIME", .duration(.seconds(60) ... .seconds(366 * 86_400)), default: "24h",
-        help: "How long a revocation is remembered; at least as long as any token is good for")
     static let publicURLSetting = Setting(
         "PUBLIC_URL", .url(["http": 80, "https": 443]),
         help: "Base of the URLs that /v1/connect answers; unset: the request's own host")
@@ -149,7 +146,6 @@ public struct GatewaySettings: SettingsGroup {
     let channels: ChannelLimits
     let redis: RedisSettings
     let tokens: TokenSettings
-    let revocationLifetime: Duration
     /// Nil: nobody may revoke.
     let apiKey: APIKeySettings?
 
@@ -168,7 +164,6 @@ public struct GatewaySettings: SettingsGroup {
             sendTimeSetting.description, socketBytesSetting.description, pageEntriesSetting.description, reconcileWindowSetting.description,
             drainWindowSetting.description,
             retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
-            revocationLifetimeSetting.description,
             callIDsSetting.description, windowSetting.description, rateSetting.description,
             maxSubscriptionsSetting.description, presenceMaxSetting.description, presenceBytesSetting.description,
         ] + InboxLimits.markDeclarations + ChannelLimits.declarations + FaultSettings.declarations
@@ -221,7 +216,6 @@ public struct GatewaySettings: SettingsGroup {
         channels = try ChannelLimits(environment)
         redis = try RedisSettings(environment)
         tokens = try TokenSettings(environment)
-        revocationLifetime = try environment.value(Self.revocationLifetimeSetting)
         apiKey = try environment.optional(Common.apiKey) == nil ? nil : APIKeySettings(environment)
     }
 }

@@ -228,4 +228,9 @@ final class Hub {
     func claims(_ token: String) -> Result<TokenClaims, TokenError> {
         credentials.claims(token)
     }
+
+    /// Whether a ticket was made of a token that no service takes any more: a gateway of an earlier version did.
+    func outlives(_ ticket: Ticket) -> Bool {
+        credentials.outlives(expires: ticket.expires, issuedAt: ticket.issued == 0 ? nil : ticket.issued)
+    }
 }
