@@ -41,7 +41,13 @@ public struct StreamPosition: Hashable, Comparable, Sendable, CustomStringConver
 }
 
 /// Where a client stands, in a form that is opaque to it: `1.<epoch>-<offset>`.
+///
+/// A stream that a ticket opened puts a tag behind it, `1.<epoch>-<offset>.<tag>`, which says nothing about the position: it is
+/// passed over here, and asked for where the ticket is used again.
 public struct Cursor: Hashable, Sendable, CustomStringConvertible {
+    /// Longest tag that is passed over, in bytes.
+    public static let maximumTag = 64
+
     public var position: StreamPosition
 
     public init(_ position: StreamPosition) { self.position = position }
@@ -51,10 +57,24 @@ public struct Cursor: Hashable, Sendable, CustomStringConvertible {
 
     /// Nil for anything that is no cursor of version 1.
     public init?(_ bytes: Span<UInt8>) {
-        guard bytes.count > 2, bytes[0] == UInt8(ascii: "1"), bytes[1] == UInt8(ascii: "."),
-            let position = StreamPosition(bytes.extracting(2..<bytes.count))
-        else { return nil }
+        guard bytes.count > 2, bytes[0] == UInt8(ascii: "1"), bytes[1] == UInt8(ascii: ".") else { return nil }
+        var at = 2
+        guard let position = StreamPosition.read(bytes, &at), at == bytes.count || Self.isTag(bytes, at) else { return nil }
         self.position = position
+    }
+
+    /// A dot and letters of base64url, to the end.
+    private static func isTag(_ bytes: Span<UInt8>, _ start: Int) -> Bool {
+        guard bytes[start] == UInt8(ascii: "."), (2...maximumTag + 1).contains(bytes.count - start) else { return false }
+        for index in (start + 1)..<bytes.count {
+            switch bytes[index] {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                continue
+            default: return false
+            }
+        }
+        return true
     }
 
     public func append(to bytes: inout [UInt8]) {

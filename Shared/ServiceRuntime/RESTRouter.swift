@@ -168,12 +168,12 @@ public final class RESTRouter {
     }
 }
 
-/// The token of `Authorization: Bearer` (RFC 6750 section 2.1); nil where the field is missing or of another scheme.
+/// The token of `Authorization: Bearer` (RFC 6750 section 2.1); nil where the field is missing, of another scheme, or holds
+/// nothing behind the scheme.
 public func bearerToken(of request: HTTPRequest) -> String? {
-    guard let value = request.header("authorization") else { return nil }
-    let parts = value.split(separator: " ", omittingEmptySubsequences: true)
-    guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-    return String(parts[1])
+    guard let value = request.header("authorization"), value.prefix(7).lowercased() == "bearer " else { return nil }
+    let token = value.dropFirst(7).drop { $0 == " " }
+    return token.isEmpty ? nil : String(token)
 }
 
 /// 401 for a token that was refused, or for none: `token_expired` or `token_invalid`, and in words what was wrong.

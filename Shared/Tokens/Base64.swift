@@ -20,6 +20,12 @@ public func base64url(_ bytes: [UInt8]) -> String {
     String(decoding: encode(bytes, urlAlphabet), as: UTF8.self)
 }
 
+/// Appends 64 bits, the highest first, as the eleven letters that `base64url` would write.
+func appendBase64url(_ number: UInt64, to bytes: inout [UInt8]) {
+    for shift in stride(from: UInt64(58), through: 4, by: -6) { bytes.append(urlAlphabet[Int(number >> shift & 0x3F)]) }
+    bytes.append(urlAlphabet[Int(number << 2 & 0x3F)])
+}
+
 /// The bytes, or `nil` for anything that `base64url` would not have written: padding, blanks, loose last bits.
 public func base64urlDecoded(_ text: some Sequence<UInt8>) -> [UInt8]? {
     var bytes: [UInt8] = []

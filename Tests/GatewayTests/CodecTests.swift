@@ -75,7 +75,7 @@ import WebSocket
     @Test func nothingInANotificationEndsALineOfItsEvent() {
         for evil in ["\n", "\r", "\r\n", "\0", "\n\ndata: x\n\n", "\nid: 1.9-9\r\rretry: 0\n"] {
             var publication = Publication(Array("{\"a\":\(evil)1}".utf8))
-            let event = EventStream.eventHead(StreamPosition(epoch: 7, offset: 3)) + publication.eventStreamTail()
+            let event = EventStream.eventHead(StreamPosition(epoch: 7, offset: 3), nil) + publication.eventStreamTail()
             let text = String(decoding: event, as: UTF8.self)
             #expect(text.hasPrefix("id: 1.7-3\ndata: {\"a\":") && text.hasSuffix("1}\n\n"))
             #expect(!event.contains(0x0D) && !event.contains(0) && event.count { $0 == 0x0A } == 3)

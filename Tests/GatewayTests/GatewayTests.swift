@@ -147,44 +147,6 @@ import Testing
         #expect(publication.eventStreamTail() == Array("{  \"a\":1}\n\n".utf8))
     }
 
-    @Test func aTicketThatNobodyUsesInTimeIsNone() async throws {
-        let site = try await Deployment(["TICKET_LIFETIME": "1s"])
-        let answer = await site.http("POST", "/v1/connect", ["Authorization": "Bearer \(token("bob"))"])
-        let ticket = try #require(answer.json["ticket"] as? String)
-        try await until { try site.redis.cli("EXISTS", "tickets:\(ticket)") == "0" }
-        #expect(try #require(WebSocketPeer(site.port, query: "?ticket=\(ticket)")).status == 401)
-        #expect(try #require(EventPeer(site.port, query: "?ticket=\(ticket)")).status == 401)
-        await site.stop()
-    }
-
-    @Test func ticketsOpenAWebSocketOnceAndAnEventStreamAgain() async throws {
-        let site = try await Deployment()
-        let answer = await site.http("POST", "/v1/connect?device=phone", ["Authorization": "Bearer \(token("bob"))"])
-        #expect(answer.status == 200 && answer.json["retry"] as? Int == 1000)
-        let ticket = try #require(answer.json["ticket"] as? String)
-        let url = try #require(answer.json["websocket"] as? String)
-        #expect(url.hasPrefix("ws://example.org/connection/websocket?ticket=\(ticket)&u="))
-        let peer = try #require(WebSocketPeer(site.port, query: "?ticket=\(ticket)"))
-        peer.send(#"{"id":1,"connect":{}}"#)
-        #expect(peer.read { !$0.replies.isEmpty } && peer.inbox["epoch"] != nil)
-        #expect(try site.redis.cli("HVALS", "routes:{\(shard("bob"))}:bob") == "phone|websocket")
-        #expect(try #require(WebSocketPeer(site.port, query: "?ticket=\(ticket)")).status == 401)
-
-        let more = await site.http("POST", "/v1/connect", ["Authorization": "Bearer \(token("bob"))"])
-        let second = try #require(more.json["ticket"] as? String)
-        let first = try #require(EventPeer(site.port, query: "?ticket=\(second)"))
-        let greeting = try #require(first.next())
-        let cursor = greeting.split(separator: "\n")[1].dropFirst(4)
-        try await until { try site.redis.cli("GET", "tickets:\(second)").contains("start") }
-        #expect(try #require(EventPeer(site.port, query: "?ticket=\(second)")).status == 401, "a copy without a cursor")
-        let again = try #require(EventPeer(site.port, query: "?ticket=\(second)", headers: "Last-Event-ID: \(cursor)\r\n"))
-        #expect(again.status == 200 && again.next()?.contains("\"recovered\":true") == true)
-        #expect(first.next()?.hasPrefix("retry:") == true, "the use before it is ended")
-        #expect(first.next() == nil && first.socket.isEnded)
-        #expect(await site.metric(#"carillon_gateway_disconnects_total{reason="replaced"}"#) == 1)
-        await site.stop()
-    }
-
     @Test func theInboxIsReadPageByPage() async throws {
         let site = try await Deployment()
         let bearer = ["Authorization": "Bearer \(token("bob"))"]

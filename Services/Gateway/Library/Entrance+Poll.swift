@@ -4,6 +4,7 @@ import Models
 import Network
 import ServiceRuntime
 import Store
+import Tokens
 
 // Long polling: `/connection/poll?cursor=…&wait=30`.
 extension Entrance {
@@ -15,18 +16,17 @@ extension Entrance {
             return exchange.respond(
                 .problem(status: 400, name: "invalid_wait", detail: "wait is a number of seconds, from 0 on."))
         }
-        let text = request.query("cursor")
-        let cursor = text.flatMap { $0.isEmpty ? nil : Cursor($0) }
+        let shown = request.pollCursor
         switch credential(request, exchange) {
         case .bearer(let claims)?:
             guard let identity = identity(claims, request) else { return }
-            wait(request, exchange, identity, cursor, patience, onBegin: nil)
+            wait(request, exchange, identity, shown, patience, key: nil, onBegin: nil)
         case .ticket(let name)?:
-            hub.tickets.read(name) { [self] result in
-                switch result {
-                case .success(let stored?): poll(request, exchange, name, stored, cursor, patience)
-                case .success(nil): refuseTicket(exchange)
-                case .failure: comeBackLater(request, exchange, .redis)
+            // A poll repeats its URL as an `EventSource` does, and its ticket is kept by the same rules.
+            useTicket(name, showing: shown, request, exchange) { [self] ticket in
+                wait(request, exchange, ticket.identity, shown, patience, key: ticket.key) { [self] client, begin, release in
+                    // Before the answer goes: the poll that follows it must find this one's mark.
+                    mark(ticket, client, begin) { if $0 { release() } }
                 }
             }
         case .none?: refuse(exchange, .missing, "There is neither a token nor a ticket.")
@@ -41,32 +41,28 @@ extension Entrance {
         return min(seconds, hub.settings.pollMaxWait)
     }
 
-    /// A poll repeats its URL as an `EventSource` does, and its ticket is kept by the same rules.
-    private func poll(
-        _ request: HTTPRequest, _ exchange: HTTPExchange, _ name: String, _ stored: StoredTicket, _ cursor: Cursor?,
-        _ patience: Int
-    ) {
-        guard let identity = identity(stored, cursor, request, exchange) else { return }
-        wait(request, exchange, identity, cursor, patience) { [self] client, begin, release in
-            // Before the answer goes: the poll that follows it must find this one's mark.
-            mark(name, stored, client, begin) { if $0 { release() } }
-        }
-    }
-
     private func wait(
-        _ request: HTTPRequest, _ exchange: HTTPExchange, _ identity: Client.Identity, _ cursor: Cursor?, _ patience: Int,
-        onBegin: PollClient.Begin?
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ identity: Client.Identity, _ shown: String?, _ patience: Int,
+        key: TagKey?, onBegin: PollClient.Begin?
     ) {
         guard let stream = exchange.stream else { return }
         // One that brings a cursor has its state already, and waits for what is new.
-        let opening = cursor == nil ? Opening(at: exchange.began, name: ClientName(request.query("name"))) : nil
+        let opening = Cursor(shown ?? "") == nil ? Opening(at: exchange.began, name: ClientName(request.query("name"))) : nil
         // A poll that waits for nothing waits for Redis.
         let deadline = patience > 0 ? patience : hub.settings.pollMaxWait
         let client = hub.insert(firstDue: deadline) { name in
             PollClient(
                 hub: hub, stream: stream, name: name, exchange: exchange, identity: identity, patience: patience,
-                onBegin: onBegin)
+                key: key, onBegin: onBegin)
         }
-        hub.register(client, from: cursor.map { .after($0.position) } ?? .present, opening: opening)
+        hub.register(client, from: InboxStart(shown), opening: opening)
+    }
+}
+
+extension HTTPRequest {
+    /// What a poll shows of where it stands: in its URL, or in a header field, which no log of URLs has.
+    var pollCursor: String? {
+        let text = query("cursor") ?? header("last-event-id")
+        return text?.isEmpty == true ? nil : text
     }
 }

@@ -95,13 +95,11 @@ final class Entrance {
     }
 
     /// The bearer token's claims, or the name of a ticket. Answers the request itself, and nil, if the token is refused.
+    ///
+    /// An `Authorization` of another scheme is not ours: it may be for a proxy in front of us, as on a site behind HTTP Basic.
     func credential(_ request: HTTPRequest, _ exchange: HTTPExchange) -> Credential? {
-        if let header = request.header("authorization") {
-            guard header.lowercased().hasPrefix("bearer ") else {
-                refuse(exchange, .malformed, "The Authorization field is not of the scheme Bearer.")
-                return nil
-            }
-            switch hub.claims(String(header.dropFirst(7).drop { $0 == " " })) {
+        if let token = bearerToken(of: request) {
+            switch hub.claims(token) {
             case .success(let claims): return .bearer(claims)
             case .failure(let error):
                 refuse(exchange, error)
@@ -125,10 +123,6 @@ final class Entrance {
         exchange.respond(.unauthorised("token_invalid", detail))
     }
 
-    func refuseTicket(_ exchange: HTTPExchange) {
-        refuse(exchange, .ticket, "The ticket is unknown, used or expired.")
-    }
-
     /// Claims of a bearer token, for the paths that take nothing else.
     func bearer(_ request: HTTPRequest, _ exchange: HTTPExchange) -> TokenClaims? {
         switch credential(request, exchange) {
@@ -141,7 +135,7 @@ final class Entrance {
     }
 
     /// The device that the query names, if it is a valid id.
-    private func device(_ request: HTTPRequest) -> String? {
+    func device(_ request: HTTPRequest) -> String? {
         request.query("device").flatMap { DeviceID($0)?.text }
     }
 
@@ -149,12 +143,6 @@ final class Entrance {
         PersonID(claims.subject).map {
             Client.Identity(claims, $0, device: device(request))
         }
-    }
-
-    private func identity(_ ticket: Ticket, _ request: HTTPRequest) -> Client.Identity {
-        Client.Identity(
-            person: ticket.person, device: ticket.device ?? device(request), expires: ticket.expires, token: ticket.token,
-            issued: ticket.issued, grants: Grants(channels: ticket.channels, info: ticket.info))
     }
 
     // MARK: WebSocket
@@ -171,13 +159,7 @@ final class Entrance {
             // Its connect command will bring a token; until then only a device may be known.
             upgrade(exchange, answer, nil)
         case .ticket(let name)?:
-            hub.tickets.take(name) { [self] result in
-                switch result {
-                case .success(let ticket?): upgrade(exchange, answer, identity(ticket, request))
-                case .success(nil): refuseTicket(exchange)
-                case .failure: comeBackLater(request, exchange, .redis)
-                }
-            }
+            takeTicket(name, request, exchange) { [self] in upgrade(exchange, answer, $0) }
         case nil: break
         }
     }
@@ -199,20 +181,19 @@ final class Entrance {
     // MARK: Server-sent events
 
     private func openEventStream(_ request: HTTPRequest, _ exchange: HTTPExchange) {
-        let text = request.header("last-event-id") ?? request.query("last_event_id")
-        let cursor = text.flatMap { $0.isEmpty ? nil : Cursor($0) }
+        let shown = request.header("last-event-id") ?? request.query("last_event_id")
         switch credential(request, exchange) {
         case .bearer(let claims)?:
             guard let identity = identity(claims, request) else { return }
             unlessRevoked(identity, request, exchange) { [self] in
-                stream(request, exchange, identity, cursor, onBegin: nil)
+                stream(request, exchange, identity, shown, key: nil, onBegin: nil)
             }
         case .ticket(let name)?:
-            hub.tickets.read(name) { [self] result in
-                switch result {
-                case .success(let stored?): stream(request, exchange, name, stored, cursor)
-                case .success(nil): refuseTicket(exchange)
-                case .failure: comeBackLater(request, exchange, .redis)
+            useTicket(name, showing: shown, request, exchange) { [self] ticket in
+                unlessRevoked(ticket.identity, request, exchange) { [self] in
+                    stream(request, exchange, ticket.identity, shown, key: ticket.key) { [self] client, begin in
+                        mark(ticket, client, begin) { _ in }
+                    }
                 }
             }
         case .none?: refuse(exchange, .missing, "There is neither a token nor a ticket.")
@@ -220,94 +201,21 @@ final class Entrance {
         }
     }
 
-    /// An EventSource repeats its URL, so its ticket lives on; what keeps a copied URL from being of use is that each use
-    /// after the first must show a cursor that is not older than the first one's beginning, and ends the one before it.
     private func stream(
-        _ request: HTTPRequest, _ exchange: HTTPExchange, _ name: String, _ stored: StoredTicket, _ cursor: Cursor?
-    ) {
-        guard let identity = identity(stored, cursor, request, exchange) else { return }
-        unlessRevoked(identity, request, exchange) { [self] in
-            stream(request, exchange, identity, cursor) { [self] client, begin in
-                mark(name, stored, client, begin) { _ in }
-            }
-        }
-    }
-
-    /// Whom a ticket that lives on stands for. Answers the request itself, and nil, if it may not be used so.
-    func identity(
-        _ stored: StoredTicket, _ cursor: Cursor?, _ request: HTTPRequest, _ exchange: HTTPExchange
-    ) -> Client.Identity? {
-        if let start = stored.ticket.start {
-            guard let cursor, cursor.position.epoch != start.epoch || cursor.position.offset >= start.offset else {
-                refuse(exchange, .ticket, "The ticket has been used, and the cursor is not of its use.")
-                return nil
-            }
-        }
-        let identity = identity(stored.ticket, request)
-        let late = EventLoop.wallClock() / 1000 - identity.expires
-        if late >= 0 {
-            refuse(exchange, .expired(secondsAgo: late))
-            return nil
-        }
-        return identity
-    }
-
-    /// Marks a ticket with its latest use, and ends the use before it. `completion` is told whether it could.
-    func mark(
-        _ name: String, _ stored: StoredTicket, _ client: Client, _ begin: StreamPosition,
-        _ completion: @escaping (Bool) -> Void
-    ) {
-        var used = stored.ticket
-        used.start = stored.ticket.start ?? begin
-        used.connection = hub.connection(of: client).description
-        hub.tickets.replace(name, stored, with: used) { [self] result in
-            guard case .success(true) = result else {
-                if case .success = result { client.disconnect(.replaced) } else { client.disconnect(.serverError) }
-                return completion(false)
-            }
-            if let former = stored.ticket.connection.flatMap({ ConnectionID($0) }) { hub.end(former, .replaced) }
-            completion(true)
-        }
-    }
-
-    private func stream(
-        _ request: HTTPRequest, _ exchange: HTTPExchange, _ identity: Client.Identity, _ cursor: Cursor?,
-        onBegin: ((EventStreamClient, StreamPosition) -> Void)?
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ identity: Client.Identity, _ shown: String?,
+        key: TagKey?, onBegin: ((EventStreamClient, StreamPosition) -> Void)?
     ) {
         guard let stream = exchange.stream else { return }
         let opening = Opening(at: exchange.began, name: ClientName(request.query("name")))
         let client = hub.insert(firstDue: Int.random(in: 1...max(1, hub.settings.commentSeconds))) { name in
-            EventStreamClient(hub: hub, stream: stream, name: name, identity: identity, onBegin: onBegin)
+            EventStreamClient(hub: hub, stream: stream, name: name, identity: identity, key: key, onBegin: onBegin)
         }
         client.addressKey = exchange.tag ?? 0
         guard exchange.upgrade(EventStream.head(exchange.addedHeaders), to: client) else { return hub.abandon(client) }
-        hub.register(client, from: cursor.map { .after($0.position) } ?? .present, opening: opening)
+        hub.register(client, from: InboxStart(shown), opening: opening)
     }
 
     // MARK: REST
-
-    private func makeTicket(_ request: HTTPRequest, _ exchange: HTTPExchange) {
-        guard let claims = bearer(request, exchange), let person = PersonID(claims.subject) else { return }
-        unlessRevoked(claims, person, request, exchange) { [self] in makeTicket(claims, person, request, exchange) }
-    }
-
-    private func makeTicket(
-        _ claims: TokenClaims, _ person: PersonID, _ request: HTTPRequest, _ exchange: HTTPExchange
-    ) {
-        let name = base64url(randomBytes(24))
-        let ticket = Ticket(
-            person: person, expires: claims.expires, channels: claims.channels, info: claims.info,
-            device: claims.device ?? device(request), token: claims.idHash, issued: claims.issuedAt ?? 0)
-        let left = Duration.seconds(claims.expires) - .milliseconds(EventLoop.wallClock())
-        hub.tickets.create(name, ticket, lifetime: min(hub.settings.ticketLifetime, left)) { [self] result in
-            guard case .success = result else { return comeBackLater(request, exchange, .redis) }
-            exchange.respond(
-                .json(
-                    TicketURLs(
-                        request, hub.settings.publicURL, name, person, speaksTLS: hub.settings.certificate != nil
-                    ).json()))
-        }
-    }
 
     private func readInbox(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         guard let claims = bearer(request, exchange), let person = PersonID(claims.subject) else { return }
@@ -354,4 +262,9 @@ final class Entrance {
             }
         }
     }
+}
+
+extension InboxStart {
+    /// Behind the cursor that a client shows; at the present if it shows none, or what is none.
+    init(_ shown: String?) { self = shown.flatMap { Cursor($0) }.map { .after($0.position) } ?? .present }
 }

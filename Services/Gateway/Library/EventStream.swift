@@ -1,6 +1,7 @@
 import HTTP
 import Models
 import Store
+import Tokens
 import WebSocket
 
 /// What the gateway says over SSE (the HTML standard, "Server-sent events").
@@ -21,11 +22,10 @@ enum EventStream {
     static func retry(_ milliseconds: UInt64) -> [UInt8] { Array("retry: \(milliseconds)\n\n".utf8) }
 
     static func connected(
-        retry milliseconds: UInt64, position: StreamPosition, recovered: Bool, unread: Int
+        retry milliseconds: UInt64, position: StreamPosition, key: TagKey?, recovered: Bool, unread: Int
     ) -> [UInt8] {
-        Array(
-            ("retry: \(milliseconds)\nid: \(Cursor(position))\nevent: connected\n"
-                + #"data: {"recovered":\#(recovered),"unread":\#(unread)}"# + "\n\n").utf8)
+        Array("retry: \(milliseconds)\nid: ".utf8) + Cursor(position).bytes(key)
+            + Array(("\nevent: connected\n" + #"data: {"recovered":\#(recovered),"unread":\#(unread)}"# + "\n\n").utf8)
     }
 
     /// How many are unread. It has no `id:`, so a client's cursor stays where it is.
@@ -36,13 +36,28 @@ enum EventStream {
     private static let idStart = Array("id: ".utf8)
     private static let dataStart = Array("\ndata: ".utf8)
 
-    /// What stands before the notification in an event.
-    static func eventHead(_ position: StreamPosition) -> [UInt8] {
+    /// What stands before the notification in an event; the one part that is each client's own.
+    static func eventHead(_ position: StreamPosition, _ key: TagKey?) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(64)
+        bytes.reserveCapacity(80)
         bytes.append(contentsOf: idStart)
-        Cursor(position).append(to: &bytes)
+        Cursor(position).append(to: &bytes, key)
         bytes.append(contentsOf: dataStart)
+        return bytes
+    }
+}
+
+extension Cursor {
+    /// With the tag of a ticket's stream, where there is a key.
+    func append(to bytes: inout [UInt8], _ key: TagKey?) {
+        let start = bytes.count
+        append(to: &bytes)
+        key?.appendTag(to: &bytes, from: start)
+    }
+
+    func bytes(_ key: TagKey?) -> [UInt8] {
+        var bytes: [UInt8] = []
+        append(to: &bytes, key)
         return bytes
     }
 }

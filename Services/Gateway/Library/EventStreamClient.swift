@@ -2,17 +2,21 @@ import EventLoop
 import Models
 import Network
 import Store
+import Tokens
 
 /// A client that reads server-sent events. Who it is and where it begins is known before the stream is its own.
 final class EventStreamClient: Client {
     /// Called once, with the position at which it began.
     private var onBegin: ((EventStreamClient, StreamPosition) -> Void)?
     private var isConnected = false
+    /// What tags its cursors, if a ticket opened it.
+    private let key: TagKey?
 
     init(
-        hub: Hub, stream: ByteStream, name: LocalConnection, identity: Identity,
+        hub: Hub, stream: ByteStream, name: LocalConnection, identity: Identity, key: TagKey?,
         onBegin: ((EventStreamClient, StreamPosition) -> Void)?
     ) {
+        self.key = key
         self.onBegin = onBegin
         super.init(hub: hub, stream: stream, name: name)
         self.identity = identity
@@ -29,7 +33,7 @@ final class EventStreamClient: Client {
         isConnected = true
         stream.write(
             EventStream.connected(
-                retry: hub.jitteredRetry(), position: start, recovered: recovered, unread: page.state.unread))
+                retry: hub.jitteredRetry(), position: start, key: key, recovered: recovered, unread: page.state.unread))
         for entry in page.entries {
             var publication = Publication(entry.bytes)
             write(&publication, at: StreamPosition(epoch: start.epoch, offset: entry.offset))
@@ -42,7 +46,7 @@ final class EventStreamClient: Client {
     override func notRegistered() { disconnect(.serverError) }
 
     override func write(_ publication: inout Publication, at position: StreamPosition) {
-        stream.write(EventStream.eventHead(position), publication.eventStreamTail())
+        stream.write(EventStream.eventHead(position, key), publication.eventStreamTail())
     }
 
     override func write(_ counts: InboxCounts) { stream.write(EventStream.read(counts)) }

@@ -33,7 +33,7 @@ extension Hub {
         if isOverAddress(request, exchange, isSession: isSession) { return (.address, jitteredRetry()) }
         if !isReady { return (.redis, jitteredRetry()) }
         // A poll that brings a cursor goes on; how many of those there are is bounded by their connections.
-        let isNewcomer = isSession && (request.path != "/connection/poll" || request.query("cursor") == nil)
+        let isNewcomer = isSession && (request.path != "/connection/poll" || request.pollCursor == nil)
         guard isNewcomer else { return nil }
         if case .refused(let spread) = occupancy.admit(now: loop.now) {
             return (.admission, jitteredRetry() + UInt64.random(in: 0...spread))

@@ -3,6 +3,7 @@ import HTTP
 import Models
 import Network
 import Store
+import Tokens
 
 /// A client whose request waits for what comes next: the first notifications end it, and the connection under it stays
 /// HTTP's. It holds a route while it waits and is gone with its answer; the client comes back with the cursor.
@@ -13,6 +14,8 @@ final class PollClient: Client {
     private let exchange: HTTPExchange
     /// Seconds after which nothing has come; 0: what is stored, or nothing.
     private let patience: Int
+    /// What tags its cursor, if it came with a ticket.
+    private let key: TagKey?
     private var onBegin: Begin?
     private var isRegistered = false
     /// The answer may not go yet, because what precedes it is under way.
@@ -23,10 +26,11 @@ final class PollClient: Client {
 
     init(
         hub: Hub, stream: ByteStream, name: LocalConnection, exchange: HTTPExchange, identity: Identity, patience: Int,
-        onBegin: Begin?
+        key: TagKey?, onBegin: Begin?
     ) {
         self.exchange = exchange
         self.patience = patience
+        self.key = key
         self.onBegin = onBegin
         isHeld = onBegin != nil
         super.init(hub: hub, stream: stream, name: name)
@@ -90,7 +94,7 @@ final class PollClient: Client {
         guard !hasLeft, !isHeld else { return }
         hub.leave(self)
         guard batch.isWorthAnAnswer else { return exchange.respond(HTTPResponse(status: 204, headers: Self.unstored)) }
-        exchange.respond(.json(batch.json()))
+        exchange.respond(.json(batch.json(key)))
     }
 
     private static let unstored = [(name: "Cache-Control", value: "no-store")]
@@ -158,13 +162,13 @@ struct PollBatch {
         if !isStored { unread += 1 }
     }
 
-    /// As `/v1/inbox` answers.
-    func json() -> [UInt8] {
+    /// As `/v1/inbox` answers; the cursor with a tag, where there is a key.
+    func json(_ key: TagKey?) -> [UInt8] {
         var writer = JSONWriter(capacity: 160 + notifications.count)
         writer.raw(#"{"notifications":["#)
         writer.raw(notifications)
         writer.raw(#"],"cursor":"#)
-        writer.string(Cursor(position).description)
+        writer.string(String(decoding: Cursor(position).bytes(key), as: UTF8.self))
         writer.raw(#","unread":"#)
         writer.integer(Int64(unread))
         writer.raw(#","recovered":"#)

@@ -1,0 +1,131 @@
+import EventLoop
+import HTTP
+import Models
+import ServiceRuntime
+import Store
+import Tokens
+
+// Tickets: `POST /v1/connect`, and who comes with one. A WebSocket takes its ticket away. An EventSource and a poll repeat
+// their URL, so theirs lives on, and what keeps a copied URL from being of use is that each use after the first must show a
+// cursor with a tag, and ends the use before it (`Ticket.use`).
+extension Entrance {
+    /// A ticket that may be used, by whom, and what is written once that has begun.
+    struct TicketBearer {
+        let name: String
+        let stored: StoredTicket
+        let use: TicketUse
+        let identity: Client.Identity
+        /// What tags the cursors of this use.
+        let key: TagKey
+    }
+
+    func makeTicket(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        guard let claims = bearer(request, exchange), let person = PersonID(claims.subject) else { return }
+        unlessRevoked(claims, person, request, exchange) { [self] in makeTicket(claims, person, request, exchange) }
+    }
+
+    private func makeTicket(
+        _ claims: TokenClaims, _ person: PersonID, _ request: HTTPRequest, _ exchange: HTTPExchange
+    ) {
+        let name = base64url(randomBytes(24))
+        let now = EventLoop.wallClock()
+        let lifetime = min(hub.settings.ticketLifetime, .seconds(claims.expires) - .milliseconds(now))
+        let ticket = Ticket(
+            person: person, expires: claims.expires, channels: claims.channels, info: claims.info,
+            device: claims.device ?? device(request), token: claims.idHash, issued: claims.issuedAt ?? 0,
+            key: TagKey(), freshUntil: now + Int64(lifetime / .milliseconds(1)))
+        hub.tickets.create(name, ticket, lifetime: lifetime) { [self] result in
+            guard case .success = result else { return comeBackLater(request, exchange, .redis) }
+            exchange.respond(
+                .json(
+                    TicketURLs(
+                        request, hub.settings.publicURL, name, person, speaksTLS: hub.settings.certificate != nil
+                    ).json()))
+        }
+    }
+
+    /// Goes on with a ticket that lives on, if it may be used by somebody who shows that cursor; else answers the request itself.
+    func useTicket(
+        _ name: String, showing cursor: String?, _ request: HTTPRequest, _ exchange: HTTPExchange,
+        _ body: @escaping (TicketBearer) -> Void
+    ) {
+        hub.tickets.read(name) { [self] result in
+            switch result {
+            case .success(let stored?):
+                guard let bearer = bearer(of: stored, name, cursor, request, exchange) else { return }
+                body(bearer)
+            case .success(nil): refuseTicket(exchange)
+            case .failure: comeBackLater(request, exchange, .redis)
+            }
+        }
+    }
+
+    /// Goes on with a ticket that nobody can use after this; else answers the request itself.
+    func takeTicket(
+        _ name: String, _ request: HTTPRequest, _ exchange: HTTPExchange, _ body: @escaping (Client.Identity) -> Void
+    ) {
+        // Looked at first: whoever may not use it must not take it from its reader either.
+        useTicket(name, showing: nil, request, exchange) { [self] bearer in
+            hub.tickets.take(name) { [self] result in
+                switch result {
+                case .success(let ticket?):
+                    end(ticket)
+                    body(bearer.identity)
+                case .success(nil): refuseTicket(exchange)
+                case .failure: comeBackLater(request, exchange, .redis)
+                }
+            }
+        }
+    }
+
+    /// Marks a ticket with its latest use, and ends the use before it. `completion` is told whether it could.
+    func mark(
+        _ bearer: TicketBearer, _ client: Client, _ begin: StreamPosition, _ completion: @escaping (Bool) -> Void
+    ) {
+        let former = bearer.stored.ticket
+        var used = former.used(bearer.use, from: begin, connection: hub.connection(of: client).description)
+        used.key = bearer.key
+        hub.tickets.replace(bearer.name, bearer.stored, with: used) { [self] result in
+            guard case .success(true) = result else {
+                // Another use came between, perhaps its own that it gave up: it comes back and ends that one.
+                client.disconnect(.serverError)
+                return completion(false)
+            }
+            end(former)
+            completion(true)
+        }
+    }
+
+    /// Ends the latest use.
+    private func end(_ ticket: Ticket) {
+        if let connection = ticket.connection.flatMap({ ConnectionID($0) }) { hub.end(connection, .replaced) }
+    }
+
+    /// Answers the request itself, and nil, if the ticket may not be used so.
+    private func bearer(
+        of stored: StoredTicket, _ name: String, _ cursor: String?, _ request: HTTPRequest, _ exchange: HTTPExchange
+    ) -> TicketBearer? {
+        let ticket = stored.ticket
+        let now = EventLoop.wallClock()
+        guard let use = ticket.use(showing: cursor, at: now) else {
+            refuse(exchange, .ticket, "The ticket has been used, and no cursor is shown that its latest use gave out.")
+            return nil
+        }
+        guard ticket.expires > now / 1000 else {
+            refuse(exchange, .expired(secondsAgo: now / 1000 - ticket.expires))
+            return nil
+        }
+        guard !hub.outlives(ticket) else {
+            refuse(exchange, .invalid(.livesTooLong))
+            return nil
+        }
+        let identity = Client.Identity(
+            person: ticket.person, device: ticket.device ?? device(request), expires: ticket.expires, token: ticket.token,
+            issued: ticket.issued, grants: Grants(channels: ticket.channels, info: ticket.info))
+        return TicketBearer(name: name, stored: stored, use: use, identity: identity, key: ticket.key ?? TagKey())
+    }
+
+    private func refuseTicket(_ exchange: HTTPExchange) {
+        refuse(exchange, .ticket, "The ticket is unknown, used or expired.")
+    }
+}
