@@ -109,7 +109,8 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
         await #expect(throws: (any Error).self) { try await keyless.start() }
         keyless.loop.stop()
         write("one", first)
-        let host = try sampleHost(["JWKS_FILE": path])
+        let lines = SharedLines()
+        let host = try sampleHost(["JWKS_FILE": path], lines: lines)
         try await host.start()
         let (port, operations) = (await host.port, await host.operationsPort)
         #expect(asked(port, "one", first).hasPrefix("HTTP/1.1 200 "))
@@ -117,12 +118,22 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
         write("two", second)
         #expect(await soon { asked(port, "two", second).hasPrefix("HTTP/1.1 200 ") })
         #expect(asked(port, "one", first).contains("kid names no key"))
+        // A key that cannot be used is told of, once, and takes no other away.
+        let third = "third-secret-of-thirty-two-bytes-"
+        let octets = { (text: String) in base64url(Array(text.utf8)) }
+        replaceFile(
+            #"{"keys":[{"kty":"oct","kid":"short","k":"AA"},{"kty":"oct","kid":"three","k":"\#(octets(third))"},"#
+                + #"{"kty":"oct","kid":"two","k":"\#(octets(second))"}]}"#)
+        #expect(await soon { asked(port, "three", third).hasPrefix("HTTP/1.1 200 ") })
+        #expect(asked(port, "two", second).hasPrefix("HTTP/1.1 200 "))
+        #expect(asked(port, "short", "").contains("kid names no key"))
+        #expect(lines.all.count { $0.contains("is passed over") && $0.contains("key 0: its k is not a secret") } == 1)
         // What is no set of keys changes nothing.
         replaceFile("{")
         #expect(await soon { ask(operations, "GET", "/metrics").contains("carillon_key_file_reads_total{result=\"refused\"} 1\n") })
         #expect(asked(port, "two", second).hasPrefix("HTTP/1.1 200 "))
         let metrics = ask(operations, "GET", "/metrics")
-        #expect(metrics.contains("carillon_key_file_reads_total{result=\"taken\"} 2\n"))
+        #expect(metrics.contains("carillon_key_file_reads_total{result=\"taken\"} 3\n"))
         #expect(!metrics.contains("carillon_refused_credentials_total{cause=\"unknown_key\"} 0\n"))
         await host.drain()
         host.loop.stop()
