@@ -13,6 +13,8 @@ final class SharedLines: Sendable {
         return true
     }
 
+    var all: [String] { lines.withLock { $0 } }
+
     var messages: [String] {
         lines.withLock { $0.map { String($0.split(separator: "message=")[1].split(separator: " ")[0]) } }
     }
