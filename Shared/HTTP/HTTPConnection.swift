@@ -15,6 +15,7 @@ final class HTTPConnection: ByteStreamHandler {
     var tag: UInt32
     /// When the connection was accepted, or, for a request after the first, when its first bytes came; the loop's clock, ms.
     private(set) var began: UInt64
+    let isTLS: Bool
     private var parser: HTTPRequestParser
     private var current: HTTPExchange?
     /// Bytes behind the request that is being answered: at most `heldBytes` and one receive buffer.
@@ -28,6 +29,7 @@ final class HTTPConnection: ByteStreamHandler {
         self.server = server
         self.tag = tag
         self.stream = stream
+        isTLS = server.tls != nil
         parser = HTTPRequestParser(limits: server.limits)
         began = server.loop.now
         deadline = server.loop.now &+ server.limits.requestDeadline.wholeMilliseconds
@@ -94,7 +96,9 @@ final class HTTPConnection: ByteStreamHandler {
         let exchange = HTTPExchange(connection: self, request: request)
         current = exchange
         isInCallback = true
-        if let onRequest = server.onRequest {
+        if request.path == ProblemPage.path, request.method == "GET" || request.method == "HEAD" {
+            exchange.respond(ProblemPage.response)
+        } else if let onRequest = server.onRequest {
             onRequest(request, exchange)
         } else {
             exchange.respond(.problem(status: 503, name: "unavailable", detail: "Nothing is served here yet."))

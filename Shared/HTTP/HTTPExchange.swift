@@ -11,8 +11,11 @@ public final class HTTPExchange {
     /// Fields that the answer carries whatever it is; not those of an upgrade, which is a head already.
     public var addedHeaders: [(name: String, value: String)] = []
 
+    private let origin: String
+
     init(connection: HTTPConnection, request: HTTPRequest) {
         self.connection = connection
+        origin = request.origin(isTLS: connection.isTLS)
         isHead = request.method == "HEAD"
         keepsAlive = request.keepsAlive
         minorVersion = request.minorVersion
@@ -40,6 +43,7 @@ public final class HTTPExchange {
         finish()
         var response = response
         response.headers += addedHeaders
+        if let problem = response.problem { response.body = problem.document(status: response.status, origin: origin) }
         connection.respond(response, to: self)
     }
 

@@ -5,6 +5,8 @@ public struct HTTPResponse: Sendable {
     public var body: [UInt8]
     /// The connection ends with this answer, whatever the client would like.
     public var closes = false
+    /// Set where `body` is a problem document, whose type becomes absolute when it is known who asked.
+    private(set) var problem: Problem?
 
     public init(status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
         self.status = status
@@ -22,19 +24,17 @@ public struct HTTPResponse: Sendable {
         json(Array(body.utf8), status: status)
     }
 
-    /// A problem document (RFC 9457). `name` is the anchor in the documentation that its `type` ends in; `detail` is
-    /// for people.
+    /// A problem document (RFC 9457). Its `type` ends in `/problems#<name>`; `detail` is for people.
     public static func problem(
         status: Int, name: String, detail: String, headers: [(name: String, value: String)] = []
     ) -> HTTPResponse {
-        let text =
-            #"{"type":"/docs/protocol.md#"# + jsonEscaped(name) + #"","title":""#
-            + jsonEscaped(
-                HTTPResponse.reason(status)) + #"","status":\#(status),"detail":""# + jsonEscaped(detail) + #""}"#
-        return HTTPResponse(
+        let problem = Problem(name: name, detail: detail)
+        var response = HTTPResponse(
             status: status,
             headers: [("Content-Type", "application/problem+json"), ("Cache-Control", "no-store")] + headers,
-            body: Array(text.utf8))
+            body: problem.document(status: status))
+        response.problem = problem
+        return response
     }
 
     public static func problem(_ error: HTTPError) -> HTTPResponse {

@@ -22,6 +22,7 @@ import Testing
     @Test func problemsAreExplained() throws {
         let protocolPage = try #require(Repository.markdown.first { $0.path == "docs/protocol.md" })
         let explained = Self.anchors(protocolPage)
+        let page = try #require(Repository.shipped.first { $0.path == "Shared/HTTP/ProblemPage.swift" }).lines.joined()
         for file in Repository.shipped {
             for (number, line) in file.lines.enumerated() where line.contains("roblem(") || line.contains("HTTPError(") {
                 let call = file.lines[number...min(number + 3, file.lines.count - 1)].joined()
@@ -30,6 +31,7 @@ import Testing
                 // Not a header's name, where the problem's own is made elsewhere.
                 guard name.allSatisfy({ $0.isLowercase || $0 == "_" }) else { continue }
                 #expect(explained.contains(name), "\(file.path):\(number + 1): docs/protocol.md does not explain \(name)")
+                #expect(page.contains("\"\(name)\", "), "\(file.path):\(number + 1): ProblemPage does not explain \(name)")
             }
         }
     }

@@ -24,9 +24,20 @@ import Testing
         let problem = HTTPResponse.problem(status: 401, name: "token_expired", detail: "It \"expired\"\n40 s ago.\u{1}")
         #expect(
             String(decoding: problem.body, as: UTF8.self)
-                == ##"{"type":"/docs/protocol.md#token_expired","title":"Unauthorized","status":401,"##
+                == ##"{"type":"/problems#token_expired","title":"Unauthorized","status":401,"##
                 + ##""detail":"It \"expired\"\n40 s ago.\u0001"}"##)
         #expect(problem.headers.contains { $0 == ("Content-Type", "application/problem+json") })
+    }
+
+    @Test(arguments: [
+        ("a.example:8080", "", false, "http://a.example:8080"), ("a.example", "", true, "https://a.example"),
+        ("a.example", "https", false, "https://a.example"), ("a.example", "wss, http", false, "https://a.example"),
+        ("a.example", "http", true, "http://a.example"), ("[::1]:80", "", false, "http://[::1]:80"), ("", "", false, ""),
+        ("a\"><script>", "", false, ""), ("user@a.example", "", false, ""), ("a.example/b", "", false, ""),
+    ]) func anOriginIsWhatTheClientAsked(_ host: String, _ forwarded: String, _ isTLS: Bool, _ origin: String) {
+        let request = HTTPRequest(path: "/", headers: [("Host", host)] + (forwarded.isEmpty ? [] : [("X-Forwarded-Proto", forwarded)]))
+        #expect(request.origin(isTLS: isTLS) == origin)
+        #expect(HTTPRequest(path: "/").origin(isTLS: isTLS) == "")
     }
 
     @Test(arguments: [

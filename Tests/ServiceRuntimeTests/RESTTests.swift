@@ -30,7 +30,10 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
         #expect(ask(port, "GET", "/v1/ticks").hasPrefix("HTTP/1.1 200 OK\r\n"))
         let missing = ask(port, "GET", "/v1/nothing")
         #expect(missing.hasPrefix("HTTP/1.1 404 ") && missing.contains("application/problem+json"))
-        #expect(missing.contains("#not_found\""))
+        // An absolute address, which answers.
+        #expect(missing.contains("{\"type\":\"http://test/problems#not_found\","))
+        let page = ask(port, "GET", "/problems")
+        #expect(page.hasPrefix("HTTP/1.1 200 OK\r\n") && page.contains("<dt id=\"not_found\">"))
         let wrong = ask(port, "DELETE", "/v1/ticks")
         #expect(wrong.hasPrefix("HTTP/1.1 405 ") && wrong.contains("Allow: GET\r\n"))
 

@@ -1,0 +1,36 @@
+/// What a problem document says (RFC 9457), until it is known which address its type is under.
+struct Problem: Sendable {
+    let name: String
+    /// For people.
+    let detail: String
+
+    /// - Parameter origin: `https://host`, as the client asked, so that the type is an absolute address that answers; empty where it
+    ///   named none: the type is then relative to what was asked.
+    func document(status: Int, origin: String = "") -> [UInt8] {
+        let type = origin + ProblemPage.path + "#" + name
+        let text =
+            #"{"type":""# + jsonEscaped(type) + #"","title":""# + jsonEscaped(HTTPResponse.reason(status))
+            + #"","status":\#(status),"detail":""# + jsonEscaped(detail) + #""}"#
+        return Array(text.utf8)
+    }
+}
+
+extension HTTPRequest {
+    /// Scheme and host that the client asked, `https://host:port`; a proxy's `X-Forwarded-Proto` goes before what is spoken here. Empty where
+    /// the request names no host that can stand in an address.
+    func origin(isTLS: Bool) -> String {
+        guard let host = header("host"), !host.isEmpty, host.utf8.count <= 255, host.utf8.allSatisfy(Self.isOfHost) else { return "" }
+        let forwarded = tokens("x-forwarded-proto").first
+        let isSecure = forwarded.map { $0 == "https" || $0 == "wss" } ?? isTLS
+        return (isSecure ? "https://" : "http://") + host
+    }
+
+    private static func isOfHost(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ":"), UInt8(ascii: "["), UInt8(ascii: "]"):
+            true
+        default: false
+        }
+    }
+}
