@@ -36,7 +36,7 @@ public final class EmbeddedBroker: @unchecked Sendable {
     }
 
     /// Says of a topic that there is none, as a broker that makes none by itself; or that there is one again.
-    func hide(_ topic: String, _ isHidden: Bool = true) {
+    public func hide(_ topic: String, _ isHidden: Bool = true) {
         let code = isHidden ? RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART : RD_KAFKA_RESP_ERR_NO_ERROR
         rd_kafka_mock_topic_set_error(cluster, topic, code)
     }

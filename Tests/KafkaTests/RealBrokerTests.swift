@@ -98,6 +98,14 @@ struct RealBrokerTests {
         try expectExactlyOnce(settings, 20)
     }
 
+    @Test func settingsOfBrokerAndTopicAreTold() throws {
+        try Self.shared.get().createTopic("told", configuration: "retention.ms=77000")
+        let inspector = try KafkaInspector(try settings(""))
+        #expect(try inspector.configuration(of: .broker)["auto.create.topics.enable"] == "true")
+        #expect(try inspector.configuration(of: .topic("told"))["retention.ms"] == "77000")
+        #expect(throws: KafkaError.self) { try inspector.configuration(of: .topic("nobody.made.it")) }
+    }
+
     @Test func anOutputThatTheBrokerRefusesIsReplacedAndTheOthersPass() async throws {
         let settings = try settings("refused")
         try Self.shared.get().createTopic("refused.out", configuration: "max.message.bytes=50000")

@@ -118,7 +118,7 @@ func text(_ record: OutgoingRecord, _ header: String) -> String? {
         (#"{"id":"1"}"#, .notCloudEvents),
         (event(#"{"audience":{"user":"bob"}}"#, type: "nobody.knows"), .unknownType),
         (event(#"{"title":"for whom?"}"#), .invalidData),
-        (event(#"{"audience":{"user":"b|b"}}"#), .invalidData),
+        (event(#"{"audience":{"user":"b{b"}}"#), .invalidData),
         (event(#"{"audience":{"followersOf":"alice"}}"#), .invalidData),
         (event(#"{"audience":{"broadcast":true}}"#), .invalidData),
     ])

@@ -8,7 +8,8 @@ struct ControlSettings: Sendable {
     static let edgeURL = Setting(
         "EDGE_URL", .url(["http": 80, "https": 443]), default: "http://127.0.0.1:8080", help: "Where the edge is reached")
     static let policies = Setting(
-        "POLICIES", .path, default: "deploy/policies.yaml", help: "The policies' file that doctor checks")
+        "POLICIES", .path, default: "deploy/policies.yaml",
+        help: "The policies' file that doctor checks, and in which produce looks for topics")
 
     static let declarations = [
         edgeURL.description, policies.description, Common.namespace.description, Common.kafkaBrokers.description,

@@ -16,7 +16,11 @@ let doctorCommand = Command(
     ]
 ) { invocation in
     let options = invocation.options
-    var findings = brokerFindings(try invocation.settings.kafka())
+    let kafka = try invocation.settings.kafka()
+    var findings = brokerFindings(kafka)
+    if !options.has("no-policies") {
+        findings += policyTopicFindings(kafka, policies: try invocation.settings.value(ControlSettings.policies))
+    }
     let redis = try invocation.settings.redis()
     let loop = EventLoop(name: "carillonctl")
     loop.start()

@@ -2,13 +2,14 @@ internal import EventLoop
 internal import Foundation
 internal import Kafka
 internal import Models
+internal import Policies
 internal import Settings
 
 let produceCommand = Command(
     "produce", operand: "[FILE]", summary: "Send an event to Kafka and wait until it is stored",
     details: """
         The event is made of the options, or read from FILE (- for standard input) as one CloudEvent in JSON. Its topic is
-        events.<first part of the type>; its record's key is its partitionkey, else the user, else the audience, else its id.
+        the one that POLICIES names for its type, else events.<first part of the type>; its record's key is its partitionkey, else the user, else the audience, else its id.
         """,
     options: [
         Option("type", "TYPE", "what happened: social.mention, message.direct, … (needed without FILE)"),
@@ -33,7 +34,9 @@ let produceCommand = Command(
     let options = invocation.options
     let value = try eventBytes(options)
     let settings = try invocation.settings.kafka()
-    let record = try outgoingRecord(value, settings: settings, options: options)
+    // Where there is no such file here, types find their topics by their names.
+    let policies = try? PolicyFile.read(path: try invocation.settings.value(ControlSettings.policies))
+    let record = try outgoingRecord(value, settings: settings, options: options, policies: policies)
     let timeout = Duration.seconds(try seconds(options["timeout"] ?? "10s", option: "timeout"))
     do { try await Sender.once(record.record, settings, timeout: timeout) } catch {
         throw ControlError(
@@ -76,13 +79,14 @@ func draft(_ options: Options) throws(ControlError) -> EventDraft {
 
 /// The record for an event: refused here if a service would have to dead-letter it, unless that is what is wanted.
 func outgoingRecord(
-    _ value: [UInt8], settings: KafkaSettings, options: Options
+    _ value: [UInt8], settings: KafkaSettings, options: Options, policies: PolicyTable? = nil
 ) throws(ControlError) -> (record: OutgoingRecord, id: String) {
     let headers = [KafkaHeader("content-type", "application/cloudevents+json")]
     do {
         let event = try CloudEvent.structured(value)
         let data = try EventData.read(event)
-        guard let topic = Topics(namespace: settings.namespace).events(forType: event.type) else {
+        let policy = policies?.policy(for: event.type)
+        guard let topic = Topics(namespace: settings.namespace).events(forType: event.type, policy: policy) else {
             throw DeadLetter(.invalidData, "the type's first part must be a domain: letters, digits, _ and -, and not dlq")
         }
         let key = Array(event.recordKey(for: data.audience).utf8)

@@ -1,0 +1,94 @@
+import EventLoop
+import Foundation
+import Kafka
+import ServiceRuntime
+import Settings
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import NotificationService
+
+/// The service whole, with a broker that makes no topics by itself, as far as these tests go.
+private final class Rig: Sendable {
+    let broker: EmbeddedBroker
+    private let loop = EventLoop(name: "notification")
+    private let host: ServiceHost<NotificationService>
+    private let written: Written
+
+    init(hidden: [String], timeout: String = "10s") async throws {
+        broker = try EmbeddedBroker()
+        for topic in hidden {
+            try broker.createTopic(topic)
+            broker.hide(topic)
+        }
+        loop.start()
+        let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../deploy/policies.yaml").path
+        let environment = [
+            "KAFKA_BROKERS": broker.brokers, "KAFKA_MOCK": "true", "INSTANCE_ID": "one", "API_KEY": "0123456789abcdef", "POLICIES": file,
+            "LISTEN_ADDRESS": "127.0.0.1", "PORT": "0", "OPERATIONS_PORT": "0", "LOG_LEVEL": "error", "EVENT_ACK_TIMEOUT": timeout,
+        ]
+        let written = Written()
+        self.written = written
+        host = try ServiceHost(NotificationService.self, loop: loop, environment: Environment(environment)) { written.take($0) }
+        try await host.start()
+    }
+
+    private final class Written: Sendable {
+        private let text = Mutex("")
+        var lines: [String] { text.withLock { $0.split(separator: "\n").map(String.init) } }
+        func take(_ line: [UInt8]) -> Bool {
+            text.withLock { $0 += String(decoding: line, as: UTF8.self) }
+            return true
+        }
+    }
+
+    var errors: [String] { written.lines.filter { $0.contains(" error ") } }
+
+    func post(_ type: String) async -> String {
+        guard let socket = RawSocket(port: await host.port ?? 0) else { return "no connection" }
+        let body = event(#"{"audience":{"user":"bob"},"title":"Hi"}"#, type: type)
+        socket.send(
+            "POST /v1/events HTTP/1.1\r\nHost: t\r\nConnection: close\r\nX-API-Key: 0123456789abcdef\r\n"
+                + "Content-Type: application/cloudevents+json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+        return socket.takeAll()
+    }
+
+    func end() async {
+        await host.drain()
+        loop.stop()
+    }
+}
+
+@Suite struct EventsRouteTests {
+    /// Not 503 for ever: it will never be there, so the sender is told which topic is missing, and so is the log.
+    @Test func aTypeWhoseTopicDoesNotExistIs404WithItsName() async throws {
+        let rig = try await Rig(hidden: ["events.social"])
+        let first = await rig.post("social.like")
+        #expect(first.hasPrefix("HTTP/1.1 404 ") && first.contains("\"type\":\"http://t/problems#unknown_topic\""))
+        #expect(first.contains("There is no topic events.social in Kafka."))
+        #expect(await rig.post("social.mention").hasPrefix("HTTP/1.1 404 "))
+        #expect(rig.errors.contains { $0.contains("its topic does not exist") && $0.contains("topic=events.social") })
+        let other = await rig.post("message.direct")
+        #expect(other.hasPrefix("HTTP/1.1 202 ") && other.hasSuffix(",\"warnings\":[]}"))
+        // Once it is made it is found, without a restart.
+        rig.broker.hide("events.social", false)
+        var answer = ""
+        let deadline = Date() + 40
+        while !answer.hasPrefix("HTTP/1.1 202 "), Date() < deadline { answer = await rig.post("social.like") }
+        #expect(answer.hasPrefix("HTTP/1.1 202 "))
+        await rig.end()
+    }
+
+    /// A broker that has just come back may say for a moment that there is no topic.
+    @Test func whatIsMissingForAMomentIs503() async throws {
+        let rig = try await Rig(hidden: ["events.social"], timeout: "1s")
+        let first = await rig.post("social.like")
+        #expect(first.hasPrefix("HTTP/1.1 503 ") && first.contains("Retry-After: 1\r\n"))
+        var answer = first
+        let deadline = Date() + 40
+        while answer.hasPrefix("HTTP/1.1 503 "), Date() < deadline { answer = await rig.post("social.like") }
+        #expect(answer.hasPrefix("HTTP/1.1 404 "))
+        await rig.end()
+    }
+}
