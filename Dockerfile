@@ -7,11 +7,15 @@ WORKDIR /src
 COPY deploy/install-dependencies deploy/
 RUN deploy/install-dependencies build && rm -rf /var/lib/apt/lists/*
 COPY . .
-# Swift's own libraries go into the binaries; what remains is what the run stage installs from Debian.
-RUN swift build -c release --static-swift-stdlib \
- && mkdir /out \
+# Swift's own libraries once for all binaries, as many as these use; what remains is what the run stage installs from Debian.
+RUN swift build -c release \
+ && mkdir -p /out/bin /out/lib \
  && for name in gateway notification-service fanout-worker presence-service push-service carillonctl carillon-local; do \
-        strip -o /out/$name .build/release/$name || exit 1; \
+        strip -o /out/bin/$name .build/release/$name || exit 1; \
+    done \
+ && for library in $(ldd .build/release/gateway .build/release/notification-service .build/release/carillonctl .build/release/carillon-local \
+            | grep -o '/[^ ]*/swift/linux/[^ ]*' | sort -u); do \
+        strip --strip-unneeded -o /out/lib/$(basename $library) $library || exit 1; \
     done
 
 FROM debian:bookworm-slim AS apns
@@ -32,11 +36,12 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates libcurl4 libhiredis0.14 librdkafka1 libssl3 libstdc++6 libuv1 \
         libyaml-0-2 zlib1g \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --no-create-home carillon \
- && install -d -m 0700 -o carillon /var/lib/apns
-COPY --from=build /out/ /usr/local/bin/
+ && useradd --system --uid 10001 --no-create-home carillon
+COPY --from=build /out/lib/ /usr/local/lib/
+RUN ldconfig
+COPY --from=build /out/bin/ /usr/local/bin/
 COPY deploy/healthy /usr/local/bin/healthy
-COPY deploy/policies.yaml /etc/carillon/policies.yaml
+# The policies are mounted there, so that a change of them needs no build.
 ENV PORT=8080 OPERATIONS_PORT=9000 POLICIES=/etc/carillon/policies.yaml
 USER carillon
 # Ready means that this process can do its work; a dependency that is away does not make it unhealthy.

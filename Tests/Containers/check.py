@@ -1,6 +1,7 @@
 """Builds the images, runs docker-compose.yml under a project of its own, and checks what it promises: `make containers`.
 Needs an engine and `docker compose` (or docker-compose 1.29). Prints what it found; exits 0 if all held, else 1."""
 
+import functools
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROJECT = "carillon-check"
 DOCKER = os.environ.get("DOCKER", "docker")
+SERVICES = ("gateway", "notification-service", "fanout-worker", "presence-service", "push-service")
 
 
 def free_port():
@@ -21,7 +23,7 @@ def free_port():
         return str(attempt.getsockname()[1])
 
 
-PORTS = {"EDGE_PORT": free_port(), "KAFKA_PORT": free_port()}
+PORTS = {"EDGE_PORT": free_port(), "EDGE_TLS_PORT": free_port(), "KAFKA_PORT": free_port()}
 os.environ.update(PORTS, EDGE_URL="http://localhost:" + PORTS["EDGE_PORT"], CLUSTER_ENV=os.devnull,
                   TOKEN_SECRET="carillon-demo-token-secret-0000000", API_KEY="carillon-demo-key")
 sys.path.insert(0, str(ROOT / "Tests/Demo"))
@@ -36,10 +38,14 @@ def run(*words, input=None, check=True):
     return done.stdout
 
 
-def compose(*words, check=True):
+@functools.cache
+def tool():
     plugin = subprocess.run([DOCKER, "compose", "version"], capture_output=True).returncode == 0
-    tool = [DOCKER, "compose"] if plugin else [shutil.which("docker-compose") or "docker-compose"]
-    return run(*tool, "-p", PROJECT, *words, check=check)
+    return [DOCKER, "compose"] if plugin else [shutil.which("docker-compose") or "docker-compose"]
+
+
+def compose(*words, check=True):
+    return run(*tool(), "-p", PROJECT, *words, check=check)
 
 
 def up(gateways):
@@ -75,7 +81,7 @@ def takes_connections(gateway, name):
         except AssertionError:
             return False
         return connections(gateway) > 0
-    until(found, 10, f"a connection at {gateway}")
+    until(found, f"a connection at {gateway}", 10)
     for reader in readers:
         reader.leave()
     return time.monotonic() - began
@@ -85,25 +91,59 @@ def start():
     began = time.monotonic()
     up(3)
     held(f"docker compose up --scale gateway=3 --scale fanout-worker=2: all started after {time.monotonic() - began:.0f} s")
-    for service in ("gateway", "notification-service", "fanout-worker", "presence-service", "push-service", "apns"):
-        until(lambda: len(containers(service, "--filter", "health=healthy")) == len(containers(service)) > 0, 60, f"{service} healthy")
-        assert run(DOCKER, "exec", containers(service)[0], "id", "-u").strip() != "0", f"{service} runs as root"
-    held("all healthy, none of ours as root")
+    for service in (*SERVICES, "apns", "edge", "redis", "kafka"):
+        until(lambda: len(containers(service, "--filter", "health=healthy")) == len(containers(service)) > 0, f"{service} healthy", 60)
+    held("all healthy, the edge too")
+
+
+def inspected(service):
+    return json.loads(run(DOCKER, "inspect", containers(service)[0]))[0]
+
+
+def confined():
+    for service in (*SERVICES, "apns", "edge", "redis", "kafka"):
+        host = inspected(service)["HostConfig"]
+        assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and not host["CapAdd"] and host["Memory"] > 0, f"{service}: {host}"
+        assert "no-new-privileges:true" in host["SecurityOpt"], f"{service} may get new privileges"
+        if service != "edge":  # its image decides
+            assert run(DOCKER, "exec", containers(service)[0], "id", "-u").strip() != "0", f"{service} runs as root"
+        for bindings in (host["PortBindings"] or {}).values():
+            assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}, f"{service} is published beyond this machine"
+    held("read-only, without capabilities, with a limit of memory, not as root; published on loopback only")
+    for secret, readers in (("TOKEN_SECRET", {"gateway", "push-service"}),
+                            ("API_KEY", {"gateway", "notification-service", "fanout-worker", "presence-service"})):
+        told = {service for service in (*SERVICES, "apns", "edge", "redis", "kafka")
+                if any(line.startswith(secret + "=") for line in inspected(service)["Config"]["Env"])}
+        assert told == readers, f"{secret} is told to {sorted(told)}"
+    held("each secret reaches only the services that check it")
+
+
+def operate():
+    doctor = compose("exec", "-T", "gateway", "carillonctl", "doctor", check=False)
+    code = subprocess.run([*tool(), "-p", PROJECT, "exec", "-T", "gateway", "carillonctl", "doctor"], cwd=ROOT, capture_output=True).returncode
+    assert code == 0, f"the doctor finds fault:\n{doctor}"
+    token = compose("exec", "-T", "gateway", "carillonctl", "token", "--user", "bob-" + RUN).strip()
+    assert token.count(".") == 2, token
+    held("carillonctl inside the gateway's container: doctor finds no fault, and a token is signed")
+    size = int(run(DOCKER, "image", "inspect", "-f", "{{.Size}}", "carillon:local")) / 1e6
+    base = int(run(DOCKER, "image", "inspect", "-f", "{{.Size}}", "debian:bookworm-slim")) / 1e6
+    assert size - base < 260, f"the image is {size:.0f} MB on a base of {base:.0f}"
+    held(f"the image is {size:.0f} MB, {size - base:.0f} of them on top of its base")
 
 
 def deliver(bob):
     produced = event("social.mention", {"user": bob.person}, "Alice", "from the Kafka container", "")
     run(DOCKER, "exec", "-i", containers("kafka")[0], "/opt/kafka/bin/kafka-console-producer.sh", "--bootstrap-server",
         "localhost:9092", "--topic", "events.social", input=json.dumps(produced) + "\n")
-    until(lambda: bob.titles == ["from the Kafka container"], 20, "the event from kafka-console-producer.sh")
+    until(lambda: bob.titles == ["from the Kafka container"], "the event from kafka-console-producer.sh", 20)
     held("an event from kafka-console-producer.sh inside the Kafka container arrives")
     post(event("message.direct", {"user": bob.person}, "Alice", "over HTTP", ""))
-    until(lambda: bob.titles[1:] == ["over HTTP"], 10, "the event over HTTP")
+    until(lambda: bob.titles[1:] == ["over HTTP"], "the event over HTTP", 10)
     device = os.urandom(32).hex()
     request("PUT", "/v1/devices", {"token": device, "platform": "apns", "app": "app.carillon.demo", "environment": "sandbox"},
             person="dave-" + RUN)
     post(event("message.direct", {"user": "dave-" + RUN}, "Alice", "to a phone", ""))
-    until(lambda: request("GET", "/demo/received?token=" + device)[1], 15, "the push at the stand-in")
+    until(lambda: request("GET", "/demo/received?token=" + device)[1], "the push at the stand-in", 15)
     held("events over HTTP arrive; who is offline gets a push")
 
 
@@ -133,7 +173,7 @@ def stop_and_start(bob):
     compose("stop")
     took = time.monotonic() - began
     assert took < 60, f"the stop took {took:.0f} s"
-    for service in ("gateway", "notification-service", "fanout-worker", "presence-service", "push-service"):
+    for service in SERVICES:
         for container in containers(service, "-a"):
             code = run(DOCKER, "inspect", "-f", "{{.State.ExitCode}}", container).strip()
             assert code == "0", f"{container} ended with {code}"
@@ -143,9 +183,9 @@ def stop_and_start(bob):
     def stored():
         status, inbox = request("GET", "/v1/inbox", person=bob.person)
         return status == 200 and [one["title"] for one in inbox["notifications"]] == ["from the Kafka container", "over HTTP"]
-    until(stored, 60, "Bob's inbox after the start")
+    until(stored, "Bob's inbox after the start", 60)
     post(event("message.direct", {"user": bob.person}, "Alice", "after the start", ""))
-    until(lambda: bob.titles[2:] == ["after the start"], 60, "an event after the start")
+    until(lambda: bob.titles[2:] == ["after the start"], "an event after the start", 60)
     held("started again on its volumes: the inbox is there, Bob's browser came back, and the next event arrives")
 
 
@@ -156,6 +196,8 @@ def main():
             compose("build")
             held(f"the images are built, after {time.monotonic() - began:.0f} s")
         start()
+        confined()
+        operate()
         bob = Browser("bob-" + RUN)
         deliver(bob)
         scale()
