@@ -28,7 +28,7 @@ public final class RESTRouter {
     private var table = RouteTable<Route>()
     private let loop: EventLoop
     private let metrics: Metrics
-    private let apiKey: [UInt8]?
+    private let apiKey: APIKeyCheck?
     private let tokens: Credentials?
     private let origins: OriginPolicy?
     private let refusals: Refusals?
@@ -42,12 +42,12 @@ public final class RESTRouter {
     ///   - origins: which web pages may ask; nil: nobody looks where a request comes from.
     ///   - refusals: where callers that are not let in are counted.
     public init(
-        loop: EventLoop, metrics: Metrics, apiKey: APIKeySettings? = nil, tokens: Credentials? = nil,
+        loop: EventLoop, metrics: Metrics, apiKey: APIKeyCheck? = nil, tokens: Credentials? = nil,
         origins: OriginPolicy? = nil, refusals: Refusals? = nil
     ) {
         self.loop = loop
         self.metrics = metrics
-        self.apiKey = apiKey.map { Array($0.key.utf8) }
+        self.apiKey = apiKey
         self.tokens = tokens
         self.origins = origins
         self.refusals = refusals
@@ -59,7 +59,8 @@ public final class RESTRouter {
         _ context: ServiceContext<Values>, apiKey: APIKeySettings? = nil, tokens: Credentials? = nil
     ) {
         self.init(
-            loop: context.loop, metrics: context.metrics, apiKey: apiKey, tokens: tokens,
+            loop: context.loop, metrics: context.metrics,
+            apiKey: apiKey.map { APIKeyCheck($0, trusted: context.trustedProxies) }, tokens: tokens,
             origins: OriginPolicy(allowed: context.process.allowedOrigins, takesLoopback: context.process.demo),
             refusals: Refusals(log: context.log, metrics: context.metrics))
     }
@@ -114,7 +115,8 @@ public final class RESTRouter {
         switch route.access {
         case .open: break
         case .apiKey:
-            if !hasKey(request) { return answer(Self.keyProblem, .apiKey, exchange, measure) }
+            let refusal = apiKey.map { $0.verdict(request, exchange) }?.refusal
+            if let refusal { return answer(refusal.response, refusal.cause, exchange, measure) }
         case .person:
             switch person(request) {
             case .success(let found): claims = found
@@ -141,11 +143,6 @@ public final class RESTRouter {
         exchange.respond(refusal)
     }
 
-    private func hasKey(_ request: HTTPRequest) -> Bool {
-        guard let apiKey, let given = request.header("x-api-key") else { return false }
-        return constantTimeEqual(Array(given.utf8), apiKey)
-    }
-
     private struct Refusal: Error {
         let error: TokenError?
         var cause: RefusalCause { error.map(RefusalCause.init) ?? .missing }
@@ -155,9 +152,6 @@ public final class RESTRouter {
         guard let tokens, let token = bearerToken(of: request) else { return .failure(Refusal(error: nil)) }
         return tokens.claims(token).mapError { Refusal(error: $0) }
     }
-
-    private static let keyProblem = HTTPResponse.problem(
-        status: 401, name: "api_key_invalid", detail: "X-API-Key is missing or is not the configured key.")
 
     private static func answers(_ metrics: Metrics, _ method: StaticString, _ route: StaticString) -> [Counter] {
         (2...5).map {

@@ -8,6 +8,8 @@ public enum RefusalCause: String, MetricLabel {
     case notYetValid = "not_yet_valid"
     case issuer, audience
     case apiKey = "api_key"
+    /// Too many wrong keys before it.
+    case apiKeyTrials = "api_key_trials"
 
     public init(_ error: TokenError) {
         guard case .invalid(let fault) = error else {

@@ -1,4 +1,5 @@
 public import EventLoop
+public import Network
 public import Settings
 
 /// What the runtime hands to a service: its loop, its voice and its settings. One for the process.
@@ -15,6 +16,8 @@ public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {
     public let settings: Values
     /// Who and where this process is.
     public let process: ProcessSettings
+    /// Whose `X-Forwarded-For` is believed.
+    public let trustedProxies: [AddressRange]
     /// Where `settings` were read from, for groups that a driver reads by itself.
     public let environment: Environment
     /// `<INSTANCE_ID>#<epoch>`; the epoch is new at every start.
@@ -42,6 +45,7 @@ public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {
         self.name = name
         self.sink = sink
         process = runtime.process
+        trustedProxies = runtime.trustedProxies
         self.settings = settings
         self.environment = environment
         instance = "\(runtime.process.instanceID)#\(newEpoch())"
@@ -55,6 +59,7 @@ public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {
         self.loop = loop
         (name, sink) = (home.name, home.sink)
         (process, settings, environment) = (home.process, home.settings, home.environment)
+        trustedProxies = home.trustedProxies
         let instanceID = "\(home.process.instanceID).\(number)"
         instance = "\(instanceID)#\(newEpoch())"
         log = Log(service: name, instance: instanceID, level: home.process.logLevel, write: sink)

@@ -86,6 +86,9 @@ public enum Common {
         help: "How long a revocation is remembered; at least TOKEN_MAX_LIFETIME")
     public static let apiKey = Setting(
         "API_KEY", .text(16...1024), help: "What producers send as X-API-Key", secret: true)
+    public static let apiKeyFailures = Setting(
+        "API_KEY_FAILURES", .integer(1...100_000), default: "20",
+        help: "Wrong API keys a minute that one address (of IPv6: one /64) may try; beyond, 429")
 }
 
 extension SettingKind where Value == [KafkaProperty] {
@@ -240,12 +243,17 @@ public struct TokenSettings: SettingsGroup {
 /// The key that producers and operators bring. The well-known demo key is refused unless `DEMO=true`.
 public struct APIKeySettings: SettingsGroup {
     public let key: String
+    /// Wrong keys a minute that one address may try.
+    public let failures: Int
 
     public static let demoKey = "carillon-demo-key"
-    public static let declarations = [Common.apiKey.description, Common.demo.description]
+    public static let declarations = [
+        Common.apiKey.description, Common.apiKeyFailures.description, Common.demo.description,
+    ]
 
     public init(_ environment: Environment) throws(SettingsError) {
         key = try environment.value(Common.apiKey)
+        failures = try environment.value(Common.apiKeyFailures)
         try refuseWellKnown(key, Self.demoKey, Common.apiKey.name, environment)
     }
 }

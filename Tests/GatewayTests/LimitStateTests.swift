@@ -1,6 +1,7 @@
 import HTTP
 import Models
 import Network
+import ServiceRuntime
 import Testing
 
 @testable import Gateway

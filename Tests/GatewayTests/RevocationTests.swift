@@ -150,6 +150,17 @@ private func digits(_ id: String) -> String {
         await site.stop()
     }
 
+    /// One share for all loops, or there would be as many as loops.
+    @Test func wrongKeysAreSlowedDown() async throws {
+        let site = try await Deployment(["API_KEY": key, "API_KEY_FAILURES": "5", "GATEWAY_LOOPS": "2"])
+        let wrong = (0..<12).map { _ in site.post(#"{"jti":"a"}"#, key: "wrong").status }
+        // Time passes while they are asked, and brings one more.
+        #expect((5...6).contains(wrong.count { $0 == 401 }) && wrong.count { $0 == 429 } >= 6)
+        let answer = site.post(#"{"jti":"a"}"#, key: key)
+        #expect(answer.status == 429 && answer.head.contains("Retry-After: ") && answer.body.contains("#too_many_wrong_keys"))
+        await site.stop()
+    }
+
     @Test func whoMayRevoke() async throws {
         let site = try await Deployment(["API_KEY": key])
         #expect(site.post(#"{"jti":"a"}"#, key: "wrong").status == 401)

@@ -61,6 +61,34 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
         host.loop.stop()
     }
 
+    @Test func wrongKeysAreSlowedDown() async throws {
+        let host = try sampleHost(["API_KEY_FAILURES": "3"])
+        try await host.start()
+        let port = await host.port
+        func put(_ key: String, from client: String = "192.0.2.1") -> String {
+            ask(port, "PUT", "/v1/names/alice", headers: ["X-API-Key: \(key)", "X-Forwarded-For: \(client)"])
+        }
+        let right = "0123456789abcdef"
+        for guess in 0..<3 { #expect(put("wrong-key-number-\(guess)").hasPrefix("HTTP/1.1 401 ")) }
+        // The fourth within a minute, whichever it is.
+        for key in ["wrong-key-number-4", right] {
+            let answer = put(key)
+            #expect(answer.hasPrefix("HTTP/1.1 429 ") && answer.contains("#too_many_wrong_keys\""))
+            #expect(answer.contains("\r\nRetry-After: "))
+        }
+        #expect(ask(port, "PUT", "/v1/names/alice", headers: ["X-Forwarded-For: 192.0.2.1"]).hasPrefix("HTTP/1.1 401 "), "none is no guess")
+        // Behind the same balancer, from another address; and from that one even beside many wrong ones.
+        #expect(put(right, from: "192.0.2.2").hasPrefix("HTTP/1.1 202 "))
+        for guess in 0..<10 { _ = put("wrong-key-number-\(guess)", from: "192.0.2.2") }
+        #expect(put("wrong-key-number-9", from: "192.0.2.2").hasPrefix("HTTP/1.1 429 "))
+        #expect(put(right, from: "192.0.2.2").hasPrefix("HTTP/1.1 202 "))
+        let metrics = ask(await host.operationsPort, "GET", "/metrics")
+        #expect(metrics.contains("carillon_refused_credentials_total{cause=\"api_key\"} 7\n"))
+        #expect(metrics.contains("carillon_refused_credentials_total{cause=\"api_key_trials\"} 10\n"))
+        await host.drain()
+        host.loop.stop()
+    }
+
     @Test func pagesOfOtherOrigins() async throws {
         let host = try sampleHost(["ALLOWED_ORIGINS": "https://app.example"])
         try await host.start()

@@ -12,13 +12,10 @@ extension Entrance {
     private static let skew: Int64 = 60
 
     func revoke(_ request: HTTPRequest, _ exchange: HTTPExchange) {
-        guard let apiKey = hub.settings.apiKey, let given = request.header("x-api-key"),
-            constantTimeEqual(Array(given.utf8), Array(apiKey.key.utf8))
-        else {
-            hub.refusals.note(.apiKey)
-            return exchange.respond(
-                .problem(
-                    status: 401, name: "api_key_invalid", detail: "X-API-Key is missing or is not the configured key."))
+        // Without a key nobody may.
+        if let refusal = (apiKeys?.verdict(request, exchange) ?? .refused).refusal {
+            hub.refusals.note(refusal.cause)
+            return exchange.respond(refusal.response)
         }
         let now = EventLoop.wallClock() / 1000
         switch RevocationOrder.read(request.body.span) {

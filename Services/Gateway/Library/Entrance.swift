@@ -10,8 +10,13 @@ import WebSocket
 /// The gateway's HTTP paths: who may come in, and by which door. Loop thread only.
 final class Entrance {
     let hub: Hub
+    /// Nil: nobody may revoke.
+    let apiKeys: APIKeyCheck?
 
-    init(hub: Hub) { self.hub = hub }
+    init(hub: Hub, apiKeys: APIKeyCheck?) {
+        self.hub = hub
+        self.apiKeys = apiKeys
+    }
 
     func serve(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         guard isOfAllowedOrigin(request, exchange) else { return }

@@ -19,9 +19,10 @@ public actor Gateway: Service {
         loop = context.loop
         self.context = context
         let occupancy = Occupancy(rate: context.settings.admissionRate, now: context.loop.now)
+        let apiKeys = context.settings.apiKey.map { APIKeyCheck($0, trusted: context.trustedProxies) }
         loops = (1...context.settings.loops).map { number in
             let loop = number == 1 ? context.loop : EventLoop(name: "gateway-\(number)")
-            return GatewayLoop(home: context, loop: loop, number: number, occupancy: occupancy)
+            return GatewayLoop(home: context, loop: loop, number: number, occupancy: occupancy, apiKeys: apiKeys)
         }
     }
 

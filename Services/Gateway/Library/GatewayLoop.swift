@@ -13,14 +13,18 @@ actor GatewayLoop: LoopActor {
     /// From 1.
     private let number: Int
     private let occupancy: Occupancy
+    private let apiKeys: APIKeyCheck?
     private var hub: Hub?
     private var log: Log?
 
-    init(home: ServiceContext<GatewaySettings>, loop: EventLoop, number: Int, occupancy: Occupancy) {
+    init(
+        home: ServiceContext<GatewaySettings>, loop: EventLoop, number: Int, occupancy: Occupancy, apiKeys: APIKeyCheck?
+    ) {
         self.home = home
         self.loop = loop
         self.number = number
         self.occupancy = occupancy
+        self.apiKeys = apiKeys
     }
 
     /// Listens and begins its lease; answers the port.
@@ -33,7 +37,7 @@ actor GatewayLoop: LoopActor {
             throw StartError("INSTANCE_ID holds a character that an instance's name may not have")
         }
         let hub = try Hub(context: context, instance: instance, occupancy: occupancy)
-        let entrance = Entrance(hub: hub)
+        let entrance = Entrance(hub: hub, apiKeys: apiKeys)
         let listener = try Listener(
             loop: loop, address: context.process.listenAddress, port: port, backlog: 4096,
             sharesPort: context.settings.loops > 1)

@@ -14,9 +14,6 @@ public struct GatewaySettings: SettingsGroup {
     static let maxPerAddressSetting = Setting(
         "MAX_CONNECTIONS_PER_ADDRESS", .integer(1...10_000_000), default: "1000",
         help: "Connections from one address (of IPv6: from one /64) at most; TRUSTED_PROXIES have no limit")
-    static let trustedProxiesSetting = Setting(
-        "TRUSTED_PROXIES", .addressRanges, default: "127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
-        help: "Whose X-Forwarded-For is believed; the last address in it that is not one of these is the client's")
     static let operationsSetting = Setting(
         "OPERATIONS_PER_MINUTE", .integer(10...10_000_000), default: "6000",
         help: "Commands that one connection may send in a minute; beyond it is closed with 3013")
@@ -155,7 +152,7 @@ public struct GatewaySettings: SettingsGroup {
     public static let declarations =
         [
             maxConnectionsSetting.description, maxPerPersonSetting.description, maxPerAddressSetting.description,
-            trustedProxiesSetting.description, operationsSetting.description, idleTimeoutSetting.description,
+            operationsSetting.description, idleTimeoutSetting.description,
             admissionRateSetting.description, tlsCertificateSetting.description, tlsKeySetting.description, loopsSetting.description,
             leaseIntervalSetting.description, pingIntervalSetting.description,
             pongTimeoutSetting.description, commentIntervalSetting.description, handshakeTimeoutSetting.description,
@@ -173,7 +170,7 @@ public struct GatewaySettings: SettingsGroup {
         maxConnections = try environment.optional(Self.maxConnectionsSetting)
         maxPerPerson = try environment.value(Self.maxPerPersonSetting)
         maxPerAddress = try environment.value(Self.maxPerAddressSetting)
-        trustedProxies = try environment.value(Self.trustedProxiesSetting)
+        trustedProxies = try environment.value(RuntimeSettings.trustedProxies)
         operationsPerMinute = try environment.value(Self.operationsSetting)
         idleTimeout = try environment.value(Self.idleTimeoutSetting)
         admissionRate = try environment.value(Self.admissionRateSetting)

@@ -1,14 +1,14 @@
-import Network
-import Settings
+public import Network
+public import Settings
 
-/// Where a request came from, for the limit on an address's connections.
-enum RequestOrigin {
+/// Where a request came from, for what is counted by address.
+public enum RequestOrigin {
     /// The client's address; nil if no limit holds for it.
     ///
     /// A peer outside `trusted` is the client. A trusted one is a proxy, or the operator's own: it is believed what it writes in
     /// `X-Forwarded-For` (its members are `forwarded`), whose last address that is not a proxy's own is the client. Whatever stands before that one, and
     /// whatever an untrusted peer writes there, anybody may have written.
-    static func address(peer: NetworkAddress, forwarded: [String], trusted: [AddressRange]) -> NetworkAddress? {
+    public static func address(peer: NetworkAddress, forwarded: [String], trusted: [AddressRange]) -> NetworkAddress? {
         guard isTrusted(peer, trusted) else { return peer }
         for text in forwarded.reversed() {
             // A proxy of ours wrote it, and meant that it does not know.
@@ -18,14 +18,21 @@ enum RequestOrigin {
         return nil
     }
 
-    static func isTrusted(_ address: NetworkAddress, _ trusted: [AddressRange]) -> Bool {
+    /// Whom to hold to account for what a request brings: as `address`, and within the trusted networks whoever our proxy names,
+    /// or else the peer.
+    static func source(peer: NetworkAddress, forwarded: [String], trusted: [AddressRange]) -> NetworkAddress {
+        if let address = address(peer: peer, forwarded: forwarded, trusted: trusted) { return address }
+        return forwarded.last.flatMap { NetworkAddress($0) } ?? peer
+    }
+
+    public static func isTrusted(_ address: NetworkAddress, _ trusted: [AddressRange]) -> Bool {
         trusted.contains { $0.contains(address) }
     }
 }
 
 extension SettingKind where Value == [AddressRange] {
     /// `10.0.0.0/8,::1`, or `none`.
-    static var addressRanges: Self {
+    public static var addressRanges: Self {
         SettingKind(form: "addresses and networks, separated by commas (192.0.2.1, 10.0.0.0/8, fc00::/7), or none") { text in
             if text == "none" { return [] }
             var ranges: [AddressRange] = []
