@@ -62,6 +62,7 @@ public struct EventData: Sendable {
             case .data: event.data = try Form.isAbsent(bytes, &at) ? nil : JSON.value(bytes, &at)
             case .arguments: _ = try JSON.value(bytes, &at)
             default:
+                if try Form.isAbsent(bytes, &at) { continue }
                 if event.unknown.count < maximumUnknown { event.unknown.append(name.contents) }
                 _ = try JSON.value(bytes, &at)
             }

@@ -77,7 +77,7 @@ private func nested(_ depth: Int) -> String {
     @Test func unknownMembersAreRemembered() throws {
         let many = (0..<20).map { "\"x\($0)\":\($0)" }.joined(separator: ",")
         let event = try CloudEvent.read(
-            value: event(#"{"audience":{"user":"b","more":1},"titel":"x","args":{},"template":"t",\#(many)}"#), headers: [])
+            value: event(#"{"audience":{"user":"b","more":1},"nothing":null,"titel":"x","args":{},"template":"t",\#(many)}"#), headers: [])
         let data = try EventData.read(event)
         #expect(data.unknown.count == EventData.maximumUnknown)
         #expect(data.unknown.prefix(2).map { String(decoding: data.bytes[$0], as: UTF8.self) } == ["titel", "x0"])
