@@ -43,6 +43,17 @@ final class BrokerProbe {
         }
     }
 
+    /// Asks whether one of these topics is there; `answer` on the loop, `nil` if the broker does not say.
+    func look(for patterns: TopicPatterns, _ answer: @escaping (Bool?) -> Void) {
+        // Confined to the loop: the worker only carries it there and back.
+        nonisolated(unsafe) let answer = answer
+        let (client, loop) = (client, loop)
+        worker.run {
+            let found = client.has(patterns, timeout: Self.patience / 2)
+            loop.post { answer(found) }
+        }
+    }
+
     /// `completion` on the loop once the client is no longer used.
     func close(_ completion: @escaping @Sendable () -> Void) {
         isClosed = true

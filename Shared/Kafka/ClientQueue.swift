@@ -2,7 +2,8 @@ internal import CRDKafka
 internal import EventLoop
 internal import Glibc
 
-/// Tells a loop when a queue of librdkafka goes from empty to not empty, through a pipe that librdkafka writes to. Loop thread only.
+/// Tells a loop when a queue of librdkafka, or one of several, goes from empty to not empty, through a pipe that librdkafka
+/// writes to. Loop thread only.
 final class ClientQueue {
     private let queue: OpaquePointer
     private let reading: Int32
@@ -27,6 +28,11 @@ final class ClientQueue {
             onReady()
         }
     }
+
+    /// Rings for another queue as well, which stays the caller's, until `silence`.
+    func listen(to other: OpaquePointer) { rd_kafka_queue_io_event_enable(other, writing, "1", 1) }
+
+    func silence(_ other: OpaquePointer) { rd_kafka_queue_io_event_enable(other, -1, nil, 0) }
 
     /// Before the client is destroyed.
     func close() {

@@ -11,20 +11,24 @@ final class Consumer {
     }
 
     let client: KafkaClient
-    /// The queue is no longer empty.
+    /// A queue is no longer empty.
     var onReady: (() -> Void)?
     var onRebalance: ((Rebalance) -> Void)?
     /// A plain commit was answered.
     var onCommitted: ((KafkaError?) -> Void)?
     /// An error that librdkafka reports and deals with by itself.
     var onError: ((KafkaError) -> Void)?
+    /// Reading has reached the end of a partition.
+    var onEnd: ((PartitionOffset) -> Void)?
     /// The group did not say where it stands in partitions of the assignment: until `reassign` nobody reads them.
     var onUnread: ((KafkaError) -> Void)?
     /// Of the assignment that holds now.
     private(set) var membership: GroupMembership?
 
     private let loop: EventLoop
+    /// Rebalances and errors; its bell rings for the topics too.
     private var queue: ClientQueue?
+    private var records: TopicQueues?
     /// Answers to plain commits have a queue of their own: they must not wait behind records that are not taken.
     private let answers: OpaquePointer?
     private var answersQueue: ClientQueue?
@@ -44,6 +48,7 @@ final class Consumer {
         loop.assertCurrent()
         if let raw = rd_kafka_queue_get_consumer(client.raw) {
             queue = ClientQueue(loop: loop, queue: raw) { [unowned self] in self.onReady?() }
+            records = queue.map { TopicQueues(client: client, bell: $0) }
         }
         if let answers {
             answersQueue = ClientQueue(loop: loop, queue: answers) { [unowned self] in self.takeAnswers() }
@@ -53,16 +58,60 @@ final class Consumer {
         if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code) }
     }
 
-    /// The next record, or `nil` once the queue is empty. Rebalances and answers are delivered from in here.
-    func next() -> KafkaRecord? {
+    /// The topics of the assignment; their numbers hold until the next one.
+    var topics: [String] { records?.topics ?? [] }
+
+    /// The partitions of the assignment.
+    private(set) var partitions: [PartitionOffset] = []
+
+    /// The end of a partition, as the broker told it with the last answer to a fetch; negative before the first.
+    func high(_ partition: PartitionProgress.Partition) -> Int64 {
+        var (low, high): (Int64, Int64) = (-1, -1)
+        rd_kafka_get_watermark_offsets(client.raw, partition.topic, partition.number, &low, &high)
+        return high
+    }
+
+    /// Delivers what waits for this member: rebalances, errors.
+    func serve() {
         while let message = rd_kafka_consumer_poll(client.raw, 0) {
-            defer { rd_kafka_message_destroy(message) }
-            if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR {
-                return KafkaRecord(message, topic: topicName(message.pointee.rkt))
-            }
-            let error = KafkaError(message.pointee.err)
-            if Self.leavesUnread(message) { onUnread?(error) } else { onError?(error) }
+            // No record among them: each partition's way is its topic's queue before it is read.
+            _ = take(message)
         }
+    }
+
+    /// The next record of a topic, or `nil` once its queue is empty.
+    func next(_ topic: Int) -> KafkaRecord? {
+        while let message = records?.next(topic) {
+            if let record = take(message) { return record }
+        }
+        return nil
+    }
+
+    /// Makes good for partitions whose queue was taken off its way while they were begun anew.
+    func leadAgain() { records?.lead() }
+
+    /// librdkafka writes thousands of lines in an outage; they are told as one.
+    var logSummary: String? {
+        let log = client.takeLog()
+        return log.lines > 0 ? "librdkafka wrote \(log.lines) lines, the last: \(log.last)" : nil
+    }
+
+    private func take(_ message: UnsafeMutablePointer<rd_kafka_message_t>) -> KafkaRecord? {
+        defer { rd_kafka_message_destroy(message) }
+        if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR {
+            return KafkaRecord(message, topic: topicName(message.pointee.rkt))
+        }
+        if message.pointee.err == RD_KAFKA_RESP_ERR__PARTITION_EOF {
+            onEnd?(
+                PartitionOffset(
+                    topic: topicName(message.pointee.rkt), partition: message.pointee.partition, next: message.pointee.offset))
+            return nil
+        }
+        // Its text names the topic, where the code is about one.
+        let text = rd_kafka_message_errstr(message).map { String(cString: $0) }
+        var error = KafkaError(message.pointee.err, text)
+        if let topic = message.pointee.rkt { error = error.about(topic: topicName(topic)) }
+        if Self.leavesUnread(message) { onUnread?(error) } else { onError?(error) }
         return nil
     }
 
@@ -73,12 +122,6 @@ final class Consumer {
         rd_kafka_message_errstr(message).map { String(cString: $0).hasPrefix("Failed to fetch committed offset") } ?? false
     }
 
-    /// Partitions stay owned, and are not read.
-    func pause() { withAssignment { _ = rd_kafka_pause_partitions(client.raw, $0) } }
-
-    /// Only after `pause`: another partition would be set back.
-    func resume() { withAssignment { _ = rd_kafka_resume_partitions(client.raw, $0) } }
-
     /// Answers a revocation.
     func unassign() {
         membership = nil
@@ -86,7 +129,10 @@ final class Consumer {
     }
 
     /// Begins with the partitions of the assignment anew: asks where the group stands, and reads from there.
-    func reassign() { withAssignment { _ = rd_kafka_assign(client.raw, $0) } }
+    func reassign() {
+        withAssignment { _ = rd_kafka_assign(client.raw, $0) }
+        leadAgain()
+    }
 
     /// The beginning of a partition of the assignment.
     var firstAssigned: PartitionOffset? {
@@ -122,7 +168,10 @@ final class Consumer {
         onCommitted = nil
         onError = nil
         onUnread = nil
+        onEnd = nil
         membership = nil
+        records?.close()
+        records = nil
         queue?.close()
         queue = nil
         answersQueue?.close()
@@ -145,6 +194,8 @@ final class Consumer {
         switch code {
         case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS where !isClosing:
             membership = GroupMembership(consumer: client)
+            self.partitions = partitions.map { PartitionList.offsets($0) } ?? []
+            records?.assign(self.partitions)
             rd_kafka_assign(client.raw, partitions)
             onRebalance?(.assigned(count: Int(partitions?.pointee.cnt ?? 0)))
         case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS where !isClosing:

@@ -1,27 +1,79 @@
-/// Records that were read and not handed out yet, in the order they were read: within a partition, offsets only grow.
+/// Records that were read and not handed out yet, topic by topic, and the order in which a batch takes them: no topic's backlog
+/// comes before another's records.
 struct HeldRecords {
-    private(set) var records: [KafkaRecord] = []
-    private(set) var bytes = 0
+    private struct Lane {
+        let topic: String
+        /// In the order they were read: within a partition, offsets only grow.
+        var records: [KafkaRecord] = []
+        /// Of them, those that a batch has taken.
+        var taken = 0
 
-    var isEmpty: Bool { records.isEmpty }
-    var count: Int { records.count }
-
-    mutating func append(_ record: KafkaRecord) {
-        bytes &+= record.size
-        records.append(record)
+        mutating func next() -> KafkaRecord? {
+            guard taken < records.count else { return nil }
+            defer { taken += 1 }
+            return records[taken]
+        }
     }
 
-    /// All of it; nothing stays.
-    mutating func take() -> [KafkaRecord] {
-        let taken = records
-        self = HeldRecords()
-        return taken
+    private var lanes: [Lane] = []
+    /// Who is first in the next batch.
+    private var turn = 0
+    private(set) var count = 0
+
+    init(topics: [String] = []) { lanes = topics.map { Lane(topic: $0) } }
+
+    var topics: Int { lanes.count }
+
+    func isEmpty(_ lane: Int) -> Bool { lanes[lane].records.isEmpty }
+
+    func forEach(_ body: (KafkaRecord) -> Void) {
+        for lane in lanes { lane.records.forEach(body) }
     }
 
-    /// What a batch did not pass: it comes before all else.
+    mutating func append(_ record: KafkaRecord, lane: Int) {
+        lanes[lane].records.append(record)
+        count += 1
+    }
+
+    /// What a batch did not pass: it comes before all else of its topic.
     mutating func putBack(_ rest: ArraySlice<KafkaRecord>) {
         if rest.isEmpty { return }
-        for record in rest { bytes &+= record.size }
-        records.insert(contentsOf: rest, at: 0)
+        var back = [[KafkaRecord]](repeating: [], count: lanes.count)
+        var lane = 0
+        for record in rest {
+            if lanes[lane].topic != record.topic { lane = lanes.firstIndex { $0.topic == record.topic } ?? lane }
+            back[lane].append(record)
+        }
+        for lane in lanes.indices where !back[lane].isEmpty { lanes[lane].records.insert(contentsOf: back[lane], at: 0) }
+        count += rest.count
+    }
+
+    /// The records of a batch: one of each topic, then two of each, four, and so on, until there are `limit` of them or `bytes` are passed.
+    /// So whoever has few is near the front, and whoever has many comes in long runs.
+    /// - Parameter more: the next of a topic that is not held yet.
+    mutating func take(_ limit: Int, bytes: Int, more: (Int) -> KafkaRecord?) -> [KafkaRecord] {
+        var batch: [KafkaRecord] = []
+        var size = 0
+        var run = 1
+        var open = lanes.indices.map { ($0 + turn) % lanes.count }
+        turn = lanes.isEmpty ? 0 : (turn + 1) % lanes.count
+        while !open.isEmpty, batch.count < limit, size < bytes {
+            open.removeAll { lane in
+                for _ in 0..<run {
+                    if batch.count >= limit || size >= bytes { return false }
+                    guard let record = lanes[lane].next() ?? more(lane) else { return true }
+                    size &+= record.size
+                    batch.append(record)
+                }
+                return false
+            }
+            run *= 2
+        }
+        for lane in lanes.indices where lanes[lane].taken > 0 {
+            lanes[lane].records.removeFirst(lanes[lane].taken)
+            lanes[lane].taken = 0
+        }
+        count = lanes.reduce(0) { $0 + $1.records.count }
+        return batch
     }
 }

@@ -89,6 +89,13 @@ final class KafkaClient: @unchecked Sendable {
         }
     }
 
+    /// What made the client of no more use, if anything did.
+    var fatalCause: KafkaError? {
+        var message = [CChar](repeating: 0, count: 512)
+        let code = rd_kafka_fatal_error(raw, &message, message.count)
+        return code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(code, text(message))
+    }
+
     /// Ends the client and its threads; what is queued in it is lost. Blocks: on a thread that may. Nothing of the client may be used afterwards.
     func destroy() {
         rd_kafka_destroy(raw)

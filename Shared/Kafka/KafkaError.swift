@@ -50,6 +50,36 @@ public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The broker does not know this producer any more, or only a newer one of its transactional id: nothing but a new one can go on.
+    var endsProducer: Bool {
+        switch rd_kafka_resp_err_t(code) {
+        case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING, RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID,
+            RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, RD_KAFKA_RESP_ERR_INVALID_TXN_STATE, RD_KAFKA_RESP_ERR__STATE:
+            true
+        default: isFenced
+        }
+    }
+
+    /// A newer producer has the same transactional id.
+    var isFenced: Bool {
+        code == RD_KAFKA_RESP_ERR__FENCED.rawValue || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED.rawValue
+    }
+
+    /// The same, and which topic it is about.
+    func about(topic: String) -> KafkaError {
+        reason.contains(topic) ? self : KafkaError(rd_kafka_resp_err_t(code), "\(reason) (topic \(topic))")
+    }
+
+    /// Something took longer than it may; perhaps because it was too much at once.
+    var isTimeOut: Bool {
+        code == RD_KAFKA_RESP_ERR__TIMED_OUT.rawValue || code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT.rawValue
+    }
+
+    /// The record was taken back, for a reason that others have.
+    var isPurge: Bool {
+        code == RD_KAFKA_RESP_ERR__PURGE_QUEUE.rawValue || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT.rawValue
+    }
+
     /// Too many records wait already; this one was not queued.
     public var isOverLimit: Bool { code == RD_KAFKA_RESP_ERR__QUEUE_FULL.rawValue }
 
@@ -71,10 +101,11 @@ struct ClientFailure {
     let isRetriable: Bool
     let mustAbort: Bool
 
-    /// `nil` if the call succeeded.
-    init?(_ raw: OpaquePointer?) {
+    /// `nil` if the call succeeded. A client that has met a fatal error answers `_FATAL` from then on: what it met is told instead.
+    init?(_ raw: OpaquePointer?, of client: KafkaClient) {
         guard let raw else { return nil }
-        error = KafkaError(rd_kafka_error_code(raw), String(cString: rd_kafka_error_string(raw)))
+        let said = KafkaError(rd_kafka_error_code(raw), String(cString: rd_kafka_error_string(raw)))
+        error = rd_kafka_error_code(raw) == RD_KAFKA_RESP_ERR__FATAL ? client.fatalCause ?? said : said
         isFatal = rd_kafka_error_is_fatal(raw) != 0
         isRetriable = rd_kafka_error_is_retriable(raw) != 0
         mustAbort = rd_kafka_error_txn_requires_abort(raw) != 0

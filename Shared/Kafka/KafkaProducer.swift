@@ -87,7 +87,9 @@ public final class KafkaProducer {
         let tag = Int(bitPattern: message.pointee._private)
         guard let onDelivered = waiting.removeValue(forKey: tag) else { return }
         let code = message.pointee.err
-        onDelivered(code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(code))
+        if code == RD_KAFKA_RESP_ERR_NO_ERROR { return onDelivered(nil) }
+        let topic = rd_kafka_topic_name(message.pointee.rkt).map { String(cString: $0) } ?? ""
+        onDelivered(KafkaError(code).about(topic: topic))
     }
 
     private func end(_ completion: @escaping () -> Void) {

@@ -40,9 +40,12 @@ struct ClientProperties {
         properties.set("isolation.level", "read_committed")
         // Not cooperative-sticky: in 2.0.2 it replays without a callback, and can loop.
         properties.set("partition.assignment.strategy", "roundrobin")
+        // Tells where a partition ends for readers of committed records: behind marks that a lag must not count.
+        properties.set("enable.partition.eof", "true")
         properties.set("session.timeout.ms", 6_000)
         properties.set("heartbeat.interval.ms", 2_000)
-        properties.set("queued.max.messages.kbytes", 32_768)
+        // For each topic, since each has a queue of its own (`TopicQueues`): enough for the second that 2.0.2 pauses a full one.
+        properties.set("queued.max.messages.kbytes", queuedKilobytes)
         if settings.isMock {
             // The mock does not end a waiting fetch when a record comes: each hop would take this long, 500 ms by default.
             properties.set("fetch.wait.max.ms", 10)
@@ -94,6 +97,8 @@ struct ClientProperties {
     static func transactional(_ settings: KafkaSettings, id: String) -> ClientProperties {
         var properties = producer(settings)
         properties.set("transactional.id", id)
+        // A copy of what a transaction writes; when it is full, the writer waits.
+        properties.set("queue.buffering.max.kbytes", bufferedKilobytes)
         // Readers of committed records stall behind an open transaction for this long at most.
         properties.set("transaction.timeout.ms", 15_000)
         // After a commit AddOffsetsToTxn often answers CONCURRENT_TRANSACTIONS, and this is how long it then waits.
@@ -101,6 +106,11 @@ struct ClientProperties {
         properties.append(settings.properties)
         return properties
     }
+
+    /// What librdkafka fetches ahead of a topic; one fetch more may pass it.
+    static let queuedKilobytes = 16_384
+    /// What waits in a transactional producer.
+    static let bufferedKilobytes = 8_192
 
     /// What one record may take, headers included. A topic has a limit of its own, a broker's default is 1 MB.
     static let maximumRecordBytes = 1_000_000

@@ -9,11 +9,16 @@ public final class RecordBatch {
     let membership: GroupMembership?
     /// What has passed or is about to: the offsets of the transaction under way are among these.
     private(set) var positions = BatchPositions()
+    /// Records whose positions are committed.
+    private(set) var passed = 0
+    /// It holds the records before this one; those that it left are the pipeline's again.
+    private(set) var end: Int
     private weak var pipeline: RecordPipeline?
 
     init(number: UInt64, records: [KafkaRecord], membership: GroupMembership?, pipeline: RecordPipeline?) {
         self.number = number
         self.records = records
+        end = records.count
         self.membership = membership
         self.pipeline = pipeline
     }
@@ -49,6 +54,15 @@ public final class RecordBatch {
         let last = records[positions.count - 1]
         return PartitionOffset(topic: last.topic, partition: last.partition, next: last.offset &+ 1)
     }
+
+    /// Gives back what does not pass.
+    func leaveRest() -> ArraySlice<KafkaRecord> {
+        end = positions.count
+        return records[end...]
+    }
+
+    /// What was about to pass has passed.
+    func hasPassed() { passed = positions.count }
 
     func pass(through count: Int) { positions.pass(records, through: count) }
 

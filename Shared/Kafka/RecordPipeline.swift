@@ -1,27 +1,6 @@
 internal import CRDKafka
 public import EventLoop
 
-/// Bounds of a `RecordPipeline`.
-public struct PipelineLimits: Sendable {
-    /// Records in a batch, and held beside one that is in flight.
-    public var records: Int
-    /// Bytes of them; one record more may pass it.
-    public var bytes: Int
-    /// Between the beginnings of two batches, in ms: what arrives sooner waits for the end of it.
-    public var commitInterval: UInt64
-    /// How long `stop` waits for the service's batch and for the broker.
-    public var stopPatience: Duration
-
-    public init(
-        records: Int = 4_000, bytes: Int = 8 << 20, commitInterval: UInt64 = 20, stopPatience: Duration = .seconds(5)
-    ) {
-        self.records = records
-        self.bytes = bytes
-        self.commitInterval = commitInterval
-        self.stopPatience = stopPatience
-    }
-}
-
 /// Consumes topics as a member of a group, hands out batches, and commits what each batch put out together with its offsets
 /// in one transaction: a record's outputs are there exactly once for readers of committed records, whatever dies in between, unless
 /// it is the only broker, in the middle of a commit: then a batch may stand there twice (decision 0014).
@@ -31,47 +10,47 @@ public struct PipelineLimits: Sendable {
 public final class RecordPipeline {
     /// A batch to work on; the service calls `finish` on it, now or later.
     public var onBatch: ((RecordBatch) -> Void)?
-    /// Whether the broker answers: the first state, then once each way.
+    /// The first state, then once each way: up while the broker answers, the group has given this member its part (be it none) and
+    /// its batches pass; a batch that has not passed for 30 s is down, with the reason.
     public var onState: ((BrokerState) -> Void)?
     /// What an operator may want to read, in one line; rare.
     public var onNote: ((String) -> Void)?
+    /// What an operator must act upon, in one line; a line that repeats is told once.
+    public var onAlarm: ((String) -> Void)?
     /// An output that Kafka will never take (too large, say): what to write in its place, or `nil` for nothing; it is then
     /// dropped with a note. What stands in its place may be offered again: answer `nil` to that.
     public var onRefused: ((OutgoingRecord, KafkaError) -> OutgoingRecord?)?
 
-    private let loop: EventLoop
+    let loop: EventLoop
     private let settings: KafkaSettings
     private let limits: PipelineLimits
-    private let topics: [String]
+    private let patterns: TopicPatterns
     let consumer: Consumer
     private let transactions: TransactionThread
     private let probe: BrokerProbe
     private(set) var machine: TransactionMachine
-    private var held = HeldRecords()
-    private var batch: RecordBatch?
+    /// How much a transaction writes at present. What a service finishes or commits beyond it is written in several of them.
+    public private(set) var bound: TransactionBound
+    private(set) var held = HeldRecords()
+    private(set) var progress = PartitionProgress()
+    private(set) var batch: RecordBatch?
     /// What is written for it at present.
     private var staged: StagedTransaction?
     private var lastTransaction: UInt64 = 0
     private var ticker: LoopTimer?
     private var waker: LoopTimer?
-    /// The batch that was the last one a second ago.
-    private var lastTick: UInt64 = 0
-    /// Partitions are paused: nothing was taken for a second.
-    private(set) var isReadingPaused = false
-    /// They were, since this assignment began.
-    private var wasReadingPaused = false
     /// Partitions of this assignment are not read.
     private var areSomeUnread = false
-    /// The latest commit that was answered, in the loop's ms.
-    private var committedAt: UInt64?
-    /// It was less than `doubtful` ms before the broker was missed, and may have been forgotten.
-    private var isCommitInDoubt = false
-    private static let doubtful: UInt64 = 10_000
+    private var doubt = CommitDoubt()
+    /// A transaction that failed after this long, in ms, may have been too large: two thirds of a transaction's time.
+    private static let slow: UInt64 = 10_000
     private var onStopped: (() -> Void)?
-    private var lastFailure: String?
-    /// Errors of reading that were told: each once.
-    private var notedErrors: Set<String> = []
-    private static let maximumNotedErrors = 32
+    private var health = PipelineHealth()
+    /// When what is staged was staged or last made progress.
+    private(set) var writingSince: UInt64?
+    private var lastReason: String?
+    private var told = ToldLines()
+    private let transactionalID: String
 
     /// - Parameters:
     ///   - service: names the group and, with `settings.instanceID`, the transactional id.
@@ -86,16 +65,17 @@ public final class RecordPipeline {
         self.loop = loop
         self.settings = settings
         self.limits = limits
-        self.topics = topics.map(settings.subscription)
+        patterns = TopicPatterns(topics: topics.map(settings.subscription), excluding: excluding)
+        bound = TransactionBound(records: limits.transactionRecords, bytes: limits.transactionBytes)
         machine = TransactionMachine(interval: limits.commitInterval, commitsTwice: settings.isMock)
         consumer = try Consumer(
             loop: loop,
             properties: .consumer(
                 settings, group: settings.group(ofService: service), excluding: excluding,
                 creates: !topics.contains { $0.hasPrefix("^") }))
+        transactionalID = settings.transactionalID(ofService: service)
         transactions = TransactionThread(
-            loop: loop, settings: settings, transactionalID: settings.transactionalID(ofService: service),
-            consumer: consumer.client)
+            loop: loop, settings: settings, transactionalID: transactionalID, consumer: consumer.client)
         probe = BrokerProbe(loop: loop, client: consumer.client, name: "kafka-probe")
     }
 
@@ -106,9 +86,10 @@ public final class RecordPipeline {
         consumer.onRebalance = { [unowned self] in self.rebalanced($0) }
         consumer.onCommitted = { [unowned self] in self.plainCommitAnswered($0) }
         consumer.onError = { [unowned self] in self.failed($0) }
+        consumer.onEnd = { [unowned self] in self.progress.reached($0) }
         consumer.onUnread = { [unowned self] in self.unread($0) }
         probe.onState = { [unowned self] in self.stateChanged($0) }
-        try consumer.subscribe(topics)
+        try consumer.subscribe(patterns.topics)
         probe.start()
         transactions.prepare()
         // A consumer that is not polled for long leaves its group, however quiet its topics are.
@@ -139,74 +120,67 @@ public final class RecordPipeline {
     func isCurrent(_ number: UInt64) -> Bool { machine.isOpen(number) && batch?.number == number }
 
     func step(_ batch: RecordBatch, _ outputs: [OutgoingRecord], through count: Int, _ then: @escaping () -> Void) {
-        guard stage(batch, outputs, through: count, then) else { return }
+        guard stage(batch, outputs, count, then) else { return }
         feed(.stepped(batch: batch.number))
     }
 
     func finish(_ batch: RecordBatch, _ outputs: [OutgoingRecord], through count: Int, _ commit: OffsetCommit) {
-        guard stage(batch, outputs, through: count, nil) else { return }
+        guard stage(batch, outputs, count, nil) else { return }
         // Nothing else is handed out before this has passed; if the group takes it all back, it drops this too.
-        held.putBack(batch.records[batch.positions.count...])
+        held.putBack(batch.leaveRest())
         feed(.finished(batch: batch.number, outputs.isEmpty ? commit : .transaction))
         feed(.held(held.count))
     }
 
     private func stage(
-        _ batch: RecordBatch, _ outputs: [OutgoingRecord], through count: Int, _ then: (() -> Void)?
+        _ batch: RecordBatch, _ outputs: [OutgoingRecord], _ through: Int, _ then: (() -> Void)?
     ) -> Bool {
         loop.assertCurrent()
         guard machine.phase == .processing(batch.number), self.batch === batch else { return false }
         lastTransaction &+= 1
-        let before = batch.positions.count
-        batch.pass(through: count)
+        let (count, before) = (batch.positions.count, batch.offsets)
+        batch.pass(through: through)
         staged = StagedTransaction(
-            number: lastTransaction, outputs: outputs, passes: batch.positions.count > before ? batch.lastPassed : nil, then: then)
+            number: lastTransaction, outputs: outputs, before: before, after: batch.offsets,
+            passes: batch.positions.count > count ? batch.lastPassed : nil, then: then)
+        writingSince = loop.now
         return true
     }
 
     // MARK: Reading
 
-    /// Takes what waits, up to the limits. What stays is taken when a batch has gone.
+    /// Looks what waits: of each topic one record is held, the others stay with librdkafka until a batch takes them.
     private func drain() {
         guard !machine.hasLeft else { return }
-        while held.count < limits.records, held.bytes < limits.bytes {
-            guard let record = consumer.next() else { break }
-            take(record)
+        consumer.serve()
+        guard machine.isAssigned, !machine.isRevoking else { return feed(.held(0)) }
+        for topic in 0..<held.topics where held.isEmpty(topic) {
+            if let record = consumer.next(topic) { held.append(record, lane: topic) }
         }
         feed(.held(held.count))
     }
 
-    private func take(_ record: KafkaRecord) {
-        // Between a revocation and its answer, what still comes belongs to the next owner.
-        if machine.isAssigned, !machine.isRevoking { held.append(record) }
-    }
-
     private func tick() {
-        let stands = lastTick == machine.lastBatch
-        lastTick = machine.lastBatch
-        if held.count >= limits.records || held.bytes >= limits.bytes {
-            // Only if nothing moved for a second: a pause throws away what was fetched ahead.
-            if !isReadingPaused, stands {
-                consumer.pause()
-                isReadingPaused = true
-                wasReadingPaused = true
-            }
-            // For the group's sake; paused partitions give nothing.
-            if isReadingPaused, let record = consumer.next() { take(record) }
-        }
+        consumer.leadAgain()
+        restarted(progress.partitions.compactMap { progress.high($0, consumer.high($0)) })
         drain()
         consumer.takeAnswers()
         // Not at once: while a coordinator is elected, each answer is the same error.
         feed(areSomeUnread ? .unread : .tick)
         areSomeUnread = false
+        if health.isJoining { lookForTopics() }
+        tell(health.writing(since: writingSince, now: loop.now, reason: lastReason))
     }
 
     private func rebalanced(_ rebalance: Consumer.Rebalance) {
         switch rebalance {
         case .assigned(let count):
             onNote?("the group gave this member \(count) partitions")
+            held = HeldRecords(topics: consumer.topics)
+            progress.assign(consumer.partitions)
             feed(.assigned)
             endPending()
+            tell(health.joined())
         case .revoked: feed(.revoked)
         }
     }
@@ -215,7 +189,7 @@ public final class RecordPipeline {
         // An outage has its own voice.
         if error.isOutage { return probe.ask() }
         let line = "reading: \(error)"
-        if notedErrors.count < Self.maximumNotedErrors, notedErrors.insert(line).inserted { onNote?(line) }
+        if told.isNew(once: line) { onNote?(line) }
     }
 
     private func unread(_ error: KafkaError) {
@@ -225,23 +199,23 @@ public final class RecordPipeline {
     }
 
     private func stateChanged(_ state: BrokerState) {
-        onState?(state)
-        if state != .up {
-            isCommitInDoubt = committedAt.map { loop.now - $0 < Self.doubtful } ?? false
-            return
-        }
-        sumUpLog()
-        if isCommitInDoubt, !settings.isMock {
-            feed(.unread)
-            endPending()
-        }
-        isCommitInDoubt = false
+        tell(health.broker(state))
+        guard state == .up else { return doubt.brokerIsMissed(now: loop.now) }
+        if let line = consumer.logSummary { onNote?(line) }
+        guard doubt.brokerIsBack(), !settings.isMock else { return }
+        feed(.unread)
+        endPending()
     }
 
-    /// librdkafka writes thousands of lines in an outage; they are told as one.
-    private func sumUpLog() {
-        let log = consumer.client.takeLog()
-        if log.lines > 0 { onNote?("librdkafka wrote \(log.lines) lines, the last: \(log.last)") }
+    /// A group whose members find no topic gives out nothing, not even an empty assignment: librdkafka does not join it before.
+    private func lookForTopics() {
+        probe.look(for: patterns) { [weak self] found in
+            if let self, found == false { self.tell(self.health.joined()) }
+        }
+    }
+
+    private func tell(_ state: BrokerState?) {
+        if let state { onState?(state) }
     }
 
     private func plainCommitAnswered(_ error: KafkaError?) {
@@ -261,24 +235,22 @@ public final class RecordPipeline {
         case .dispatch(let number): dispatch(number)
         case .transact(let number): transact(number)
         case .commitPlainly(let number):
+            // The mock has seen these pass already.
+            if !settings.isMock { pass() }
             guard let batch, batch.number == number, consumer.commit(batch.offsets) else {
                 return loop.atTurnEnd { [weak self] in self?.feed(.plainCommitAnswered) }
             }
         case .proceed:
             let then = staged?.then
-            staged = nil
+            unstage()
             then?()
         case .forget:
             batch = nil
-            staged = nil
-        case .dropHeld: held = HeldRecords()
+            unstage()
+        case .dropHeld: held = HeldRecords(topics: consumer.topics)
         case .abandon: transactions.abandon()
-        case .unassign:
-            clearPauses()
-            consumer.unassign()
-        case .reassign:
-            clearPauses()
-            consumer.reassign()
+        case .unassign: consumer.unassign()
+        case .reassign: consumer.reassign()
         case .leave: leave()
         case .wake(let at):
             let delay = at > loop.now ? at - loop.now : 0
@@ -287,55 +259,45 @@ public final class RecordPipeline {
         }
     }
 
+    private func unstage() {
+        staged = nil
+        writingSince = nil
+        lastReason = nil
+    }
+
     private func dispatch(_ number: UInt64) {
-        let batch = RecordBatch(number: number, records: held.take(), membership: consumer.membership, pipeline: self)
+        let records = held.take(limits.records, bytes: limits.bytes) { consumer.next($0) }
+        let batch = RecordBatch(number: number, records: records, membership: consumer.membership, pipeline: self)
         self.batch = batch
-        resumeReading()
-        // What was left in the queue when the buffer was full announces itself no more.
+        // What was left in a queue announces itself no more.
         loop.atTurnEnd { [weak self] in self?.drain() }
         onBatch?(batch)
     }
 
-    private func resumeReading() {
-        guard isReadingPaused else { return }
-        isReadingPaused = false
-        consumer.resume()
-    }
-
-    /// A pause outlasts the assignment, and a `resume` can get lost: where librdkafka pauses for a rebalance at the same moment, the
-    /// later of the two requests can arrive first, and the other one is dropped as outdated (2.0.2, its issue 5591). Between
-    /// a revocation and its answer librdkafka keeps still, so what is asked here arrives.
-    private func clearPauses() {
-        guard wasReadingPaused else { return }
-        wasReadingPaused = false
-        isReadingPaused = false
-        // A resume alone would set back a partition that is not paused.
-        consumer.pause()
-        consumer.resume()
-    }
-
     private func transact(_ number: UInt64) {
-        guard let batch, batch.number == number, let staged, let membership = batch.membership else {
-            return loop.atTurnEnd { [weak self] in self?.feed(.transacted(batch: number, .failed)) }
-        }
+        guard let batch, batch.number == number, let membership = batch.membership, let portion = staged?.next(bound),
+            let staged
+        else { return loop.atTurnEnd { [weak self] in self?.feed(.transacted(batch: number, .failed)) } }
         let content = TransactionContent(
-            number: staged.number, outputs: staged.outputs, offsets: batch.offsets, proof: staged.passes,
-            membership: membership)
-        transactions.run(content) { [self] in transacted(number, $0) }
+            number: staged.number, outputs: portion.outputs, offsets: portion.offsets, proof: portion.proof, membership: membership)
+        let begun = loop.now
+        transactions.run(content) { [self] in transacted(number, $0, after: loop.now &- begun) }
     }
 
-    private func transacted(_ number: UInt64, _ result: TransactionResult) {
+    private func transacted(_ number: UInt64, _ result: TransactionResult, after elapsed: UInt64) {
         switch result {
         case .committed:
-            lastFailure = nil
-            committedAt = loop.now
-            feed(.transacted(batch: number, .committed))
+            bound.passed()
+            passed(number, staged?.passed() ?? true)
+        case .stands: passed(number, true)
         case .failed(let error):
-            note("a transaction did not pass and is tried again", error)
+            lastReason = error.description
+            failedTransaction(error, elapsed)
             if error.isOutage { probe.ask() }
+            halve(error, elapsed)
             feed(.transacted(batch: number, .failed))
         case .refused(let index, let error):
-            replaceOutput(index, error)
+            staged?.replace(at: index) { replacement(for: $0, error) }
             feed(.transacted(batch: number, .failed))
         case .abandoned:
             // What it left open keeps readers waiting until its successor has ended it.
@@ -344,13 +306,48 @@ public final class RecordPipeline {
         }
     }
 
-    private func replaceOutput(_ index: Int, _ error: KafkaError) {
-        guard let refused = staged?.remove(at: index) else { return }
-        if let replacement = onRefused?(refused, error) {
-            staged?.outputs.insert(replacement, at: index)
-        } else {
-            note("a record that Kafka does not take was dropped", error)
+    private func failedTransaction(_ error: KafkaError, _ elapsed: UInt64) {
+        // A broker that has given up a transaction for its age says the same.
+        guard error.isFenced, elapsed < Self.slow else { return note("a transaction did not pass and is tried again", error) }
+        alarm(
+            "another process writes as \(transactionalID): two instances that share an INSTANCE_ID fence each other, give each its own")
+    }
+
+    private func alarm(_ line: String) {
+        if told.isNew(once: line) { onAlarm?(line) }
+    }
+
+    private func passed(_ number: UInt64, _ isLast: Bool) {
+        if isLast { pass() }
+        told.somethingPassed()
+        doubt.committed(now: loop.now)
+        writingSince = loop.now
+        feed(.transacted(batch: number, isLast ? .committed : .partly))
+    }
+
+    /// What is staged has passed.
+    private func pass() {
+        guard let batch else { return }
+        batch.hasPassed()
+        restarted(progress.pass(batch.positions.offsets))
+    }
+
+    private func restarted(_ topics: [String]) {
+        for topic in Set(topics) {
+            alarm("the topic \(topic) was deleted and made again; records written before this was noticed may have been skipped")
         }
+    }
+
+    /// Perhaps the broker does not take that much in a transaction's time. An outage looks alike, and what is halved for it grows again.
+    private func halve(_ error: KafkaError, _ elapsed: UInt64) {
+        guard error.isTimeOut || elapsed >= Self.slow, let staged else { return }
+        bound.timedOut(records: staged.portion.count, bytes: staged.portionBytes)
+    }
+
+    private func replacement(for refused: OutgoingRecord, _ error: KafkaError) -> OutgoingRecord? {
+        let replacement = onRefused?(refused, error)
+        if replacement == nil { note("a record that Kafka does not take was dropped", error) }
+        return replacement
     }
 
     /// A group of which something is pending does not say where it stands; whoever begins with partitions ends its own of that.
@@ -369,12 +366,9 @@ public final class RecordPipeline {
         }
     }
 
-    /// One line for a failure that repeats.
     private func note(_ what: String, _ error: KafkaError) {
         let line = "\(what): \(error)"
-        guard line != lastFailure else { return }
-        lastFailure = line
-        onNote?(line)
+        if told.isNew(failure: line) { onNote?(line) }
     }
 
     private func leave() {
@@ -382,6 +376,8 @@ public final class RecordPipeline {
         waker?.cancel()
         transactions.abandon()
         batch = nil
+        // What hangs in a client may hang for longer than whoever stops this waits; the process ends without it.
+        loop.timer(after: limits.stopPatience) { [self] in ended() }
         // Kept alive until it has left; confined to the loop.
         nonisolated(unsafe) let me = self
         probe.close { me.closeClients() }
@@ -391,10 +387,12 @@ public final class RecordPipeline {
         transactions.close()
         // Kept alive until the consumer has left; its answer comes on the loop.
         nonisolated(unsafe) let me = self
-        consumer.close(on: transactions.worker) {
-            me.onStopped?()
-            me.onStopped = nil
-        }
+        consumer.close(on: transactions.worker) { me.ended() }
         transactions.worker.stop()
+    }
+
+    private func ended() {
+        onStopped?()
+        onStopped = nil
     }
 }

@@ -43,6 +43,8 @@ struct TransactionMachine {
     enum Outcome: Equatable {
         /// Outputs and offsets are there, together.
         case committed
+        /// A portion of the outputs is there; the others follow in another transaction.
+        case partly
         /// Neither is there, and the transaction is over.
         case failed
         /// Given up on request (`abandon`); neither will be there.
@@ -202,6 +204,9 @@ struct TransactionMachine {
             phase = .processing(batch)
             // Of a batch that the group wants back, nothing need be gone on with.
             if !isRevoking { actions.append(.proceed(batch)) }
+        case .partly:
+            failures = 0
+            phase = .settling(transaction)
         case .failed:
             failures += 1
             phase = .retrying(transaction, at: now &+ min(2_000, 50 << min(failures, 6)))

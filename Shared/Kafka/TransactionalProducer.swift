@@ -5,7 +5,7 @@ internal import Synchronization
 struct TransactionContent: Sendable {
     /// The same when it is tried again, and of no other one.
     var number: UInt64
-    var outputs: [OutgoingRecord]
+    var outputs: ArraySlice<OutgoingRecord>
     /// Never empty.
     var offsets: [PartitionOffset]
     /// One of the offsets that only this transaction reaches: the group standing there tells that it passed. `nil` where none moves.
@@ -16,6 +16,8 @@ struct TransactionContent: Sendable {
 /// How a transaction ended, and what it met.
 enum TransactionResult: Equatable, Sendable {
     case committed
+    /// What was tried under its number before is there after all, with its offsets: nothing remains to be written.
+    case stands
     /// Nothing of it is there; it may be tried again.
     case failed(KafkaError)
     /// Nothing of it is there, and the output at this index cannot be taken, ever.
@@ -41,9 +43,17 @@ final class TransactionalProducer: @unchecked Sendable {
     private var client: KafkaClient?
     private var writer: RecordWriter?
     /// The transaction whose commit was sent without an answer: it may be there already.
-    private var uncertain: UInt64?
+    private var uncertain: (number: UInt64, proof: PartitionOffset?)?
     private var refusal: (index: Int, error: KafkaError, size: Int)?
+    /// Why a record of this transaction was not written, and that of which topic.
+    private var undelivered: KafkaError?
+    /// Since a transaction passed.
+    private var failures = 0
 
+    /// Failures in a row after which the producer is made anew, whatever they were.
+    static let maximumFailures = 3
+    /// Slices that a new producer has to become ready, before another is made.
+    private static let preparations = 30
     /// How long one blocking call waits before it is asked again whether to go on, in ms.
     private static let slice: Int32 = 1_000
 
@@ -63,9 +73,10 @@ final class TransactionalProducer: @unchecked Sendable {
             made = try KafkaClient(
                 RD_KAFKA_PRODUCER, .transactional(settings, id: transactionalID), callbacks)
         } catch { return .failed(error) }
-        while true {
-            guard let failure = ClientFailure(rd_kafka_init_transactions(made.raw, Self.slice)) else { break }
-            if failure.isRetriable, !failure.isFatal, !abandonment.isRequested { continue }
+        var slices = 0
+        while let failure = ClientFailure(rd_kafka_init_transactions(made.raw, Self.slice), of: made) {
+            slices += 1
+            if failure.isRetriable, !failure.isFatal, !abandonment.isRequested, slices < Self.preparations { continue }
             made.destroy()
             return abandonment.isRequested ? .abandoned : .failed(failure.error)
         }
@@ -74,15 +85,35 @@ final class TransactionalProducer: @unchecked Sendable {
         return nil
     }
 
-    /// Runs one transaction to its end.
+    /// Runs one transaction to its end. After a failure that this producer cannot outlive, and after some in a row of
+    /// any kind, it is made anew: what the broker has forgotten of it (its id after a week without a transaction, `__transaction_state`)
+    /// no retry brings back.
     func run(_ content: TransactionContent, _ abandonment: Abandonment) -> TransactionResult {
+        let result = attempt(content, abandonment)
+        switch result {
+        case .committed, .stands, .refused: failures = 0
+        case .failed(let error): renew(after: error, abandonment)
+        case .abandoned: break
+        }
+        return result
+    }
+
+    private func renew(after error: KafkaError, _ abandonment: Abandonment) {
+        failures += 1
+        guard client != nil, error.endsProducer || failures.isMultiple(of: Self.maximumFailures) else { return }
+        close()
+        _ = prepare(abandonment)
+    }
+
+    private func attempt(_ content: TransactionContent, _ abandonment: Abandonment) -> TransactionResult {
         refusal = nil
-        if uncertain == content.number {
+        undelivered = nil
+        if let uncertain, uncertain.number == content.number {
             if let sample = content.offsets.first {
                 if let error = endPending(sample, content.membership, abandonment) { return .failed(error) }
             }
-            switch standsCommitted(content) {
-            case .success(true): return .committed
+            switch standsCommitted(uncertain.proof) {
+            case .success(true): return .stands
             case .success(false): break
             case .failure(let error): return .failed(error)
             }
@@ -91,20 +122,20 @@ final class TransactionalProducer: @unchecked Sendable {
         // Only here: what comes before may have made the producer anew.
         if let stopped = prepare(abandonment) { return stopped }
         guard let client, let writer else { return .abandoned }
-        if let failure = ClientFailure(rd_kafka_begin_transaction(client.raw)) {
+        if let failure = ClientFailure(rd_kafka_begin_transaction(client.raw), of: client) {
             return recover(failure, content, abandonment, mayBeCommitted: false)
         }
         // Offsets before outputs: while the broker ends the transaction before, this is asked again after `retry.backoff.ms`, the
         // registration of an output's partition only after 20 ms (2.0.2).
         let offsets = PartitionList(content.offsets)
         while let failure = ClientFailure(
-            rd_kafka_send_offsets_to_transaction(client.raw, offsets.raw, content.membership.raw, Self.slice))
+            rd_kafka_send_offsets_to_transaction(client.raw, offsets.raw, content.membership.raw, Self.slice), of: client)
         {
             if failure.isRetriable, !failure.mustAbort, !failure.isFatal, !abandonment.isRequested { continue }
             return recover(failure, content, abandonment, mayBeCommitted: false)
         }
         if let stopped = write(content.outputs, client, writer, abandonment) { return stopped }
-        while let failure = ClientFailure(rd_kafka_commit_transaction(client.raw, Self.slice)) {
+        while let failure = ClientFailure(rd_kafka_commit_transaction(client.raw, Self.slice), of: client) {
             if failure.isRetriable, !failure.mustAbort, !failure.isFatal, !abandonment.isRequested { continue }
             return recover(failure, content, abandonment, mayBeCommitted: true)
         }
@@ -121,15 +152,17 @@ final class TransactionalProducer: @unchecked Sendable {
         if settings.isMock { return nil }
         if case .failed(let error)? = prepare(abandonment) { return error }
         guard let client else { return nil }
-        var failure = ClientFailure(rd_kafka_begin_transaction(client.raw))
+        var failure = ClientFailure(rd_kafka_begin_transaction(client.raw), of: client)
         if failure == nil {
             let list = PartitionList([sample])
             repeat {
                 failure = ClientFailure(
-                    rd_kafka_send_offsets_to_transaction(client.raw, list.raw, membership.raw, Self.slice))
+                    rd_kafka_send_offsets_to_transaction(client.raw, list.raw, membership.raw, Self.slice), of: client)
             } while failure.map { $0.isRetriable && !$0.mustAbort && !$0.isFatal } ?? false && !abandonment.isRequested
         }
-        if failure?.isFatal == true || !abort(client, abandonment) {
+        let mayGoOn = failure?.isFatal != true && abort(client, abandonment)
+        if let error = failure?.error, !error.isStaleMember { failures += 1 }
+        if !mayGoOn || failure?.error.endsProducer == true || (failure != nil && failures.isMultiple(of: Self.maximumFailures)) {
             close()
             if !abandonment.isRequested { _ = prepare(abandonment) }
         }
@@ -145,7 +178,7 @@ final class TransactionalProducer: @unchecked Sendable {
     }
 
     private func write(
-        _ outputs: [OutgoingRecord], _ client: KafkaClient, _ writer: RecordWriter, _ abandonment: Abandonment
+        _ outputs: ArraySlice<OutgoingRecord>, _ client: KafkaClient, _ writer: RecordWriter, _ abandonment: Abandonment
     ) -> TransactionResult? {
         for (index, record) in outputs.enumerated() {
             var code = writer.write(record, tag: index + 1)
@@ -154,7 +187,7 @@ final class TransactionalProducer: @unchecked Sendable {
                 code = writer.write(record, tag: index + 1)
             }
             guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { continue }
-            let error = KafkaError(code)
+            let error = KafkaError(code).about(topic: record.topic)
             if !abort(client, abandonment) { close() }
             if abandonment.isRequested { return .abandoned }
             return error.isRefusal ? .refused(index, error) : .failed(error)
@@ -164,11 +197,16 @@ final class TransactionalProducer: @unchecked Sendable {
 
     private func delivered(_ message: UnsafePointer<rd_kafka_message_t>) {
         guard message.pointee.err != RD_KAFKA_RESP_ERR_NO_ERROR else { return }
-        let error = KafkaError(message.pointee.err)
+        let topic = rd_kafka_topic_name(message.pointee.rkt).map { String(cString: $0) } ?? ""
+        let error = KafkaError(message.pointee.err).about(topic: topic)
         let tag = Int(bitPattern: message.pointee._private)
         // A broker refuses a whole message set: the largest record of it is the likely cause.
         let size = recordSize(message)
-        if error.isRefusal, tag > 0, size > refusal?.size ?? -1 { refusal = (tag - 1, error, size) }
+        if error.isRefusal, tag > 0, size > refusal?.size ?? -1 {
+            refusal = (tag - 1, error, size)
+        } else if !error.isRefusal, !error.isPurge {
+            undelivered = undelivered ?? error
+        }
     }
 
     /// Ends a transaction that failed. After a fatal error, or where the abort fails too, the producer is made anew.
@@ -176,7 +214,7 @@ final class TransactionalProducer: @unchecked Sendable {
         _ failure: ClientFailure, _ content: TransactionContent, _ abandonment: Abandonment, mayBeCommitted: Bool
     ) -> TransactionResult {
         // With a record that was refused, no commit was sent.
-        if mayBeCommitted, refusal == nil { uncertain = content.number }
+        if mayBeCommitted, refusal == nil { uncertain = (content.number, content.proof) }
         if abandonment.isRequested {
             // No time for an abort: the next producer of this id does it.
             close()
@@ -189,7 +227,8 @@ final class TransactionalProducer: @unchecked Sendable {
         }
         if abandonment.isRequested { return .abandoned }
         if let refusal { return .refused(refusal.index, refusal.error) }
-        return .failed(failure.error)
+        // What the records met says more than that the transaction failed for it.
+        return .failed(failure.error.endsProducer ? failure.error : undelivered ?? failure.error)
     }
 
     /// Aborts the open transaction; false if the producer is of no more use.
@@ -197,7 +236,7 @@ final class TransactionalProducer: @unchecked Sendable {
         guard let client else { return false }
         // Flushed first: an abort before a partition was registered can end in a fatal INVALID_TXN_STATE.
         _ = rd_kafka_flush(client.raw, Self.slice)
-        while let failure = ClientFailure(rd_kafka_abort_transaction(client.raw, Self.slice)) {
+        while let failure = ClientFailure(rd_kafka_abort_transaction(client.raw, Self.slice), of: client) {
             if failure.isRetriable, !failure.isFatal, !abandonment.isRequested { continue }
             return false
         }
@@ -205,9 +244,9 @@ final class TransactionalProducer: @unchecked Sendable {
     }
 
     /// A commit was sent and its answer is not known: where the group stands tells, for offsets and outputs are there together.
-    private func standsCommitted(_ content: TransactionContent) -> Result<Bool, KafkaError> {
+    private func standsCommitted(_ proof: PartitionOffset?) -> Result<Bool, KafkaError> {
         // The mock never keeps these offsets, so they tell nothing there.
-        guard let proof = content.proof, !settings.isMock else { return .success(false) }
+        guard let proof, !settings.isMock else { return .success(false) }
         let list = PartitionList([PartitionOffset(topic: proof.topic, partition: proof.partition, next: -1_001)])
         let code = rd_kafka_committed(consumer.raw, list.raw, Self.slice)
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { return .failure(KafkaError(code)) }

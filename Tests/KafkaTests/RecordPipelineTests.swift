@@ -115,10 +115,11 @@ final class Echo {
             echo.holdsBatches = true
             return echo
         }
-        #expect(await bench.until { $0.pipeline.heldRecords >= 100 })
-        // Longer than a second, so that the partitions are paused, and taken up again.
+        #expect(await bench.until { !$0.batches.isEmpty && $0.pipeline.heldRecords > 0 })
+        // Several ticks, in each of which the group must be answered.
         try await Task.sleep(for: .milliseconds(2_300))
-        #expect(await bench.ask { $0.pipeline.heldRecords } <= 104)
+        #expect(await bench.ask { $0.batches[0].records.count } <= 100)
+        #expect(await bench.ask { $0.pipeline.heldRecords } == 1)
         await bench.ask {
             $0.holdsBatches = false
             $0.answer()

@@ -157,6 +157,20 @@ func text(_ record: OutgoingRecord, _ header: String) -> String? {
         #expect(outputs.count == 1)
     }
 
+    /// The id stands in each of the records, as does each person's own key.
+    @Test func theExpansionCountsWhatIsWrittenIdsAndKeysIncluded() throws {
+        let people = (0..<100).map { "\"\(String(repeating: "p", count: 100))\($0)\"" }.joined(separator: ",")
+        let id = String(repeating: "i", count: 1_000)
+        let json =
+            #"{"specversion":"1.0","id":"\#(id)","source":"/test","type":"social.mention","data":{"audience":{"users":[\#(people)]}}}"#
+        let whole = try run(record(json)).outputs.reduce(0) { $0 + $1.size }
+        #expect(whole > 100 * 1_200)
+        let just = try makeTranslation { $0.expandedBytes = whole }
+        #expect(try run(record(json), just).outcome == .notified(.normal, records: 100))
+        let less = try makeTranslation { $0.expandedBytes = whole - 1 }
+        #expect(try run(record(json), less).outcome == .deadLetter(.tooLarge))
+    }
+
     @Test func aRequestIsCheckedAsTheReaderWould() throws {
         let translation = try makeTranslation()
         let place = try translation.check(

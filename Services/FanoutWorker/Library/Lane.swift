@@ -21,12 +21,9 @@ final class Lane {
         pipeline = try RecordPipeline(
             loop: tools.loop, settings: kafka, service: FanoutWorker.name, topics: ["notifications.\(priority.rawValue)"],
             limits: PipelineLimits(records: tools.limits.batchRecords))
-        let source = context.dependencies.source(.kafka)
-        pipeline.onState = { source.report($0) }
-        let log = context.log
-        pipeline.onNote = { log.info("Kafka", ["lane": .name(priority), "note": .configured($0)]) }
+        context.watch(pipeline, lane: priority)
         let refused = RefusedOutputs(
-            deadLetters: tools.topics.notificationDeadLetters, log: log, metrics: context.metrics)
+            deadLetters: tools.topics.notificationDeadLetters, log: context.log, metrics: context.metrics)
         pipeline.onRefused = { refused.replacement(for: $0, $1) }
     }
 

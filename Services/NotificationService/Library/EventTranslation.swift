@@ -60,18 +60,20 @@ struct EventTranslation {
         case .notify(let decided): treatment = decided
         }
         let notification = encode(event, data, treatment)
-        guard notification.count.multipliedReportingOverflow(by: treatment.audiences.count).partialValue <= limits.expandedBytes
-        else { throw DeadLetter(.tooLarge, "its copies for the people it names are over EVENT_MAX_EXPANSION") }
         let topic = topics.notifications(treatment.priority)
         let headers = event.traceParent.map { [KafkaHeader("traceparent", $0)] } ?? []
+        var size = 0
         for audience in treatment.audiences {
             let key = try key(of: audience, record)
             var writer = JSONWriter(capacity: notification.count + 256)
             NotificationRecord.encode(
                 &writer, event: event, accepted: now, audience: audience, push: treatment.push,
                 ttlSeconds: treatment.ttlSeconds, collapseKey: data.collapseKey, notification: notification)
-            outputs.append(
-                OutgoingRecord(topic: topic, key: key, value: writer.take(), headers: headers))
+            let output = OutgoingRecord(topic: topic, key: key, value: writer.take(), headers: headers)
+            size &+= output.size
+            guard size <= limits.expandedBytes
+            else { throw DeadLetter(.tooLarge, "its records for the people it names are over EVENT_MAX_EXPANSION") }
+            outputs.append(output)
         }
         return .notified(treatment.priority, records: treatment.audiences.count)
     }

@@ -34,7 +34,9 @@ public actor NotificationService: Service {
         let kafka = KafkaSettings(settings.kafka, process: context.process)
         pipeline = try RecordPipeline(
             loop: loop, settings: kafka, service: Self.name, topics: [#"^events\..*"#], excluding: [#"\.dlq$"#],
-            limits: PipelineLimits(records: settings.limits.batchRecords))
+            limits: PipelineLimits(
+                records: settings.limits.batchRecords, transactionRecords: settings.limits.transactionRecords,
+                transactionBytes: settings.limits.transactionBytes))
         producer = try KafkaProducer(
             loop: loop, settings: kafka, deliveryTimeout: settings.limits.acknowledgement, limit: settings.limits.awaiting)
         router = RESTRouter(context, apiKey: settings.apiKey)
@@ -55,11 +57,9 @@ public actor NotificationService: Service {
     }
 
     public func start() async throws {
-        let consuming = context.dependencies.source(.kafka)
         let producing = context.dependencies.source(.kafka)
-        pipeline.onState = { consuming.report($0) }
         producer.onState = { producing.report($0) }
-        pipeline.onNote = { self.context.log.info("Kafka", ["note": .configured($0)]) }
+        context.watch(pipeline)
         let refused = RefusedOutputs(
             deadLetters: translation.topics.eventDeadLetters, log: context.log, metrics: context.metrics)
         pipeline.onRefused = { refused.replacement(for: $0, $1) }
@@ -71,19 +71,21 @@ public actor NotificationService: Service {
         self.server = server
     }
 
+    /// Translates as much of the batch as one transaction takes, and leaves the rest to the next.
     private func translate(_ batch: RecordBatch) {
         let now = EventLoop.wallClock()
-        var outputs: [OutgoingRecord] = []
-        outputs.reserveCapacity(batch.records.count)
+        var draft = TransactionDraft(pipeline.bound, capacity: batch.records.count)
         for record in batch.records {
-            let outcome = translation.translate(record, now: now, into: &outputs)
+            guard draft.add({ translation.translate(record, now: now, into: &$0) }) else { break }
+        }
+        for outcome in draft.outcomes {
             metrics.count(outcome)
             if case .deadLetter(let reason) = outcome {
                 context.log.error("an event became a dead letter", ["reason": .name(reason)])
             }
         }
-        metrics.countBatch(batch.records.count)
-        batch.finish(outputs)
+        metrics.countBatch(draft.outcomes.count)
+        batch.finish(draft.outputs, through: draft.outcomes.count)
     }
 
     public func drain() async {

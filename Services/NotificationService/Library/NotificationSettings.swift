@@ -28,12 +28,15 @@ public struct NotificationSettings: SettingsGroup {
 public struct EventLimits: SettingsGroup {
     /// Bytes of one event's record.
     public var eventBytes = 256 << 10
-    /// Bytes that one event may become, in copies for the people whom it names.
+    /// Bytes that one event may become, in records for the people whom it names, keys and headers included.
     public var expandedBytes = 16 << 20
     /// ms within which `source` and `id` are known to be one event.
     public var dedupWindow: Int64 = 7 * 86_400_000
     /// Records taken from Kafka together.
     public var batchRecords = 4_000
+    /// Records that one transaction writes, and their bytes; a single event may pass both, and is then written in several.
+    public var transactionRecords = 4_000
+    public var transactionBytes = 4 << 20
     /// How long an event of `POST /v1/events` may wait for Kafka.
     public var acknowledgement: Duration = .seconds(10)
     /// Events of `POST /v1/events` that wait for Kafka at once.
@@ -43,12 +46,18 @@ public struct EventLimits: SettingsGroup {
         "EVENT_MAX_BYTES", .size(1 << 10...900 << 10), default: "256KB", help: "Bytes of one event; a larger one is a dead letter")
     static let expandedBytesSetting = Setting(
         "EVENT_MAX_EXPANSION", .size(1 << 20...64 << 20), default: "16MB",
-        help: "Bytes of all copies of one event for the people it names; more is a dead letter")
+        help: "Bytes of all records that one event becomes for the people it names; more is a dead letter")
     static let dedupWindowSetting = Setting(
         "DEDUP_WINDOW", .duration(.seconds(60) ... .seconds(365 * 86_400)), default: "7d",
         help: "How long a repeated event is recognised; at least the retention of the topics")
     static let batchRecordsSetting = Setting(
-        "EVENT_BATCH_RECORDS", .integer(1...100_000), default: "4000", help: "Events taken from Kafka together, in one transaction")
+        "EVENT_BATCH_RECORDS", .integer(1...100_000), default: "4000", help: "Events taken from Kafka together")
+    static let transactionRecordsSetting = Setting(
+        "EVENT_TRANSACTION_RECORDS", .integer(1...100_000), default: "4000",
+        help: "Records that one transaction writes; the events whose records are more wait for the next one")
+    static let transactionBytesSetting = Setting(
+        "EVENT_TRANSACTION_BYTES", .size(64 << 10...64 << 20), default: "4MB",
+        help: "Bytes that one transaction writes; halved by itself while Kafka does not take them in time")
     static let acknowledgementSetting = Setting(
         "EVENT_ACK_TIMEOUT", .duration(.milliseconds(100) ... .seconds(60)), default: "10s",
         help: "How long an event of POST /v1/events may wait for Kafka; then, or where Kafka is known to be away, it is answered 503")
@@ -58,7 +67,8 @@ public struct EventLimits: SettingsGroup {
 
     public static let declarations = [
         eventBytesSetting.description, expandedBytesSetting.description, dedupWindowSetting.description,
-        batchRecordsSetting.description, acknowledgementSetting.description, awaitingSetting.description,
+        batchRecordsSetting.description, transactionRecordsSetting.description, transactionBytesSetting.description,
+        acknowledgementSetting.description, awaitingSetting.description,
     ]
 
     public init() {}
@@ -68,6 +78,8 @@ public struct EventLimits: SettingsGroup {
         expandedBytes = try environment.value(Self.expandedBytesSetting)
         dedupWindow = Int64(try environment.value(Self.dedupWindowSetting) / .milliseconds(1))
         batchRecords = try environment.value(Self.batchRecordsSetting)
+        transactionRecords = try environment.value(Self.transactionRecordsSetting)
+        transactionBytes = try environment.value(Self.transactionBytesSetting)
         acknowledgement = try environment.value(Self.acknowledgementSetting)
         awaiting = try environment.value(Self.awaitingSetting)
     }

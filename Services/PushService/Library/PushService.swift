@@ -81,10 +81,7 @@ public actor PushService: Service {
             let pipeline = try RecordPipeline(
                 loop: loop, settings: kafka, service: Self.name, topics: ["push.\(priority.rawValue)"],
                 limits: PipelineLimits(records: context.settings.batchRecords))
-            let source = context.dependencies.source(.kafka)
-            pipeline.onState = { source.report($0) }
-            let log = context.log
-            pipeline.onNote = { log.info("Kafka", ["lane": .name(priority), "note": .configured($0)]) }
+            context.watch(pipeline, lane: priority)
             let lane = Lane(loop: loop, pipeline: pipeline, devices: devices, courier: courier, post: post)
             try lane.start()
             lanes.append(lane)

@@ -1,0 +1,47 @@
+import Kafka
+import Models
+
+/// What one transaction will write: the records of as many events of a batch as the bound allows, at least of one. The others
+/// come again with the next batch, behind whatever has arrived meanwhile on other topics.
+///
+/// High priority does not wait for the bulk behind it: once that is heavy, the transaction ends with the last event of high priority.
+struct TransactionDraft {
+    /// Of records behind the last event of high priority.
+    static let bulk = 256 << 10
+
+    private(set) var outputs: [OutgoingRecord] = []
+    /// What became of each event, in order.
+    private(set) var outcomes: [EventOutcome] = []
+
+    private let bound: TransactionBound
+    private var bytes = 0
+    /// How far the transaction goes if what follows is heavy.
+    private var urgent: (outputs: Int, events: Int, bytes: Int)?
+
+    init(_ bound: TransactionBound, capacity: Int) {
+        self.bound = bound
+        outputs.reserveCapacity(min(capacity, bound.records))
+    }
+
+    /// Adds one event, translated by `translate`. Answers whether the next one may be added too; after `false` the draft is complete.
+    mutating func add(_ translate: (inout [OutgoingRecord]) -> EventOutcome) -> Bool {
+        let first = outputs.count
+        let outcome = translate(&outputs)
+        var size = bytes
+        for output in outputs[first...] { size &+= output.size }
+        if !outcomes.isEmpty, bound.isPassed(records: outputs.count, bytes: size) {
+            outputs.removeSubrange(first...)
+            return false
+        }
+        bytes = size
+        outcomes.append(outcome)
+        if case .notified(.high, _) = outcome {
+            urgent = (outputs.count, outcomes.count, bytes)
+        } else if let urgent, bytes - urgent.bytes > Self.bulk {
+            outputs.removeSubrange(urgent.outputs...)
+            outcomes.removeSubrange(urgent.events...)
+            return false
+        }
+        return true
+    }
+}

@@ -1,0 +1,96 @@
+internal import EventLoop
+public import Kafka
+public import Models
+
+extension ServiceContext {
+    /// Gives a pipeline its voice: its state to `/health/ready` and `carillon_dependency_up`, its notes and alarms to the log, and how far it is
+    /// behind to `/metrics`. Once for each pipeline, before it starts. On the loop.
+    /// - Parameter lane: which of the service's pipelines, where it has one a priority.
+    public func watch(_ pipeline: RecordPipeline, lane: Priority? = nil) {
+        let source = dependencies.source(.kafka)
+        pipeline.onState = { source.report($0) }
+        let (log, name) = (log, lane.map(LogValue.name) ?? LogValue.text("all"))
+        pipeline.onNote = { log.info("Kafka", ["lane": name, "note": .configured($0)]) }
+        pipeline.onAlarm = { log.error("Kafka", ["lane": name, "alarm": .configured($0)]) }
+        let instruments = PipelineInstruments(pipeline, metrics, lane: lane?.rawValue ?? "all")
+        metrics.onScrape { instruments.measure() }
+    }
+}
+
+/// What `/metrics` says of one pipeline, measured when it is asked. Loop thread only.
+///
+/// Topics may be labels: an operator chose their names, and a process is given only those that it subscribes to. How many series they make
+/// with their partitions has a bound all the same, for a pattern finds whatever a broker lets its producers create.
+final class PipelineInstruments {
+    /// Series of one gauge; what is beyond it is summed under `other`.
+    static let maximumSeries = 500
+
+    private let pipeline: RecordPipeline
+    private let metrics: Metrics
+    private let restarts: Counter
+    private let writing: Gauge
+    private var countedRestarts = 0
+    private var lags: [String: Gauge] = [:]
+    private var ages: [String: Gauge] = [:]
+    private let lane: String
+
+    init(_ pipeline: RecordPipeline, _ metrics: Metrics, lane: String) {
+        self.pipeline = pipeline
+        self.metrics = metrics
+        self.lane = lane
+        restarts = metrics.counter(
+            "carillon_kafka_topics_remade_total", "Partitions that were seen to begin anew: a topic was deleted and created again.")
+        writing = metrics.gauge(
+            "carillon_kafka_batch_writing_seconds",
+            "How long the batch in hand has been on its way to Kafka; 0 while none is.", labels: "lane=\"\(lane)\"")
+    }
+
+    func measure() {
+        writing.set(Double(pipeline.writingTime) / 1_000)
+        restarts.increment(by: pipeline.restarts - countedRestarts)
+        countedRestarts = pipeline.restarts
+        setLags()
+        setAges()
+    }
+
+    private func setLags() {
+        // What was another member's meanwhile is its to tell.
+        for gauge in lags.values { gauge.set(0) }
+        var other: Double = 0
+        for lag in pipeline.lag {
+            let labels = "topic=\"\(Metrics.escaped(lag.topic))\",partition=\"\(lag.partition)\""
+            if let gauge = lagGauge(labels) { gauge.set(Double(lag.records)) } else { other += Double(lag.records) }
+        }
+        if other > 0 { lagGauge("topic=\"other\",partition=\"other\"", always: true)?.set(other) }
+    }
+
+    private func setAges() {
+        for gauge in ages.values { gauge.set(0) }
+        let now = EventLoop.wallClock()
+        var other: Double = 0
+        for (topic, written) in pipeline.oldestWaiting {
+            let age = Double(max(0, now - written)) / 1_000
+            if let gauge = ageGauge("topic=\"\(Metrics.escaped(topic))\"") { gauge.set(age) } else { other = max(other, age) }
+        }
+        if other > 0 { ageGauge("topic=\"other\"", always: true)?.set(other) }
+    }
+
+    private func lagGauge(_ labels: String, always: Bool = false) -> Gauge? {
+        if let known = lags[labels] { return known }
+        guard always || lags.count < Self.maximumSeries else { return nil }
+        let gauge = metrics.gauge(
+            "carillon_kafka_lag_records", "Records of a partition that are written and have not passed.", labels: labels)
+        lags[labels] = gauge
+        return gauge
+    }
+
+    private func ageGauge(_ labels: String, always: Bool = false) -> Gauge? {
+        if let known = ages[labels] { return known }
+        guard always || ages.count < Self.maximumSeries else { return nil }
+        let gauge = metrics.gauge(
+            "carillon_kafka_oldest_record_age_seconds",
+            "Age of the oldest record of a topic that was read and has not passed; 0 without one.", labels: labels)
+        ages[labels] = gauge
+        return gauge
+    }
+}

@@ -1,0 +1,90 @@
+import Testing
+
+@testable import Kafka
+
+@Suite struct HeldRecordsTests {
+    private func record(_ topic: String, _ offset: Int64, bytes: Int = 1) -> KafkaRecord {
+        KafkaRecord(topic: topic, offset: offset, value: [UInt8](repeating: 0, count: bytes))
+    }
+
+    /// Takes from backlogs of so many records a topic.
+    private func take(_ held: inout HeldRecords, _ left: inout [Int64], of topics: [String], _ limit: Int) -> [KafkaRecord] {
+        held.take(limit, bytes: .max) { lane in
+            guard left[lane] > 0 else { return nil }
+            left[lane] -= 1
+            return record(topics[lane], 1_000 - left[lane])
+        }
+    }
+
+    @Test func aBacklogOfOneTopicStandsBeforeNoOther() {
+        let topics = ["campaign", "payment", "social"]
+        for _ in topics {
+            var held = HeldRecords(topics: topics)
+            var left: [Int64] = [1_000, 2, 1]
+            let batch = take(&held, &left, of: topics, 100)
+            #expect(batch.count == 100)
+            // One of each, two of each: whoever has few is among the first nine.
+            #expect(batch.prefix(9).filter { $0.topic == "payment" }.count == 2)
+            #expect(batch.prefix(3).contains { $0.topic == "social" })
+        }
+    }
+
+    @Test func whoIsFirstChangesFromBatchToBatch() {
+        let topics = ["a", "b"]
+        var held = HeldRecords(topics: topics)
+        var left: [Int64] = [10, 10]
+        let firsts = (0..<4).flatMap { _ in take(&held, &left, of: topics, 1).map(\.topic) }
+        #expect(firsts == ["a", "b", "a", "b"])
+    }
+
+    @Test func whatIsPutBackComesBeforeAllElseOfItsTopicAndNotOfOthers() {
+        let topics = ["a", "b"]
+        var held = HeldRecords(topics: topics)
+        var left: [Int64] = [4, 0]
+        let first = take(&held, &left, of: topics, 3)
+        held.append(record("b", 7), lane: 1)
+        held.putBack(first[1...])
+        #expect(held.count == 3)
+        let second = take(&held, &left, of: topics, 100)
+        #expect(second.first?.topic == "b")
+        #expect(second.filter { $0.topic == "a" }.map(\.offset) == [first[1].offset, first[2].offset, first[2].offset + 1])
+        #expect(held.count == 0)
+    }
+
+    @Test func bytesEndABatchToo() {
+        var held = HeldRecords(topics: ["a"])
+        for offset in 0..<10 { held.append(record("a", Int64(offset), bytes: 100), lane: 0) }
+        let batch = held.take(100, bytes: 250) { _ in nil }
+        #expect(batch.count == 3)
+        #expect(held.count == 7)
+    }
+
+    /// Whatever is taken, put back and arrives: each topic's records come once and in order.
+    @Test func anyOrderOfBatchesKeepsEachTopicsOrder() {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SplitMix(state: seed)
+        for _ in 0..<300 {
+            let topics = (0...Int(random.next() % 4)).map { "t\($0)" }
+            var held = HeldRecords(topics: topics)
+            var written = topics.map { _ in Int64(0) }
+            var passed = topics.map { _ in Int64(0) }
+            for _ in 0..<30 {
+                var batch = held.take(Int(random.next() % 20) + 1, bytes: .max) { lane in
+                    guard random.next() % 8 != 0 else { return nil }
+                    written[lane] += 1
+                    return record(topics[lane], written[lane])
+                }
+                let keep = batch.isEmpty ? 0 : Int(random.next() % UInt64(batch.count + 1))
+                held.putBack(batch[keep...])
+                batch.removeSubrange(keep...)
+                for taken in batch {
+                    guard let lane = topics.firstIndex(of: taken.topic), taken.offset == passed[lane] + 1 else {
+                        Issue.record("seed \(seed): \(taken.topic) \(taken.offset)")
+                        return
+                    }
+                    passed[lane] += 1
+                }
+            }
+        }
+    }
+}
