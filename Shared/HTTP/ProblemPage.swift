@@ -12,6 +12,7 @@ enum ProblemPage {
         ("api_key_invalid", 401, "X-API-Key is missing or wrong"),
         ("too_many_wrong_keys", 429, "many wrong API keys came from this address; come back after Retry-After"),
         ("invalid_request", 400, "detail names what is wrong"),
+        ("device_not_served", 400, "pushes to a device of that app or environment are not sent here; detail says what is served"),
         ("invalid_limit", 400, "limit is not a number in its bounds"),
         ("invalid_wait", 400, "wait of a long poll is not a number of seconds"),
         ("invalid_device", 400, "the device's id is none"),

@@ -74,7 +74,7 @@ public struct HTTPClientConfiguration: Sendable {
     public var caFile: String?
     /// HTTP/2 where TLS agrees on it (never over plain text: curl 7.88 breaks its reuse), or HTTP/1.1 only.
     public var http2 = true
-    /// Connections to one host at the same time.
+    /// Connections to one host at the same time, beside those on which a request had no answer in time: they take no new ones.
     public var maximumConnections = 2
     /// Requests on one HTTP/2 connection at the same time, if the server allows as many.
     public var maximumStreams = 500
@@ -84,6 +84,9 @@ public struct HTTPClientConfiguration: Sendable {
     public var maximumAnswer = 1 << 20
     /// For the TCP and TLS handshakes together.
     public var connectTimeout: Duration = .seconds(5)
+    /// How long the server's machine may acknowledge nothing, neither data nor the probes of an idle connection: the connection is
+    /// then broken (`TCP_USER_TIMEOUT`, keepalive).
+    public var silence: Duration = .seconds(10)
 
     public init() {}
 }

@@ -1,4 +1,5 @@
 internal import CCurl
+internal import CUV
 internal import EventLoop
 
 /// One request on its way: what curl writes to, and who is told. Owned by the client until it ends, which is after the
@@ -42,6 +43,7 @@ final class Transfer {
         set(CURLOPT_PIPEWAIT, configuration.http2 ? 1 : 0)
         // Until the status line says HTTP/1: see `head`.
         set(CURLOPT_IGNORE_CONTENT_LENGTH, configuration.http2 ? 1 : 0)
+        setSilence(configuration.silence)
         setBody(request)
         setHeaders(request)
         // Unretained: the client holds the transfer until curl is done with the handle.
@@ -67,6 +69,18 @@ final class Transfer {
     private static func of(_ me: UnsafeMutableRawPointer?) -> Transfer {
         // Set in `prepare`; curl passes it back unchanged.
         Unmanaged<Transfer>.fromOpaque(me!).takeUnretainedValue()
+    }
+
+    /// For the socket of a connection that this request is the first of. The pointer carries the milliseconds and is never followed.
+    private func setSilence(_ silence: Duration) {
+        _ = carillon_easy_set_pointer(easy, CURLOPT_SOCKOPTDATA, UnsafeMutableRawPointer(bitPattern: milliseconds(silence)))
+        _ = carillon_easy_set_socket_options(easy) { milliseconds, descriptor, _ in
+            let milliseconds = UInt32(clamping: Int(bitPattern: milliseconds))
+            let interval = max(1, Int32(clamping: milliseconds / 4_000))
+            _ = carillon_tcp_keepalive(descriptor, interval, interval, 3)
+            _ = carillon_tcp_user_timeout(descriptor, milliseconds)
+            return CURL_SOCKOPT_OK
+        }
     }
 
     private func setBody(_ request: HTTPClientRequest) {

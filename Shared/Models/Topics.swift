@@ -12,6 +12,9 @@ public struct Topics: Sendable {
     public func notifications(_ priority: Priority) -> String { "\(prefix)notifications.\(priority.rawValue)" }
     public func push(_ priority: Priority) -> String { "\(prefix)push.\(priority.rawValue)" }
 
+    /// Pushes of one provider that wait for a time of their own.
+    public func pushRetries(of provider: String) -> String { "\(prefix)push.retry.\(provider)" }
+
     public var eventDeadLetters: String { prefix + "events.dlq" }
     public var notificationDeadLetters: String { prefix + "notifications.dlq" }
     public var pushDeadLetters: String { prefix + "push.dlq" }

@@ -5,14 +5,21 @@ public import Models
 extension ServiceContext {
     /// Gives a pipeline its voice: its state to `/health/ready` and `carillon_dependency_up`, its notes and alarms to the log, and how far it is
     /// behind to `/metrics`. Once for each pipeline, before it starts. On the loop.
-    /// - Parameter lane: which of the service's pipelines, where it has one a priority.
-    public func watch(_ pipeline: RecordPipeline, lane: Priority? = nil) {
+    /// - Parameter lane: which of the service's pipelines, where it has several.
+    public func watch(_ pipeline: RecordPipeline, lane: some MetricLabel) {
+        watch(pipeline, .name(lane), lane.rawValue)
+    }
+
+    /// The same for a service's only pipeline.
+    public func watch(_ pipeline: RecordPipeline) { watch(pipeline, .text("all"), "all") }
+
+    private func watch(_ pipeline: RecordPipeline, _ name: LogValue, _ lane: String) {
         let source = dependencies.source(.kafka)
         pipeline.onState = { source.report($0) }
-        let (log, name) = (log, lane.map(LogValue.name) ?? LogValue.text("all"))
+        let log = log
         pipeline.onNote = { log.info("Kafka", ["lane": name, "note": .configured($0)]) }
         pipeline.onAlarm = { log.error("Kafka", ["lane": name, "alarm": .configured($0)]) }
-        let instruments = PipelineInstruments(pipeline, metrics, lane: lane?.rawValue ?? "all")
+        let instruments = PipelineInstruments(pipeline, metrics, lane: lane)
         metrics.onScrape { instruments.measure() }
     }
 }

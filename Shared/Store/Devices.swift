@@ -18,40 +18,66 @@ public struct Device: Equatable, Sendable {
         self.environment = environment
         self.registeredAt = registeredAt
     }
+
+    /// The one form of a token under which a device is known. APNs's tokens are hexadecimal and the same in either case: their form
+    /// is lower case. Every other token is its own form.
+    public static func canonical(token: String) -> String {
+        token.utf8.allSatisfy(isHexadecimal) ? token.lowercased() : token
+    }
+
+    private static func isHexadecimal(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"): true
+        default: false
+        }
+    }
 }
 
-/// People's device tokens. A token belongs to one person at a time: whoever registered it last. Confined to its client's loop.
+/// A device, and whether one notification went to it before.
+public struct PushTarget: Equatable, Sendable {
+    public var device: Device
+    public var isSent: Bool
+}
+
+/// People's device tokens, and what was pushed to them. A token belongs to one person at a time: whoever registered it last.
+/// Confined to its client's loop.
+///
+/// Person and token lie on different shards, so no script can change both. `device:<token hash>` names the owner and is written before
+/// the person's own row, and who reads the rows believes the owner: at no moment does a push for one person reach a device that another
+/// has taken over, and a step that a crash left out changes nothing.
 public struct Devices {
     let client: RedisClient
     let keys: Keyspace
+    /// ms; for so long what was pushed is remembered.
+    let window: Int64
 
-    public init(_ client: RedisClient, _ keys: Keyspace) {
+    /// - Parameter window: `DEDUP_WINDOW` in ms.
+    public init(_ client: RedisClient, _ keys: Keyspace, window: Int64 = InboxLimits().dedupWindow) {
         self.client = client
         self.keys = keys
+        self.window = window
     }
+
+    // MARK: Registering
 
     /// Registers a device, or registers it anew; takes it from the person who had it. Who has more than `limit` then loses those
     /// that were registered longest ago: they are the ones least likely to be in use. Answers how many went. May be repeated after
     /// any error.
-    ///
-    /// Person and token lie on different shards, so no script can do it in one. The owner is written before the device, and
-    /// `list` believes the owner: at no moment does a push for one person reach a device that another has taken over.
     public func put(
         _ device: Device, of person: PersonID, limit: Int, reply: @escaping (Result<Int, RedisError>) -> Void
     ) {
-        owner(of: device.token) { previous in
+        var device = device
+        device.token = Device.canonical(token: device.token)
+        owner(of: device.token) { [device] previous in
             switch previous {
             case .failure(let error): reply(.failure(error))
-            case .success(let previous):
+            case .success(let previous?) where previous != person:
                 // The former owner's copy goes first: a repeated call would no longer know whose it was.
-                if let previous, previous != person {
-                    self.remove(device.token, from: previous) { result in
-                        if case .failure(let error) = result { return reply(.failure(error)) }
-                        self.store(device, person, limit, reply)
-                    }
-                } else {
+                self.remove(device.token, from: previous) { result in
+                    if case .failure(let error) = result { return reply(.failure(error)) }
                     self.store(device, person, limit, reply)
                 }
+            case .success: self.store(device, person, limit, reply)
             }
         }
     }
@@ -59,71 +85,117 @@ public struct Devices {
     private func store(
         _ device: Device, _ person: PersonID, _ limit: Int, _ reply: @escaping (Result<Int, RedisError>) -> Void
     ) {
-        client.send(
-            arguments: 3,
-            { writer in
-                writer.argument("SET" as StaticString)
-                writeOwner(device.token, to: &writer)
-                writer.argument(person.text)
-            },
-            { result in
-                if case .failure(let error) = result { return reply(.failure(error)) }
-                self.client.eval(
-                    Self.putScript, arguments: 4,
-                    { writer in
-                        self.keys.write("devices:", self.keys.tag(person), to: &writer)
-                        writer.argument(device.token)
-                        writer.argument("\(device.platform)|\(device.environment)|\(device.app)")
-                        writer.argument(Int64(limit))
-                    },
-                    { result in
-                        switch result.decoded("put", { $0.array?.compactMap(\.text) }) {
-                        case .failure(let error): reply(.failure(error))
-                        case .success(let removed): self.disown(removed, person, reply)
-                        }
-                    })
-            })
-    }
-
-    /// After they have left the person's devices.
-    private func disown(_ tokens: [String], _ person: PersonID, _ reply: @escaping (Result<Int, RedisError>) -> Void) {
-        guard !tokens.isEmpty else { return reply(.success(0)) }
-        let gathering = Gathering<Void>(count: tokens.count) { all in reply(all.map { _ in tokens.count }) }
-        for (index, token) in tokens.enumerated() {
-            disown(token, person) { gathering.take($0, at: index) }
+        own(device.token, person, unlessOwned: false) { result in
+            if case .failure(let error) = result { return reply(.failure(error)) }
+            self.client.eval(
+                Self.putScript, arguments: 4,
+                { writer in
+                    self.keys.write("devices:", self.keys.tag(person), to: &writer)
+                    writer.argument(device.token)
+                    writer.argument("\(device.platform)|\(device.environment)|\(device.app)")
+                    writer.argument(Int64(limit))
+                },
+                { result in
+                    switch result.decoded("put", { $0.array.flatMap { $0.count == 2 ? $0.map(\.texts) : nil } }) {
+                    case .failure(let error): reply(.failure(error))
+                    case .success(let removed):
+                        self.disown(removed[0] + removed[1], person) { reply($0.map { removed[0].count }) }
+                    }
+                })
         }
     }
 
+    // MARK: Reading
+
     /// A person's devices, in no order.
     public func list(of person: PersonID, reply: @escaping (Result<[Device], RedisError>) -> Void) {
-        client.send(
-            arguments: 2,
+        targets(of: person, for: nil) { reply($0.map { $0.map(\.device) }) }
+    }
+
+    /// A person's devices, in no order, and which of them were pushed this notification before, as far as is known.
+    public func targets(
+        of person: PersonID, for id: NotificationID?, reply: @escaping (Result<[PushTarget], RedisError>) -> Void
+    ) {
+        let tag = keys.tag(person)
+        client.eval(
+            Self.targetsScript, arguments: 4,
             { writer in
-                writer.argument("HGETALL" as StaticString)
-                keys.write("devices:", keys.tag(person), to: &writer)
+                keys.write("devices:", tag, to: &writer)
+                keys.write("sent:", tag, ":", to: &writer)
+                writer.argument(window)
+                writer.argument(id?.bytes ?? [])
             },
             { result in
-                switch result.decoded("HGETALL devices", Device.devices) {
+                switch result.decoded("targets", PushTarget.targets) {
                 case .failure(let error): reply(.failure(error))
-                case .success(let devices): self.keep(devices, of: person, reply)
+                case .success(let targets): self.settle(targets, of: person, for: id, reply)
                 }
             })
     }
 
-    /// Leaves out what another person has taken over meanwhile.
-    private func keep(_ devices: [Device], of person: PersonID, _ reply: @escaping (Result<[Device], RedisError>) -> Void) {
-        guard !devices.isEmpty else { return reply(.success([])) }
-        let gathering = Gathering<PersonID?>(count: devices.count) { owners in
-            reply(owners.map { owners in zip(devices, owners).filter { $1 == person }.map(\.0) })
+    /// Leaves out what another person has taken over meanwhile, and first brings rows of earlier versions into their one form.
+    private func settle(
+        _ targets: [PushTarget], of person: PersonID, for id: NotificationID?,
+        _ reply: @escaping (Result<[PushTarget], RedisError>) -> Void
+    ) {
+        guard !targets.isEmpty else { return reply(.success([])) }
+        let old = targets.map(\.device.token).filter { $0 != Device.canonical(token: $0) }
+        if !old.isEmpty {
+            let gathering = Gathering<Void>(count: old.count) { all in
+                if case .failure(let error) = all { return reply(.failure(error)) }
+                self.targets(of: person, for: id, reply: reply)
+            }
+            for (index, token) in old.enumerated() { merge(token, of: person) { gathering.take($0, at: index) } }
+            return
         }
-        for (index, device) in devices.enumerated() {
-            owner(of: device.token) { gathering.take($0, at: index) }
+        let gathering = Gathering<PersonID?>(count: targets.count) { owners in
+            reply(owners.map { owners in zip(targets, owners).filter { $1 == person }.map(\.0) })
         }
+        for (index, target) in targets.enumerated() { owner(of: target.device.token) { gathering.take($0, at: index) } }
     }
+
+    /// Brings a row of an earlier version, whose token is not in its one form, into that, if the person still owns the device;
+    /// otherwise the row goes. May be repeated, wherever it was cut off.
+    private func merge(_ token: String, of person: PersonID, _ reply: @escaping (Result<Void, RedisError>) -> Void) {
+        let canonical = Device.canonical(token: token)
+        let gathering = Gathering<PersonID?>(count: 2) { owners in
+            switch owners {
+            case .failure(let error): reply(.failure(error))
+            case .success(let owners) where (owners[0] ?? owners[1]) == person:
+                self.own(canonical, person, unlessOwned: true) { result in
+                    if case .failure(let error) = result { return reply(.failure(error)) }
+                    self.moveRow(token, to: canonical, of: person, reply)
+                }
+            // Nobody, or another person, has it.
+            case .success: self.moveRow(token, to: nil, of: person, reply)
+            }
+        }
+        owner(of: canonical) { gathering.take($0, at: 0) }
+        owner(of: token) { gathering.take($0, at: 1) }
+    }
+
+    private func moveRow(
+        _ token: String, to canonical: String?, of person: PersonID, _ reply: @escaping (Result<Void, RedisError>) -> Void
+    ) {
+        client.eval(
+            Self.moveScript, arguments: 3,
+            { writer in
+                keys.write("devices:", keys.tag(person), to: &writer)
+                writer.argument(token)
+                writer.argument(canonical ?? "")
+            },
+            { result in
+                if case .failure(let error) = result { return reply(.failure(error)) }
+                self.disown([token], person, reply)
+            })
+    }
+
+    // MARK: Removing
 
     /// Removes a person's device, if the person has it. May be repeated.
     public func delete(_ token: String, of person: PersonID, reply: @escaping (Result<Void, RedisError>) -> Void) {
-        disown(token, person) { result in
+        let token = Device.canonical(token: token)
+        disown([token], person) { result in
             if case .failure(let error) = result { return reply(.failure(error)) }
             self.remove(token, from: person, reply)
         }
@@ -145,31 +217,45 @@ public struct Devices {
                 switch result.decoded("delete", { $0.integer }) {
                 case .failure(let error): reply(.failure(error))
                 case .success(0): reply(.success(false))
-                case .success: self.disown(token, person) { reply($0.map { true }) }
+                case .success: self.disown([token], person) { reply($0.map { true }) }
                 }
             })
     }
 
+    /// The rows of a token in its one form and in every other.
     private func remove(_ token: String, from person: PersonID, _ reply: @escaping (Result<Void, RedisError>) -> Void) {
-        client.send(
-            arguments: 3,
+        client.eval(
+            Self.removeScript, arguments: 2,
             { writer in
-                writer.argument("HDEL" as StaticString)
                 keys.write("devices:", keys.tag(person), to: &writer)
+                writer.argument(token)
+            },
+            { result in
+                switch result.decoded("removeDevice", { $0.array == nil ? nil : $0.texts }) {
+                case .failure(let error): reply(.failure(error))
+                case .success(let removed): self.disown(removed.filter { $0 != token }, person, reply)
+                }
+            })
+    }
+
+    // MARK: What was pushed
+
+    /// Remembers that the provider has taken a notification for a device, for `window` ms at least.
+    public func remember(
+        _ id: NotificationID, sentTo token: String, of person: PersonID, reply: @escaping (Result<Void, RedisError>) -> Void
+    ) {
+        client.eval(
+            Self.sentScript, arguments: 4,
+            { writer in
+                keys.write("sent:", keys.tag(person), ":", to: &writer)
+                writer.argument(window)
+                writer.argument(id.bytes)
                 writer.argument(token)
             },
             { reply($0.map { _ in }) })
     }
 
-    private func disown(_ token: String, _ person: PersonID, _ reply: @escaping (Result<Void, RedisError>) -> Void) {
-        client.eval(
-            Self.disownScript, arguments: 2,
-            { writer in
-                writeOwner(token, to: &writer)
-                writer.argument(person.text)
-            },
-            { reply($0.map { _ in }) })
-    }
+    // MARK: Owners
 
     private func owner(of token: String, _ reply: @escaping (Result<PersonID?, RedisError>) -> Void) {
         client.send(
@@ -181,72 +267,37 @@ public struct Devices {
             { reply($0.decoded("GET device") { .some($0.text.flatMap { PersonID($0) }) }) })
     }
 
+    private func own(
+        _ token: String, _ person: PersonID, unlessOwned: Bool, _ reply: @escaping (Result<Void, RedisError>) -> Void
+    ) {
+        client.send(
+            arguments: unlessOwned ? 4 : 3,
+            { writer in
+                writer.argument("SET" as StaticString)
+                writeOwner(token, to: &writer)
+                writer.argument(person.text)
+                if unlessOwned { writer.argument("NX" as StaticString) }
+            },
+            { reply($0.map { _ in }) })
+    }
+
+    /// Each of the tokens that the person owns belongs to nobody afterwards.
+    private func disown(_ tokens: [String], _ person: PersonID, _ reply: @escaping (Result<Void, RedisError>) -> Void) {
+        guard !tokens.isEmpty else { return reply(.success(())) }
+        let gathering = Gathering<Void>(count: tokens.count) { all in reply(all.map { _ in }) }
+        for (index, token) in tokens.enumerated() {
+            client.eval(
+                Self.disownScript, arguments: 2,
+                { writer in
+                    writeOwner(token, to: &writer)
+                    writer.argument(person.text)
+                },
+                { gathering.take($0.map { _ in }, at: index) })
+        }
+    }
+
     /// `device:<token hash>`: SHA-256, for tokens of providers are of any length and form.
     private func writeOwner(_ token: String, to writer: inout RESPWriter) {
         keys.write("device:", bytes(hexadecimal(sha256(bytes(token)))), to: &writer)
-    }
-
-    /// KEYS: devices. ARGV: token, description, how many there may be. The time of the registration is put before the description.
-    /// Answers the tokens that had to go.
-    static let putScript = RedisScript(
-        "put", keys: 1,
-        Lua.clock + """
-            redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. '|' .. ARGV[2])
-            local over = redis.call('HLEN', KEYS[1]) - tonumber(ARGV[3])
-            if over <= 0 then return {} end
-            local all = redis.call('HGETALL', KEYS[1])
-            local others = {}
-            for i = 1, #all, 2 do
-              if all[i] ~= ARGV[1] then
-                others[#others + 1] = {all[i], tonumber(string.match(all[i + 1], '^%d+')) or 0}
-              end
-            end
-            table.sort(others, function(a, b)
-              if a[2] ~= b[2] then return a[2] < b[2] end
-              return a[1] < b[1]
-            end)
-            local removed = {}
-            for i = 1, math.min(over, #others) do
-              removed[i] = others[i][1]
-              redis.call('HDEL', KEYS[1], removed[i])
-            end
-            return removed
-            """)
-
-    /// KEYS: devices. ARGV: token, timestamp. Answers 0 if a newer registration stays.
-    static let deleteOlderScript = RedisScript(
-        "deleteOlder", keys: 1,
-        """
-        local value = redis.call('HGET', KEYS[1], ARGV[1])
-        local at = value and tonumber(string.match(value, '^%d+'))
-        if at and at > tonumber(ARGV[2]) then return 0 end
-        redis.call('HDEL', KEYS[1], ARGV[1])
-        return 1
-        """)
-
-    /// KEYS: device. ARGV: person.
-    static let disownScript = RedisScript(
-        "disown", keys: 1,
-        """
-        if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-        return 0
-        """)
-}
-
-extension Device {
-    /// From fields and values; a value is `<registered at>|<platform>|<environment>|<app>`.
-    static func devices(_ value: RedisValue) -> [Device]? {
-        guard let parts = value.array else { return nil }
-        var devices: [Device] = []
-        for index in stride(from: 0, to: parts.count - 1, by: 2) {
-            guard let token = parts[index].text, let value = parts[index + 1].text else { continue }
-            let fields = value.split(separator: "|", maxSplits: 3, omittingEmptySubsequences: false)
-            guard fields.count == 4, let registeredAt = Int64(fields[0]) else { continue }
-            devices.append(
-                Device(
-                    token: token, platform: String(fields[1]), app: String(fields[3]), environment: String(fields[2]),
-                    registeredAt: registeredAt))
-        }
-        return devices
     }
 }

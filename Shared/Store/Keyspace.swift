@@ -77,7 +77,8 @@ public enum StoreScripts {
         Gateways.publishScript,
         ChannelStreams.appendScript, ChannelStreams.historyScript, ChannelStreams.watchScript,
         ChannelStreams.unwatchScript, ChannelStreams.sweepScript, ChannelStreams.presenceScript,
-        Tickets.replaceScript, Revocations.revokeScript, Devices.putScript, Devices.deleteOlderScript, Devices.disownScript,
+        Tickets.replaceScript, Revocations.revokeScript, Devices.putScript, Devices.targetsScript, Devices.sentScript,
+        Devices.moveScript, Devices.removeScript, Devices.deleteOlderScript, Devices.disownScript,
     ]
 }
 

@@ -21,7 +21,9 @@ import Testing
         let redis = try RedisServer()
         defer { redis.stop() }
         let broker = try EmbeddedBroker()
-        for name in ["events.social", "events.dlq", "notifications.dlq", "push.dlq"] { try broker.createTopic(name, partitions: 1) }
+        for name in ["events.social", "events.dlq", "notifications.dlq", "push.dlq", "push.retry.apns"] {
+            try broker.createTopic(name, partitions: 1)
+        }
         for lane in ["high", "normal", "low"] {
             try broker.createTopic("notifications.\(lane)")
             try broker.createTopic("push.\(lane)")

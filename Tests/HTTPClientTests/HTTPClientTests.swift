@@ -4,48 +4,6 @@ import Testing
 
 @testable import HTTPClient
 
-/// The client on a loop of its own, spoken to with `await`.
-private actor Desk: LoopActor {
-    nonisolated let loop: EventLoop
-    private var client: HTTPClient?
-
-    init() {
-        loop = EventLoop(name: "http-test")
-        loop.start()
-    }
-
-    deinit { loop.stop() }
-
-    func open(_ configuration: HTTPClientConfiguration) { client = HTTPClient(loop: loop, configuration: configuration) }
-
-    func send(_ request: HTTPClientRequest) async -> Result<HTTPClientResponse, HTTPClientError> {
-        await withCheckedContinuation { continuation in
-            guard let client else { return continuation.resume(returning: .failure(.closed)) }
-            client.send(request) { continuation.resume(returning: $0) }
-        }
-    }
-
-    /// Sends all in one turn; answers when all have ended.
-    func sendAll(_ requests: [HTTPClientRequest]) async -> [Result<HTTPClientResponse, HTTPClientError>] {
-        await withCheckedContinuation { continuation in
-            var results: [Result<HTTPClientResponse, HTTPClientError>] = []
-            for request in requests {
-                client?.send(request) {
-                    results.append($0)
-                    if results.count == requests.count { continuation.resume(returning: results) }
-                }
-            }
-        }
-    }
-
-    var inFlight: Int { client?.inFlight ?? 0 }
-
-    func close() {
-        client?.close()
-        client = nil
-    }
-}
-
 private func push(_ standIn: APNsStandIn, _ token: String, timeout: Duration = .seconds(60)) -> HTTPClientRequest {
     HTTPClientRequest(
         method: "POST", url: "\(standIn.url)/3/device/\(token)", headers: [("apns-topic", "t"), ("apns-push-type", "alert")],

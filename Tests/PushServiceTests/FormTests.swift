@@ -52,9 +52,51 @@ import Testing
         }
     }
 
-    @Test func whatDoesNotFitWithoutABodyIsNoPayload() {
-        #expect(Payload.encode(texts(title: String(repeating: "t", count: 5000), body: "b")) == nil)
-        #expect(Payload.encode(texts(title: String(repeating: "t", count: 5000))) == nil)
+    @Test(arguments: ["t", "é", "\"", "👩‍👩‍👧‍👦"]) func aLongTitleIsCutAsABodyIs(_ letter: String) throws {
+        let title = String(repeating: letter, count: 5000)
+        for body in [nil, "b", String(repeating: "b", count: 5000)] {
+            let payload = try #require(Payload.encode(texts(title: title, body: body, url: "/a")))
+            #expect(payload.count <= Payload.limit && payload.count > Payload.limit - 40)
+            let shown = try alert(payload)
+            let cut = try #require(shown["title"])
+            #expect(cut.hasSuffix("…") && title.hasPrefix(cut.dropLast()))
+            #expect((shown["body"] == nil) == (body == nil))
+            #expect(try url(payload) == "/a")
+        }
+    }
+
+    @Test func aLongURLIsCutToItsPage() throws {
+        let long = String(repeating: "x", count: 5000)
+        for (url, left) in [
+            ("/a?b=1#\(long)", "/a?b=1"), ("/a?b=\(long)#c", "/a"), ("/\(long)", nil), ("/a#\(long)?", "/a"),
+        ] as [(String, String?)] {
+            for title in ["Hi", long] {
+                let payload = try #require(Payload.encode(texts(title: title, body: "b", url: url)))
+                #expect(payload.count <= Payload.limit)
+                #expect(try self.url(payload) == left)
+                #expect(try alert(payload)["title"]?.hasPrefix(title.prefix(200)) == true)
+            }
+        }
+    }
+
+    /// A url that fits is left whole, and the texts are cut to what it leaves them.
+    @Test func aURLThatFitsIsKept() throws {
+        let url = "/" + String(repeating: "u", count: 3000)
+        let long = String(repeating: "x", count: 5000)
+        let payload = try #require(Payload.encode(texts(title: "Hi", body: long, url: url)))
+        #expect(payload.count <= Payload.limit && payload.count > Payload.limit - 40)
+        #expect(try self.url(payload) == url)
+        #expect(try alert(payload)["title"] == "Hi")
+    }
+
+    @Test func whatDoesNotFitWithoutTextsIsNoPayload() {
+        var texts = NotificationTexts(id: NotificationID(digest: Array(0..<16)), type: String(repeating: "t", count: 5000))
+        texts.title = "Hi"
+        #expect(Payload.encode(texts) == nil)
+    }
+
+    private func url(_ payload: [UInt8]) throws -> String? {
+        (try JSONSerialization.jsonObject(with: Data(payload)) as? [String: Any])?["url"] as? String
     }
 }
 
@@ -76,7 +118,9 @@ import Testing
                 "TOKEN_SECRET": String(repeating: "s", count: 32), "APNS_TOPIC": "app.carillon.demo",
             ])
         ).apns
-        let request = message.request(to: "abc", apns: apns, authorization: "bearer x")
+        let device = Device(token: "abc", platform: "apns", app: "", environment: "production")
+        let request = message.request(
+            to: device, at: apns.url(for: device), topic: apns.topic(for: device), timeout: apns.timeout, authorization: "bearer x")
         let headers = Dictionary(uniqueKeysWithValues: request.headers.map { ($0.name, $0.value) })
         #expect(request.method == "POST" && request.url == "https://api.push.apple.com:443/3/device/abc")
         #expect(headers["apns-collapse-id"] == id && headers["apns-push-type"] == "alert")
@@ -94,10 +138,10 @@ import Testing
         #expect(letter?.reason == reason)
     }
 
-    @Test func aTitleThatLeavesNoRoom() {
-        let title = String(repeating: "t", count: 5000)
+    @Test func aTypeThatLeavesNoRoom() {
+        let type = String(repeating: "t", count: 5000)
         let letter = #expect(throws: DeadLetter.self) {
-            _ = try PushMessage.read(record(#"{"id":"\#(id)","type":"t","title":"\#(title)"}"#))
+            _ = try PushMessage.read(record(#"{"id":"\#(id)","type":"\#(type)","title":"t"}"#))
         }
         #expect(letter?.reason == .tooLarge)
     }
@@ -117,13 +161,30 @@ import Testing
         "", "[]", "{}", #"{"token":"a"}"#, #"{"token":"a","platform":"fcm"}"#, #"{"token":"","platform":"apns"}"#,
         #"{"token":"a/b","platform":"apns"}"#, #"{"token":"a\nb","platform":"apns"}"#, #"{"token":7,"platform":"apns"}"#,
         #"{"token":"a","platform":"apns","app":"a b"}"#, #"{"token":"a","platform":"apns","environment":"moon"}"#,
-        #"{"token":"a","platform":"apns"} x"#,
+        #"{"token":"a","platform":"apns"} x"#, #"{"token":null,"platform":"apns"}"#, #"{"token":"a","platform":null}"#,
     ])
     func notADevice(_ body: String) {
         guard case .failure = DeviceForm.read(Array(body.utf8)) else {
             Issue.record("accepted")
             return
         }
+    }
+
+    @Test func nullIsAbsent() throws {
+        let body = #"{"token":"a","platform":"apns","app":null,"environment":null,"locale":null}"#
+        let device = try DeviceForm.read(Array(body.utf8), environment: .sandbox).get()
+        #expect(device == Device(token: "a", platform: "apns", app: "", environment: "sandbox"))
+        guard case .failure(let complaint) = DeviceForm.read(Array(#"{"token":null,"platform":"apns"}"#.utf8)) else {
+            Issue.record("accepted")
+            return
+        }
+        #expect(complaint.text.hasPrefix("token must be"))
+    }
+
+    @Test func aHexadecimalTokenHasOneForm() throws {
+        let device = try DeviceForm.read(Array(#"{"token":"0aBCdeF9","platform":"apns"}"#.utf8)).get()
+        #expect(device.token == "0abcdef9")
+        #expect(Device.canonical(token: "0aBCdeG9") == "0aBCdeG9")
     }
 
     @Test func aTokenHasABound() {

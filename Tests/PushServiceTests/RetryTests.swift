@@ -6,7 +6,7 @@ import Testing
 private let limits = RetryLimits()
 
 /// `#expect` takes no call that mutates.
-private func expect(_ holds: Bool, sourceLocation: SourceLocation = #_sourceLocation) {
+func expect(_ holds: Bool, sourceLocation: SourceLocation = #_sourceLocation) {
     #expect(holds, sourceLocation: sourceLocation)
 }
 
@@ -43,11 +43,11 @@ private func expect(_ holds: Bool, sourceLocation: SourceLocation = #_sourceLoca
         #expect(delivery.attempts == 0 && delivery.tries == 3000)
     }
 
-    @Test func aFailureThatOthersDoNotMeetCounts() {
+    @Test func aFailureThatOthersDoNotMeetCountsAndIsParked() {
         var delivery = Delivery()
         for attempt in 1..<limits.attempts {
             delivery.sent(goodAnswers: UInt64(attempt))
-            guard case .again = step(&delivery, .retry(.interrupted), good: UInt64(attempt) + 1) else {
+            guard case .park = step(&delivery, .retry(.interrupted), good: UInt64(attempt) + 1) else {
                 Issue.record("given up at \(attempt)")
                 return
             }
@@ -56,19 +56,28 @@ private func expect(_ holds: Bool, sourceLocation: SourceLocation = #_sourceLoca
         expect(step(&delivery, .retry(.interrupted), good: 101) == .giveUp(.attemptsExhausted))
     }
 
-    @Test func internalErrorsWithNobodyElseAboutEndToo() {
-        var delivery = Delivery()
-        var count = 1
-        delivery.sent(goodAnswers: 0)
-        while case .again = step(&delivery, .retry(.internalError)) { count += 1 }
-        #expect(count == limits.attempts * Delivery.unclearFactor)
+    @Test func internalErrorsWithNobodyElseAboutAreParkedAndEndToo() {
+        var (delivery, errors, parked) = (Delivery(), 0, 0)
+        while true {
+            delivery.sent(goodAnswers: 0)
+            errors += 1
+            let next = step(&delivery, .retry(.internalError))
+            if case .again = next { continue }
+            guard case .park = next else { break }
+            parked += 1
+            delivery = Delivery(attempts: delivery.attempts)
+        }
+        #expect(errors == limits.attempts * Delivery.unclearErrors && parked == limits.attempts - 1)
     }
 
-    @Test func tooManyRequestsForADeviceCount() {
+    @Test func tooManyRequestsForADeviceCountAndAreParked() {
         var delivery = Delivery()
-        expect(step(&delivery, .slowDown, retryAfter: 3) == .again(after: .seconds(3)))
-        expect(step(&delivery, .slowDown, retryAfter: 86_400) == .again(after: limits.longest))
-        for _ in 3..<limits.attempts { _ = step(&delivery, .slowDown) }
+        expect(step(&delivery, .slowDown, retryAfter: 3) == .park(for: .seconds(3)))
+        delivery = Delivery(attempts: delivery.attempts)
+        // The pause goes on doubling where it was parked.
+        expect(step(&delivery, .slowDown) == .park(for: .seconds(1)))
+        expect(step(&delivery, .slowDown, retryAfter: 86_400) == .park(for: limits.longest))
+        for _ in 4..<limits.attempts { _ = step(&delivery, .slowDown) }
         expect(step(&delivery, .slowDown) == .giveUp(.attemptsExhausted))
     }
 

@@ -19,6 +19,8 @@ final class ServiceBench: @unchecked Sendable {
     let redis: RedisServer
     let broker: EmbeddedBroker
     var standIn: APNsStandIn?
+    /// Between the service and the stand-in, where the test asked for it.
+    private(set) var wire: Wire?
     private let values: [String: String]
     private(set) var host: ServiceHost<PushService>?
     private let lines = Lines()
@@ -27,10 +29,11 @@ final class ServiceBench: @unchecked Sendable {
     private var client: HTTPClient?
 
     /// Runs a test on a bench of its own, which ends whatever the test does.
+    /// - Parameter wired: the setting of the address that leads through `wire` to the stand-in.
     static func with(
-        apns: Bool = true, _ more: [String: String] = [:], _ body: (ServiceBench) async throws -> Void
+        apns: Bool = true, wired: String? = nil, _ more: [String: String] = [:], _ body: (ServiceBench) async throws -> Void
     ) async throws {
-        let bench = try await ServiceBench(withAPNs: apns, more)
+        let bench = try await ServiceBench(withAPNs: apns, wired: wired, more)
         do {
             try await bench.start()
             try await body(bench)
@@ -41,7 +44,7 @@ final class ServiceBench: @unchecked Sendable {
         await bench.end()
     }
 
-    private init(withAPNs: Bool, _ more: [String: String] = [:]) async throws {
+    private init(withAPNs: Bool, wired: String?, _ more: [String: String] = [:]) async throws {
         redis = try RedisServer()
         broker = try EmbeddedBroker()
         var values = [
@@ -53,6 +56,11 @@ final class ServiceBench: @unchecked Sendable {
             let standIn = try APNsStandIn()
             self.standIn = standIn
             values.merge(standIn.environment.filter { $0.key != "APNS_RECEIVED_URL" }) { $1 }
+            if let wired {
+                let wire = try Wire(to: standIn.port)
+                self.wire = wire
+                values[wired] = "https://127.0.0.1:\(wire.port)"
+            }
         }
         self.values = values.merging(more) { $1 }
         loop.start()
@@ -61,7 +69,9 @@ final class ServiceBench: @unchecked Sendable {
             self.producer = try KafkaProducer(loop: self.loop, settings: settings)
             self.client = HTTPClient(loop: self.loop)
         }
-        for topic in ["push.high", "push.normal", "push.low", "push.dlq"] { try broker.createTopic(topic, partitions: 2) }
+        for topic in ["push.high", "push.normal", "push.low", "push.dlq", Self.parkingTopic] {
+            try broker.createTopic(topic, partitions: 2)
+        }
     }
 
     func start() async throws {
@@ -76,7 +86,7 @@ final class ServiceBench: @unchecked Sendable {
         // gives the last of the lanes its partitions, all are there.
         await until("the lanes have their partitions") {
             let given = log[before...].filter { $0.contains("the group gave this member") }
-            return Priority.allCases.allSatisfy { lane in given.contains { $0.contains("lane=\(lane.rawValue)") } }
+            return ["high", "normal", "low", "parked"].allSatisfy { lane in given.contains { $0.contains("lane=\(lane)") } }
         }
         try await until("Redis is up") { try await request("GET", "/v1/devices", as: "nobody").status == 200 }
     }
@@ -131,8 +141,8 @@ final class ServiceBench: @unchecked Sendable {
         mintHS256(TokenClaims(subject: person, expires: expires), secret: secret)
     }
 
-    func register(_ device: String, _ person: String) async throws {
-        let body = #"{"token":"\#(device)","platform":"apns","app":"app.carillon.demo","environment":"sandbox"}"#
+    func register(_ device: String, _ person: String, environment: String = "sandbox") async throws {
+        let body = #"{"token":"\#(device)","platform":"apns","app":"app.carillon.demo","environment":"\#(environment)"}"#
         #expect(try await request("PUT", "/v1/devices", body: body, as: person).status == 200)
     }
 
@@ -174,10 +184,14 @@ final class ServiceBench: @unchecked Sendable {
         }
     }
 
-    func deadLetters() throws -> [KafkaRecord] {
+    static let parkingTopic = "push.retry.apns"
+
+    func deadLetters() throws -> [KafkaRecord] { try records(of: "push.dlq") }
+
+    func records(of topic: String) throws -> [KafkaRecord] {
         let inspector = try KafkaInspector(KafkaSettings(brokers: broker.brokers, isMock: true, instanceID: "inspector"))
         var records: [KafkaRecord] = []
-        try inspector.read(topic: "push.dlq", partitions: [0, 1]) {
+        try inspector.read(topic: topic, partitions: [0, 1]) {
             records.append($0)
             return true
         }

@@ -1,4 +1,5 @@
 import Models
+import Store
 import Testing
 
 @testable import Kafka
@@ -15,7 +16,9 @@ import Testing
         let item = PersonWork.Item(index: 0, message: message, person: try #require(PersonID("ada")), accepted: 0)
         let person = PersonWork(work, item)
         self.work = work
-        errand = Errand(message, to: "token", of: work) { _ in person.open -= 1 }
+        errand = Errand(message, to: Device(token: "token", platform: "apns", app: "", environment: "sandbox"), of: work) { _ in
+            person.open -= 1
+        }
     }
 
     @Test func aBatchThatIsDoneIsForgotten() throws {
@@ -32,7 +35,7 @@ import Testing
 
     @Test func aBatchThatIsCalledOffTakesItsErrandsWithIt() {
         #expect(!errand.isCancelled)
-        work.isCancelled = true
+        work.cancel()
         #expect(errand.isCancelled)
     }
 }

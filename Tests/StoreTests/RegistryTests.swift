@@ -4,6 +4,7 @@ import Redis
 import Store
 import TestSupport
 import Testing
+import Tokens
 
 @Suite struct RegistryTests {
     let bob = PersonID("bob")!
@@ -123,6 +124,72 @@ import Testing
         #expect(try await store.device { $0.delete("abc", of: ann, unlessNewerThan: .max, reply: $1) })
         #expect(try await store.device { $0.list(of: ann, reply: $1) }.isEmpty)
         #expect(try server.cli("KEYS", "device*") == "")
+        await store.stop()
+    }
+
+    /// Rows of versions that knew a token in two cases as two devices.
+    @Test func rowsOfOneTokenAreMergedWhenTheyAreTouched() async throws {
+        let server = try RedisServer()
+        let store = TestStore(server)
+        #expect(await store.start() == .up)
+        func phone(_ token: String) -> Device { Device(token: token, platform: "apns", app: "", environment: "sandbox") }
+        func owner(_ token: String) -> String { "device:" + hexadecimal(sha256(Array(token.utf8))) }
+        _ = try await store.device { $0.put(phone("zz"), of: bob, limit: 20, reply: $1) }
+        let bobs = try server.cli("KEYS", "devices:*")
+        for (token, at) in [("AB", 5), ("aB", 7)] {
+            try server.cli("HSET", bobs, token, "\(at)|apns|production|app\(at)")
+            try server.cli("SET", owner(token), "bob")
+        }
+        let listed = try await store.device { $0.list(of: bob, reply: $1) }
+        #expect(Set(listed.map(\.token)) == ["ab", "zz"])
+        #expect(listed.first { $0.token == "ab" }?.app == "app7")
+        #expect(Set(try server.cli("HKEYS", bobs).split(separator: "\n")) == ["ab", "zz"])
+        #expect(try server.cli("GET", owner("ab")) == "bob" && server.cli("EXISTS", owner("AB"), owner("aB")) == "0")
+
+        // What another person has registered since is nobody else's, in whatever case he had it; and a new registration merges too.
+        _ = try await store.device { $0.put(phone("ab"), of: ann, limit: 20, reply: $1) }
+        try server.cli("HSET", bobs, "AB", "5|apns|production|app5")
+        try server.cli("SET", owner("AB"), "bob")
+        #expect(try await store.device { $0.list(of: bob, reply: $1) }.map(\.token) == ["zz"])
+        #expect(try server.cli("HKEYS", bobs) == "zz" && server.cli("EXISTS", owner("AB")) == "0")
+        try server.cli("HSET", bobs, "CD", "5|apns|production|app5")
+        try server.cli("SET", owner("CD"), "bob")
+        #expect(try await store.device { $0.put(phone("cD"), of: bob, limit: 2, reply: $1) } == 0)
+        #expect(Set(try server.cli("HKEYS", bobs).split(separator: "\n")) == ["cd", "zz"])
+        try await store.device { $0.delete("CD", of: bob, reply: $1) }
+        #expect(try server.cli("HKEYS", bobs) == "zz" && server.cli("EXISTS", owner("CD"), owner("cd")) == "0")
+        await store.stop()
+    }
+
+    @Test func whatWasPushedIsRemembered() async throws {
+        let server = try RedisServer()
+        let store = TestStore(server)
+        #expect(await store.start() == .up)
+        let (first, second) = (NotificationID(digest: Array(0..<16)), NotificationID(digest: Array(1..<17)))
+        for token in ["a", "b"] {
+            let phone = Device(token: token, platform: "apns", app: "", environment: "sandbox")
+            _ = try await store.device { $0.put(phone, of: bob, limit: 20, reply: $1) }
+        }
+        func sent(_ id: NotificationID) async throws -> [String] {
+            try await store.device { $0.targets(of: bob, for: id, reply: $1) }.filter(\.isSent).map(\.device.token)
+        }
+        #expect(try await sent(first).isEmpty)
+        try await store.device { $0.remember(first, sentTo: "a", of: bob, reply: $1) }
+        #expect(try await sent(first) == ["a"])
+        #expect(try await sent(second).isEmpty)
+        // In the bucket before and, where the clock was set back, in the one ahead.
+        let key = try server.cli("KEYS", "sent:*")
+        let parts = key.split(separator: ":").map(String.init)
+        let bucket = try #require(Int(parts[parts.count - 1]))
+        for other in [bucket - 1, bucket + 1] {
+            let moved = (parts.dropLast() + ["\(other)"]).joined(separator: ":")
+            try server.cli("RENAME", try server.cli("KEYS", "sent:*"), moved)
+            #expect(try await sent(first) == ["a"])
+        }
+        // It goes at the end of the bucket after its own.
+        try await store.device { $0.remember(second, sentTo: "a", of: bob, reply: $1) }
+        let window = InboxLimits().dedupWindow
+        #expect(try server.cli("PEXPIRETIME", key) == "\((Int64(bucket) + 2) * window)")
         await store.stop()
     }
 

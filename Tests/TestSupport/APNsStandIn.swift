@@ -11,6 +11,7 @@ public final class APNsStandIn {
     public struct NotStarted: Error {}
 
     public var url: String { environment["APNS_URL"] ?? "" }
+    public var port: Int { url.split(separator: ":").last.flatMap { Int($0) } ?? 0 }
     public var caFile: String { environment["APNS_CA_FILE"] ?? "" }
     /// Plain HTTP/1.1: `http://host:port`.
     public var plainURL: String { (environment["APNS_RECEIVED_URL"] ?? "").replacingOccurrences(of: "/received", with: "") }

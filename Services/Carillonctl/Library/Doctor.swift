@@ -72,7 +72,8 @@ private func brokerFindings(_ settings: KafkaSettings) -> [Finding] {
 /// Compares the topics that are there with those that the services use.
 func topicFindings(_ topics: [KafkaTopic], _ settings: KafkaSettings) -> [Finding] {
     let present = Set(topics.compactMap { settings.name(ofTopic: $0.name) })
-    let lanes = ["notifications", "push"].flatMap { group in ["high", "normal", "low"].map { "\(group).\($0)" } }
+    let lanes =
+        ["notifications", "push"].flatMap { group in ["high", "normal", "low"].map { "\(group).\($0)" } } + ["push.retry.apns"]
     let letters = ["events.dlq", "notifications.dlq", "push.dlq"]
     let events = present.filter { $0.hasPrefix("events.") && $0 != "events.dlq" }
     let missing = (lanes + letters).filter { !present.contains($0) }

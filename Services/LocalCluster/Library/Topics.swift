@@ -11,6 +11,7 @@ enum Topics {
         + ["notifications", "push"].flatMap { group in
             lanes.map { NewTopic(name: "\(group).\($0)", partitions: ClusterPlan.partitions) }
         }
+        + [NewTopic(name: "push.retry.apns", partitions: ClusterPlan.partitions)]
         // Seldom written, read by people, kept for ever: one partition keeps them in order.
         + ["events.dlq", "notifications.dlq", "push.dlq"]
         .map { NewTopic(name: $0, partitions: 1, settings: ["retention.ms": "-1"]) }

@@ -2,6 +2,7 @@ internal import EventLoop
 internal import HTTPClient
 internal import Models
 internal import ServiceRuntime
+internal import Store
 
 /// One push on its way to one device, until there is an outcome. Loop thread only.
 final class Errand {
@@ -9,22 +10,31 @@ final class Errand {
         case accepted
         case unregistered(since: Int64?)
         case quarantine
+        /// Again in so long; it need not be waited for.
+        /// - Parameters:
+        ///   - attempts: failures that count so far.
+        ///   - isForDevice: nothing is to be sent to this device before.
+        case parked(for: Duration, attempts: Int, isForDevice: Bool)
         case gaveUp(DeadLetterReason, APNsReason?, attempts: Int)
     }
 
     let message: PushMessage
-    let token: String
+    let device: Device
     let completion: (Outcome) -> Void
-    var delivery = Delivery()
+    var delivery: Delivery
     var sentAt: UInt64 = 0
     var authorization = ""
     private let work: Work
 
     /// - Parameter work: the batch that it belongs to, and is called off with. It does not know its errands: whoever carries one
     ///   holds it, and with it the batch.
-    init(_ message: PushMessage, to token: String, of work: Work, _ completion: @escaping (Outcome) -> Void) {
+    /// - Parameter attempts: failures that count, before it was parked.
+    init(
+        _ message: PushMessage, to device: Device, of work: Work, attempts: Int = 0, _ completion: @escaping (Outcome) -> Void
+    ) {
         self.message = message
-        self.token = token
+        self.device = device
+        delivery = Delivery(attempts: attempts)
         self.work = work
         self.completion = completion
     }
@@ -33,12 +43,14 @@ final class Errand {
     var isCancelled: Bool { work.isCancelled }
 }
 
-/// Carries pushes to APNs: high priority first, so many at a time, each again until there is an outcome, and none while
-/// the provider is away. Loop thread only.
+/// Carries pushes to one host of APNs: high priority first, so many at a time, each again until there is an outcome, and none while
+/// the provider is away. What fails for a reason of its own is not waited for: its outcome is to be parked. Loop thread only.
 final class Courier {
     private let loop: EventLoop
     private let client: HTTPClient
     private let apns: APNsSettings
+    /// `https://host:port`.
+    private let url: String
     private let credentials: ProviderCredentials
     private let limits: RetryLimits
     private let instruments: Instruments
@@ -53,13 +65,14 @@ final class Courier {
     private var isClosed = false
 
     init(
-        context: ServiceContext<PushSettings>, instruments: Instruments, credentials: ProviderCredentials,
+        context: ServiceContext<PushSettings>, url: String, instruments: Instruments, credentials: ProviderCredentials,
         clock: @escaping () -> Int64 = { EventLoop.wallClock() / 1000 }
     ) {
         loop = context.loop
         apns = context.settings.apns
         limits = context.settings.retry
         log = context.log
+        self.url = url
         self.instruments = instruments
         self.credentials = credentials
         self.clock = clock
@@ -69,6 +82,7 @@ final class Courier {
         configuration.caFile = apns.caFile
         configuration.maximumConnections = apns.maximumConnections
         configuration.maximumInFlight = apns.maximumInFlight
+        configuration.silence = apns.timeout
         client = HTTPClient(loop: context.loop, configuration: configuration)
     }
 
@@ -119,7 +133,7 @@ final class Courier {
     /// A question that needs no device: whether anybody is there at all. It also opens the connection for the first push.
     func greet() {
         let sentAt = loop.now
-        client.send(HTTPClientRequest(url: "\(apns.url)/", timeout: apns.timeout)) { result in
+        client.send(HTTPClientRequest(url: "\(url)/", timeout: apns.timeout)) { result in
             guard !self.isClosed else { return }
             switch result {
             case .success(let response) where response.status < 500: self.tell(self.gate.good())
@@ -162,7 +176,9 @@ final class Courier {
         errand.delivery.sent(goodAnswers: gate.goodAnswers)
         errand.sentAt = loop.now
         inFlight += 1
-        let request = errand.message.request(to: errand.token, apns: apns, authorization: errand.authorization)
+        let request = errand.message.request(
+            to: errand.device, at: url, topic: apns.topic(for: errand.device), timeout: apns.timeout,
+            authorization: errand.authorization)
         client.send(request) { result in
             self.inFlight -= 1
             guard !self.isClosed else { return }
@@ -205,8 +221,11 @@ final class Courier {
         case .unregistered(let since): errand.completion(.unregistered(since: since))
         case .quarantine: errand.completion(.quarantine)
         case .giveUp(let deadLetter):
-            errand.completion(.gaveUp(deadLetter, reason, attempts: errand.delivery.tries))
+            errand.completion(.gaveUp(deadLetter, reason, attempts: max(errand.delivery.tries, errand.delivery.attempts)))
         // The gate's own pauses do for all while it is shut.
+        case .park(let pause):
+            errand.completion(
+                .parked(for: pause, attempts: errand.delivery.attempts, isForDevice: treatment == .slowDown))
         case .again(let pause): if gate.isOpen { later(errand, pause) } else { run(errand) }
         case .againWithNewToken:
             credentials.refused(errand.authorization, now: clock())

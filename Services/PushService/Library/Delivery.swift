@@ -27,6 +27,8 @@ struct Delivery {
         case unregistered(since: Int64?)
         case quarantine
         case again(after: Duration)
+        /// Later, and meanwhile it is nobody's concern: the reason is its own.
+        case park(for: Duration)
         /// With a new provider token, at once.
         case againWithNewToken
         /// The credentials are refused: again when the gate opens.
@@ -34,8 +36,8 @@ struct Delivery {
         case giveUp(DeadLetterReason)
     }
 
-    /// Failures that count.
-    private(set) var attempts = 0
+    /// Failures that count, those before it was parked among them.
+    private(set) var attempts: Int
     /// Requests sent.
     private(set) var tries = 0
     private var failuresInRow = 0
@@ -44,14 +46,16 @@ struct Delivery {
     /// How many good answers the provider had given when this was sent last.
     private var goodAnswersAtSend: UInt64 = 0
 
+    init(attempts: Int = 0) { self.attempts = attempts }
+
     mutating func sent(goodAnswers: UInt64) {
         tries += 1
         goodAnswersAtSend = goodAnswers
     }
 
-    /// Internal errors while nobody has a good answer may be an outage, or this record's doing with nobody else about: after
-    /// so many times `attempts` of them (a quarter of an hour by default) it is given up, or it would block its lane for ever.
-    static let unclearFactor = 4
+    /// Internal errors while nobody has a good answer may be an outage, or this record's doing with nobody else about: so many of
+    /// them count as one failure, and it is parked, or it would hold its lane for as long as nobody else has an answer.
+    static let unclearErrors = 4
 
     /// - Parameter goodAnswers: how many the provider has given by now, to anyone.
     mutating func answered(
@@ -67,17 +71,21 @@ struct Delivery {
             guard !hasRenewed else { return .stop }
             hasRenewed = true
             return .againWithNewToken
-        case .slowDown: attempts += 1
-        case .retry(let kind):
-            // A provider that is well for others fails over this one; one that fails for all says nothing about it.
-            if goodAnswers > goodAnswersAtSend { attempts += 1 }
-            if kind == .internalError { internalErrors += 1 }
+        case .slowDown, .retry: break
         }
         failuresInRow += 1
-        let isUnclear = internalErrors >= limits.attempts * Self.unclearFactor
-        guard attempts < limits.attempts, !isUnclear else { return .giveUp(.attemptsExhausted) }
-        let pause = limits.pause(after: failuresInRow, random: random)
+        let isItsOwn = isOwnFailure(treatment, goodAnswers: goodAnswers)
+        if isItsOwn { attempts += 1 }
+        guard attempts < limits.attempts else { return .giveUp(.attemptsExhausted) }
         let asked = Duration.seconds(min(retryAfter ?? 0, 86_400))
-        return .again(after: min(max(pause, asked), limits.longest))
+        let pause = min(max(limits.pause(after: max(failuresInRow, attempts), random: random), asked), limits.longest)
+        return isItsOwn ? .park(for: pause) : .again(after: pause)
+    }
+
+    private mutating func isOwnFailure(_ treatment: Treatment, goodAnswers: UInt64) -> Bool {
+        // A provider that is well for others fails over this one; one that fails for all says nothing about it.
+        if treatment == .slowDown || goodAnswers > goodAnswersAtSend { return true }
+        if treatment == .retry(.internalError) { internalErrors += 1 }
+        return internalErrors >= Self.unclearErrors
     }
 }

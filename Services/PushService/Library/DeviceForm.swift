@@ -10,10 +10,10 @@ enum DeviceForm {
     /// Letters of a token, as providers give them out; it stands in a path of the provider's.
     static let longestToken = 200
     static let longestApp = 255
-    static let environments = ["production", "sandbox", "development"]
 
-    static func read(_ body: [UInt8]) -> Result<Device, Complaint> {
-        var device = Device(token: "", platform: "", app: "", environment: "production")
+    /// - Parameter environment: of a device that names none.
+    static func read(_ body: [UInt8], environment: APNsEnvironment = .production) -> Result<Device, Complaint> {
+        var device = Device(token: "", platform: "", app: "", environment: environment.rawValue)
         do {
             try read(body.span, &device)
         } catch {
@@ -26,9 +26,10 @@ enum DeviceForm {
         guard device.app.utf8.count <= longestApp, device.app.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
             return .failure(Complaint(text: "app must be an app's id of at most \(longestApp) bytes."))
         }
-        guard environments.contains(device.environment) else {
-            return .failure(Complaint(text: "environment must be one of \(environments.joined(separator: ", "))."))
+        guard APNsEnvironment(name: device.environment) != nil else {
+            return .failure(Complaint(text: "environment must be production or sandbox."))
         }
+        device.token = Device.canonical(token: device.token)
         return .success(device)
     }
 
@@ -66,8 +67,8 @@ enum DeviceForm {
         var members = try JSONMembers(bytes, &at)
         while let name = try members.next(bytes, &at) {
             switch JSON.text(bytes, name) {
-            case "token": device.token = JSON.text(bytes, try JSON.string(bytes, &at))
-            case "platform": device.platform = JSON.text(bytes, try JSON.string(bytes, &at))
+            case "token": device.token = try text(bytes, &at) ?? ""
+            case "platform": device.platform = try text(bytes, &at) ?? ""
             case "app": device.app = try text(bytes, &at) ?? ""
             case "environment": device.environment = try text(bytes, &at) ?? device.environment
             default: _ = try JSON.value(bytes, &at)

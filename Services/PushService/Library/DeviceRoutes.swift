@@ -8,14 +8,16 @@ internal import Tokens
 /// `/v1/devices`: people register the devices that their pushes go to, each with a token of her own. Loop thread only.
 ///
 /// `PUT` takes one device, `GET` lists them, `DELETE /v1/devices/{token}` removes one. A token that another person had
-/// leaves that person.
+/// leaves that person. A device that cannot be served here is refused.
 struct DeviceRoutes {
     private let devices: Devices
+    private let apns: APNsSettings
     private let limit: Int
     private let log: Log
 
-    init(_ devices: Devices, limit: Int, log: Log) {
+    init(_ devices: Devices, apns: APNsSettings, limit: Int, log: Log) {
         self.devices = devices
+        self.apns = apns
         self.limit = limit
         self.log = log
     }
@@ -23,9 +25,13 @@ struct DeviceRoutes {
     func add(to router: RESTRouter) {
         router.on("PUT", "/v1/devices", .person) { call in
             guard let person = person(call) else { return }
-            switch DeviceForm.read(call.request.body) {
+            switch DeviceForm.read(call.request.body, environment: apns.environments[0]) {
             case .failure(let complaint): call.refuse(complaint.text)
-            case .success(let device): put(device, person, call)
+            case .success(let device):
+                if let refusal = apns.refusal(of: device) {
+                    return call.respond(.problem(status: 400, name: "device_not_served", detail: refusal))
+                }
+                put(device, person, call)
             }
         }
         router.on("GET", "/v1/devices", .person) { call in
@@ -35,7 +41,8 @@ struct DeviceRoutes {
         router.on("GET", "/v1/devices/{token}", .person) { call in
             guard let person = person(call) else { return }
             list(person, call) { known in
-                guard let device = known.first(where: { $0.token == call.parameters[0] }) else {
+                let token = Device.canonical(token: call.parameters[0])
+                guard let device = known.first(where: { $0.token == token }) else {
                     return call.respond(.problem(status: 404, name: "not_found", detail: "There is no such device of yours."))
                 }
                 call.respond(.json(DeviceForm.encode(device)))

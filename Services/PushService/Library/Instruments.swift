@@ -2,9 +2,13 @@ internal import ServiceRuntime
 
 /// What became of a push for one device, or of a record as a whole.
 enum PushOutcome: String, MetricLabel {
-    case accepted, unregistered, quarantined
+    case accepted, unregistered, quarantined, parked
     case deadLettered = "dead_lettered"
     case noDevice = "no_device"
+    /// The device's app has a topic that Apple does not take from us; the first such push is a dead letter.
+    case setAside = "set_aside"
+    /// It went to this device before.
+    case repeated
     case expired
 }
 
@@ -13,6 +17,7 @@ final class Instruments {
     let outcomes: Labeled<PushOutcome, Counter>
     let answers: Labeled<APNsReason, Counter>
     let retries: Counter
+    let unremembered: Counter
     let roundTrip: Histogram
     let delivery: Histogram
 
@@ -22,6 +27,8 @@ final class Instruments {
         answers = metrics.counter(
             "carillon_push_refusals_total", "Answers of APNs other than 200, by its reason.", by: "reason", APNsReason.self)
         retries = metrics.counter("carillon_push_retries_total", "Pushes that were sent again.")
+        unremembered = metrics.counter(
+            "carillon_push_unremembered_total", "Accepted pushes that Redis did not note: a replay would send them again.")
         roundTrip = metrics.histogram("carillon_push_request_seconds", "From sending a push to the provider's answer.")
         delivery = metrics.histogram(
             "carillon_push_delivery_seconds", "From reading the event to the provider's acceptance of the push.")

@@ -5,15 +5,18 @@ internal import Redis
 internal import ServiceRuntime
 internal import Store
 
-/// One priority's records on their way from `push.<priority>` to devices. A batch is worked on at a time; a person's records
-/// go one after another, different people's together. Loop thread only.
+/// Records on their way from one topic to devices: those of one priority, or the parked ones. A batch is worked on at a time; a
+/// person's records go one after another, different people's together. What has to wait for a reason of its own is parked, in the
+/// transaction that passes its record. Loop thread only.
 final class Lane {
     private let loop: EventLoop
     private let devices: Devices
     /// `nil`: there are no credentials.
-    private let courier: Courier?
+    private let apns: APNs?
     private let post: Post
     private let pipeline: RecordPipeline
+    /// Its records are parked ones.
+    private let isParked: Bool
     private var work: Work?
     private var waitingForRedis: [PersonWork] = []
     private var redisTimer: LoopTimer?
@@ -26,18 +29,20 @@ final class Lane {
     /// What all lanes share.
     struct Post {
         let deadLetterTopic: String
+        let parkingTopic: String
         let instruments: Instruments
         let refused: RefusedOutputs
         let log: Log
         let isRedisUp: () -> Bool
-        let quarantine: SharedQuarantine
+        let standings: DeviceStandings
     }
 
-    init(loop: EventLoop, pipeline: RecordPipeline, devices: Devices, courier: Courier?, post: Post) {
+    init(loop: EventLoop, pipeline: RecordPipeline, devices: Devices, apns: APNs?, isParked: Bool, post: Post) {
         self.loop = loop
         self.pipeline = pipeline
         self.devices = devices
-        self.courier = courier
+        self.apns = apns
+        self.isParked = isParked
         self.post = post
     }
 
@@ -52,10 +57,12 @@ final class Lane {
             self.abandon()
             completion()
         }
+        // What is not due need not be waited for.
+        if let work { putBack(work) }
     }
 
     private func abandon() {
-        work?.isCancelled = true
+        work?.cancel()
         work = nil
         waitingForRedis = []
         redisTimer?.cancel()
@@ -73,7 +80,7 @@ final class Lane {
         var order: [PersonWork] = []
         for (index, record) in batch.records.enumerated() {
             guard let item = read(record, index, work) else { continue }
-            if let person = people[item.person] {
+            if !isParked, let person = people[item.person] {
                 person.items.append(item)
             } else {
                 let person = PersonWork(work, item)
@@ -83,19 +90,23 @@ final class Lane {
         }
         work.open = order.reduce(0) { $0 + $1.items.count }
         guard work.open > 0 else { return finish(work) }
-        for person in order { lookUp(person) }
+        guard isParked else { return order.forEach(lookUp) }
+        work.waiting = order
+        startDue(work)
+        if !work.waiting.isEmpty { loop.timer(after: ParkedPush.turn) { self.putBack(work) } }
     }
 
     /// Nil if the record needs no push; what it needs instead is in `work`.
     private func read(_ record: KafkaRecord, _ index: Int, _ work: Work) -> PersonWork.Item? {
         do throws(DeadLetter) {
             let (message, person, accepted) = try PushMessage.read(record.value)
+            let parked = isParked ? try ParkedPush.read(record.value) : nil
             if let expiresAt = message.expiresAt, expiresAt <= EventLoop.wallClock() {
                 post.instruments.outcomes[.expired].increment()
                 return nil
             }
-            guard courier != nil else { throw DeadLetter(.noCredentials, "APNS_KEY_FILE is not set") }
-            return PersonWork.Item(index: index, message: message, person: person, accepted: accepted)
+            guard apns != nil else { throw DeadLetter(.noCredentials, "APNS_KEY_FILE is not set") }
+            return PersonWork.Item(index: index, message: message, person: person, accepted: accepted, parked: parked)
         } catch {
             giveUp(index, error, attempts: 1, work)
             return nil
@@ -103,8 +114,11 @@ final class Lane {
     }
 
     private func giveUp(_ index: Int, _ letter: DeadLetter, attempts: Int, _ work: Work) {
-        work.deadLetters[index] = .deadLetter(
-            work.batch.records[index], letter, attempts: attempts, topic: post.deadLetterTopic, at: EventLoop.wallClock())
+        guard work.claimDeadLetter(for: index) else { return }
+        work.write(
+            .deadLetter(
+                work.batch.records[index], letter, attempts: attempts, topic: post.deadLetterTopic, at: EventLoop.wallClock()),
+            for: index)
         post.instruments.outcomes[.deadLettered].increment()
         post.log.error("a push became a dead letter", ["reason": .name(letter.reason), "attempts": .count(attempts)])
     }
@@ -112,9 +126,48 @@ final class Lane {
     private func finish(_ work: Work) {
         guard self.work === work else { return }
         self.work = nil
-        let outputs = work.deadLetters.sorted { $0.key < $1.key }.map(\.value)
+        work.timer?.cancel()
         // A push that is repeated carries the same apns-id and replaces itself, so its offset need not be waited for.
-        work.batch.finish(outputs, commit: .plain)
+        work.batch.finish(work.allOutputs, commit: .plain)
+    }
+
+    // MARK: Parked pushes
+
+    /// Begins with those that are due, and looks again when the next one is.
+    private func startDue(_ work: Work) {
+        let now = EventLoop.wallClock()
+        let waits = work.waiting.map { $0.items.first?.parked?.wait(now: now) ?? 0 }
+        let due = zip(work.waiting, waits).filter { $1 == 0 }.map(\.0)
+        work.waiting = zip(work.waiting, waits).filter { $1 > 0 }.map(\.0)
+        work.timer = waits.filter { $0 > 0 }.min().map { wait in
+            loop.timer(after: .milliseconds(wait)) { self.startDue(work) }
+        }
+        due.forEach(lookUp)
+    }
+
+    /// Ends the turn: what is not due is written again as it is.
+    private func putBack(_ work: Work) {
+        guard self.work === work, !work.waiting.isEmpty else { return }
+        let waiting = work.waiting
+        work.waiting = []
+        work.timer?.cancel()
+        for person in waiting {
+            let record = work.batch.records[person.items[0].index]
+            work.write(
+                OutgoingRecord(topic: post.parkingTopic, key: record.key, value: record.value, headers: record.headers),
+                for: person.items[0].index)
+            next(person)
+        }
+    }
+
+    private func park(_ item: PersonWork.Item, _ token: String, attempt: Int, until: Int64, _ work: Work) {
+        do throws(DeadLetter) {
+            let parked = ParkedPush(devices: [token], attempt: attempt, notBefore: until)
+            work.write(try parked.record(for: work.batch.records[item.index], topic: post.parkingTopic), for: item.index)
+            post.instruments.outcomes[.parked].increment()
+        } catch {
+            giveUp(item.index, error, attempts: attempt, work)
+        }
     }
 
     // MARK: A person
@@ -122,10 +175,10 @@ final class Lane {
     private func lookUp(_ person: PersonWork) {
         guard let work, person.work === work, work.batch.isCurrent else { return }
         guard let item = person.items.first else { return }
-        devices.list(of: item.person) { result in
+        devices.targets(of: item.person, for: item.message.id) { result in
             guard self.work === work else { return }
             switch result {
-            case .success(let devices): self.send(person, item, devices)
+            case .success(let targets): self.send(person, item, targets)
             case .failure(let error) where error.isOutage: self.waitForRedis(person)
             case .failure(let error): self.lookupFailed(person, item, error)
             }
@@ -156,43 +209,66 @@ final class Lane {
         }
     }
 
-    private func send(_ person: PersonWork, _ item: PersonWork.Item, _ devices: [Device]) {
-        guard let courier else { return }
-        let now = EventLoop.wallClock()
-        let targets = devices.filter { $0.platform == "apns" }
-        if targets.isEmpty {
+    private func send(_ person: PersonWork, _ item: PersonWork.Item, _ targets: [PushTarget]) {
+        guard let apns else { return }
+        let wanted = targets.filter {
+            $0.device.platform == "apns" && item.parked?.devices.contains($0.device.token) != false
+        }
+        if wanted.isEmpty {
             post.instruments.outcomes[.noDevice].increment()
             return next(person)
         }
-        let awake = targets.filter { post.quarantine.state.verdict(on: $0.token, registeredAt: $0.registeredAt, now: now) == .send }
-        post.instruments.outcomes[.quarantined].increment(by: targets.count - awake.count)
+        let awake = wanted.filter { isToSend(item, $0, person.work) }
         guard !awake.isEmpty else { return next(person) }
         person.open = awake.count
-        for device in awake {
-            courier.run(
-                Errand(item.message, to: device.token, of: person.work) { self.ended(person, item, device.token, $0) })
+        for target in awake {
+            let token = target.device.token
+            apns.run(
+                Errand(item.message, to: target.device, of: person.work, attempts: item.parked?.attempt ?? 0) {
+                    self.ended(person, item, token, $0)
+                })
         }
+    }
+
+    /// Decides about a device before the provider is asked; what becomes of the push instead is counted, or in `work`.
+    private func isToSend(_ item: PersonWork.Item, _ target: PushTarget, _ work: Work) -> Bool {
+        if target.isSent {
+            post.instruments.outcomes[.repeated].increment()
+            return false
+        }
+        switch post.standings.verdict(on: target.device, now: EventLoop.wallClock()) {
+        case .send: return true
+        case .quarantined: post.instruments.outcomes[.quarantined].increment()
+        case .setAside: post.instruments.outcomes[.setAside].increment()
+        case .resting(let until):
+            park(item, target.device.token, attempt: item.parked?.attempt ?? 0, until: until, work)
+        }
+        return false
     }
 
     private func ended(_ person: PersonWork, _ item: PersonWork.Item, _ token: String, _ outcome: Errand.Outcome) {
         guard work === person.work else { return }
         let outcomes = post.instruments.outcomes
+        let now = EventLoop.wallClock()
         switch outcome {
         case .accepted:
             outcomes[.accepted].increment()
-            post.instruments.delivery.observe(milliseconds: EventLoop.wallClock() - item.accepted)
-            post.quarantine.state.isGood(token)
+            post.instruments.delivery.observe(milliseconds: now - item.accepted)
+            post.standings.isGood(token)
+            remember(item, token)
         case .unregistered(let since):
             outcomes[.unregistered].increment()
             if let since { remove(token, item.person, since) }
         case .quarantine:
             outcomes[.quarantined].increment()
-            if post.quarantine.state.isBad(token, now: EventLoop.wallClock()) { remove(token, item.person, EventLoop.wallClock()) }
+            if post.standings.isBad(token, now: now) { remove(token, item.person, now) }
+        case .parked(let pause, let attempts, let isForDevice):
+            let until = now + Int64(pause.wholeMilliseconds)
+            if isForDevice { post.standings.rest(token, until: until) }
+            park(item, token, attempt: attempts, until: until, person.work)
         case .gaveUp(let reason, let answer, let attempts):
-            // One dead letter a record, with what the first of its devices met.
-            if person.work.deadLetters[item.index] == nil {
-                giveUp(item.index, DeadLetter(reason, detail(answer)), attempts: attempts, person.work)
-            }
+            if answer == .deviceTokenNotForTopic { post.standings.hasWrongTopic(token, now: now) }
+            giveUp(item.index, DeadLetter(reason, detail(answer)), attempts: attempts, person.work)
         }
         person.open -= 1
         if person.open == 0 { next(person) }
@@ -200,6 +276,13 @@ final class Lane {
 
     private func detail(_ reason: APNsReason?) -> String {
         reason.map { "APNs answered \($0.rawValue)" } ?? "APNs did not answer"
+    }
+
+    /// If Redis is away it is not remembered, and a replay pushes it again.
+    private func remember(_ item: PersonWork.Item, _ token: String) {
+        devices.remember(item.message.id, sentTo: token, of: item.person) { [post] result in
+            if case .failure = result { post.instruments.unremembered.increment() }
+        }
     }
 
     /// If Redis is away the device stays; the next push is answered alike and removes it then.
@@ -220,47 +303,4 @@ final class Lane {
         if person.work.open == 0 { return finish(person.work) }
         if !person.items.isEmpty { lookUp(person) }
     }
-}
-
-/// One batch while it is worked on.
-final class Work {
-    let batch: RecordBatch
-    /// Records without an outcome.
-    var open = 0
-    /// By the record's index.
-    var deadLetters: [Int: OutgoingRecord] = [:]
-    /// The group has given its records to another member, or the service ends.
-    var isCancelled = false
-
-    init(_ batch: RecordBatch) { self.batch = batch }
-}
-
-/// One person's records of a batch, in order.
-final class PersonWork {
-    struct Item {
-        /// Of the record in its batch.
-        let index: Int
-        let message: PushMessage
-        let person: PersonID
-        /// ms since 1970.
-        let accepted: Int64
-    }
-
-    let work: Work
-    /// The first is the one that is worked on.
-    var items: [Item]
-    /// Devices of the first item without an outcome.
-    var open = 0
-    /// Look-ups for the first item that failed by themselves.
-    var failures = 0
-
-    init(_ work: Work, _ item: Item) {
-        self.work = work
-        items = [item]
-    }
-}
-
-/// The quarantine that all lanes share.
-final class SharedQuarantine {
-    var state = Quarantine()
 }

@@ -1,5 +1,6 @@
 internal import HTTPClient
 internal import Models
+internal import Store
 internal import Tokens
 
 /// One notification on its way to a person's devices: the same for all of them but token and apns-id.
@@ -15,7 +16,7 @@ struct PushMessage {
         let record = try PushRecord.read(value)
         let texts = try NotificationTexts.read(record.bytes.span.extracting(record.notification))
         guard let payload = Payload.encode(texts) else {
-            throw DeadLetter(.tooLarge, "title, url and type leave no room in a payload of 4 KB")
+            throw DeadLetter(.tooLarge, "the type leaves no room in a payload of 4 KB")
         }
         let message = PushMessage(id: texts.id, priority: texts.priority, expiresAt: texts.expiresAt, payload: payload)
         return (message, record.person, record.accepted)
@@ -27,15 +28,18 @@ struct PushMessage {
     }
 
     /// The request for one device ("Sending notification requests to APNs").
-    func request(to token: String, apns: APNsSettings, authorization: String) -> HTTPClientRequest {
+    /// - Parameter url: `https://host:port` of where the device is.
+    func request(
+        to device: Device, at url: String, topic: String, timeout: Duration, authorization: String
+    ) -> HTTPClientRequest {
         var headers: [(name: String, value: String)] = [
-            ("authorization", authorization), ("apns-id", apnsID(for: token)), ("apns-topic", apns.topic),
+            ("authorization", authorization), ("apns-id", apnsID(for: device.token)), ("apns-topic", topic),
             ("apns-push-type", "alert"), ("apns-priority", priority == .low ? "5" : "10"),
             // A second copy replaces the first on the device.
             ("apns-collapse-id", id.description), ("content-type", "application/json"),
         ]
         if let expiresAt { headers.append(("apns-expiration", String(max(0, expiresAt / 1000)))) }
         return HTTPClientRequest(
-            method: "POST", url: "\(apns.url)/3/device/\(token)", headers: headers, body: payload, timeout: apns.timeout)
+            method: "POST", url: "\(url)/3/device/\(device.token)", headers: headers, body: payload, timeout: timeout)
     }
 }

@@ -20,7 +20,7 @@ public actor PushService: Service {
     private let credentials: ProviderCredentials?
     private var redis: RedisClient?
     private var server: HTTPServer?
-    private var courier: Courier?
+    private var apns: APNs?
     private var lanes: [Lane] = []
 
     public init(context: ServiceContext<PushSettings>) throws {
@@ -53,12 +53,12 @@ public actor PushService: Service {
             if case .refused(let reason) = state { context.fail("Redis cannot be used", ["reason": .configured(reason)]) }
         }
         redis.start()
-        let devices = Devices(redis, keys)
+        let devices = Devices(redis, keys, window: settings.dedupWindow)
         let instruments = Instruments(context.metrics)
         if let credentials {
-            let courier = Courier(context: context, instruments: instruments, credentials: credentials)
-            self.courier = courier
-            courier.greet()
+            let apns = APNs(context: context, instruments: instruments, credentials: credentials)
+            self.apns = apns
+            apns.greet()
         } else {
             context.log.warning("there are no credentials for APNs: each push becomes a dead letter", ["setting": .text("APNS_KEY_FILE")])
         }
@@ -66,23 +66,25 @@ public actor PushService: Service {
         try serve(devices, Revocations(redis, keys))
     }
 
-    /// Each priority has a pipeline of its own, so that no flood of one stands before the other.
+    /// Each priority has a pipeline of its own, so that no flood of one stands before the other, and so has what is parked.
     private func startLanes(_ redis: RedisClient, _ devices: Devices, _ instruments: Instruments) throws {
         let topics = Topics(namespace: context.process.namespace)
         let post = Lane.Post(
-            deadLetterTopic: topics.pushDeadLetters, instruments: instruments,
+            deadLetterTopic: topics.pushDeadLetters, parkingTopic: topics.pushRetries(of: "apns"), instruments: instruments,
             refused: RefusedOutputs(deadLetters: topics.pushDeadLetters, log: context.log, metrics: context.metrics),
-            log: context.log,
-            isRedisUp: { redis.isUp }, quarantine: SharedQuarantine())
-        for priority in Priority.allCases {
+            log: context.log, isRedisUp: { redis.isUp }, standings: DeviceStandings())
+        let named: [(LaneName, String)] =
+            Priority.allCases.map { (.of($0), Topics().push($0)) } + [(.parked, Topics().pushRetries(of: "apns"))]
+        for (name, topic) in named {
             var kafka = KafkaSettings(context.settings.kafka, process: context.process)
-            // Three members of the group in one process: a transactional id is one producer's alone.
-            kafka.instanceID += "-\(priority.rawValue)"
+            // Four members of the group in one process: a transactional id is one producer's alone.
+            kafka.instanceID += "-\(name.rawValue)"
+            let records = name == .parked ? context.settings.parkedRecords : context.settings.batchRecords
             let pipeline = try RecordPipeline(
-                loop: loop, settings: kafka, service: Self.name, topics: ["push.\(priority.rawValue)"],
-                limits: PipelineLimits(records: context.settings.batchRecords))
-            context.watch(pipeline, lane: priority)
-            let lane = Lane(loop: loop, pipeline: pipeline, devices: devices, courier: courier, post: post)
+                loop: loop, settings: kafka, service: Self.name, topics: [topic], limits: PipelineLimits(records: records))
+            context.watch(pipeline, lane: name)
+            let lane = Lane(
+                loop: loop, pipeline: pipeline, devices: devices, apns: apns, isParked: name == .parked, post: post)
             try lane.start()
             lanes.append(lane)
         }
@@ -94,7 +96,8 @@ public actor PushService: Service {
             guard let person = PersonID(claims.subject) else { return reply(nil) }
             revocations.isRevoked(person, token: claims.idHash, issued: claims.issuedAt ?? 0) { reply(try? $0.get()) }
         }
-        DeviceRoutes(devices, limit: context.settings.devicesPerPerson, log: context.log).add(to: router)
+        let settings = context.settings
+        DeviceRoutes(devices, apns: settings.apns, limit: settings.devicesPerPerson, log: context.log).add(to: router)
         let server = try context.serve()
         server.onRequest = { router.handle($0, $1) }
         self.server = server
@@ -112,7 +115,20 @@ public actor PushService: Service {
             for lane in lanes { lane.stop(ended) }
             if let server { server.drain(ended) } else { ended() }
         }
-        courier?.close()
+        apns?.close()
         redis?.close()
+    }
+}
+
+/// What a lane is called in the log and in its transactional id.
+private enum LaneName: String, MetricLabel {
+    case high, normal, low, parked
+
+    static func of(_ priority: Priority) -> LaneName {
+        switch priority {
+        case .high: .high
+        case .normal: .normal
+        case .low: .low
+        }
     }
 }

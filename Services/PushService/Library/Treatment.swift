@@ -51,7 +51,7 @@ public func treatment(of status: Int, reason: String?, timestamp: Int64? = nil) 
     case (429, _): .slowDown
     case (503, _): .retry(.unavailable)
     case (500..., _): .retry(.internalError)
-    // The other 400s (DeviceTokenNotForTopic among them, which keeps its token), 404 BadPath, 405: ours to mend.
+    // The other 400s (DeviceTokenNotForTopic among them, which keeps its device and sets it aside), 404 BadPath, 405: ours to mend.
     default: .deadLetter(.rejectedByProvider)
     }
 }

@@ -3,6 +3,8 @@
 import collections
 import json
 
+import rules
+
 LIMIT = 200_000  # requests kept in all
 
 
@@ -12,6 +14,7 @@ class Received:
         self.all, self.by_token = collections.deque(), {}
 
     def add(self, token, headers, body, answer, now_ms):
+        token = rules.canonical(token)
         entry = (token, answer.apns_id, headers.get("apns-collapse-id"), headers.get("apns-topic"),
                  headers.get("apns-push-type"), headers.get("apns-priority"), body[:8192], answer.status, answer.reason, now_ms)
         self.count += 1
@@ -29,7 +32,7 @@ class Received:
         self.by_token.clear()
 
     def json(self, token=None):
-        entries = self.all if token is None else self.by_token.get(token, ())
+        entries = self.all if token is None else self.by_token.get(rules.canonical(token), ())
         return json.dumps([described(entry) for entry in entries], separators=(",", ":")).encode()
 
 

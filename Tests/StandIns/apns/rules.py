@@ -9,6 +9,7 @@ PUSH_TYPES = {"alert", "background", "controls", "location", "voip", "complicati
               "pushtotalk", "widgets"}
 PATH = re.compile(r"/3/device/([^/?#]*)\Z")
 TOKEN = re.compile(r"[0-9A-Za-z_-]{1,200}\Z")
+HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+\Z")
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 PAYLOAD_LIMIT, VOIP_PAYLOAD_LIMIT, COLLAPSE_ID_LIMIT = 4096, 5120, 64  # bytes
 LONG_AGO = 30 * 86_400_000  # ms
@@ -33,6 +34,11 @@ def device_token(path):
     """The token that a path names, or None if it is not the path of a device."""
     match = PATH.match(path)
     return match.group(1) if match else None
+
+
+def canonical(token):
+    """Apple's tokens are hexadecimal and the same in either case; the others of this stand-in are as they are."""
+    return token.lower() if HEXADECIMAL.match(token) else token
 
 
 def answer(method, path, headers, duplicate, body, refusal, topics, now_ms):
