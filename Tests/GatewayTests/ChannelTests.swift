@@ -20,10 +20,12 @@ func channelToken(_ person: String, _ channels: [String], info: String? = nil) -
 extension Feeder {
     /// Appends posts to a channel and, unless told not to, publishes them to its watchers.
     @discardableResult
-    func post(_ titles: [String], to channel: String, publishes: Bool = true) async throws -> Posted {
+    func post(
+        _ titles: [String], to channel: String, publishes: Bool = true, priority: String = "normal", accepted: Int64 = 1
+    ) async throws -> Posted {
         let id = try #require(ChannelID(channel))
         let streams = ChannelStreams(try #require(client), Keyspace(namespace: "", shards: 64))
-        let posts = titles.map { delivery($0) }
+        let posts = titles.map { delivery($0, priority: priority, accepted: accepted) }
         let posted: Posted = try await withCheckedThrowingContinuation { done in
             streams.append(posts, to: id) { done.resume(with: $0.mapError { $0 as any Error }) }
         }

@@ -31,20 +31,13 @@ final class WebSocketClient: Client {
     private(set) var clientName = ClientName.other
     /// The lower half of the highest offset that it has acknowledged.
     var acknowledged: UInt32 = 0
-    /// When its connection was accepted, by the loop's clock in ms, the lower half. Its connect command must come within
-    /// HANDSHAKE_TIMEOUT.
-    private let openedAt: UInt32
     /// While connecting: the command's id. After that 0.
     private var connectID: UInt64 = 0
 
     init(hub: Hub, stream: ByteStream, name: LocalConnection, openedAt: UInt64, isDeflating: Bool) {
         parser = WebSocketParser(allowsCompression: isDeflating)
-        self.openedAt = UInt32(truncatingIfNeeded: openedAt)
-        super.init(hub: hub, stream: stream, name: name)
+        super.init(hub: hub, stream: stream, name: name, openedAt: openedAt)
     }
-
-    /// How long ago its connection was accepted, ms; right for 49 days.
-    var age: UInt32 { UInt32(truncatingIfNeeded: hub.loop.now) &- openedAt }
 
     /// Compression was agreed on.
     var isDeflating: Bool { parser.allowsCompression }
@@ -217,6 +210,7 @@ final class WebSocketClient: Client {
 
     override func due(now: UInt64) -> Int? {
         guard phase == .connected else {
+            // The connect command must come within HANDSHAKE_TIMEOUT.
             let left = Int(hub.settings.handshakeTimeout.wholeMilliseconds) - Int(age)
             if left <= 0 {
                 disconnect(phase == .connecting ? .serverError : .noConnect)
