@@ -240,11 +240,12 @@ extension Device {
         var devices: [Device] = []
         for index in stride(from: 0, to: parts.count - 1, by: 2) {
             guard let token = parts[index].text, let value = parts[index + 1].text else { continue }
-            let fields = value.split(separator: "|", maxSplits: 3, omittingEmptySubsequences: false)
+            let fields = value.utf8.split(separator: UInt8(ascii: "|"), maxSplits: 3, omittingEmptySubsequences: false)
+                .map { String(Substring($0)) }
             guard fields.count == 4, let registeredAt = Int64(fields[0]) else { continue }
             devices.append(
                 Device(
-                    token: token, platform: String(fields[1]), app: String(fields[3]), environment: String(fields[2]),
+                    token: token, platform: fields[1], app: fields[3], environment: fields[2],
                     registeredAt: registeredAt))
         }
         return devices

@@ -63,6 +63,8 @@ extension Hub {
         let isComplete = !recovered || page.isComplete
         perform(
             client.session.pageEnds(top: page.state.offset, isComplete: isComplete, isFull: isHeld(client)), for: client)
+        // A `resume` that came behind the connect waits for this read.
+        settle(client)
         renewRouteIfStale(client)
     }
 
