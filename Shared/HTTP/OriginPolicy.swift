@@ -10,8 +10,8 @@ public struct OriginPolicy: Sendable {
         case refused
     }
 
-    /// Fields that a page may send, beyond those that every page may.
-    public static let allowedHeaders = "Authorization, Content-Type, If-Match, Last-Event-ID"
+    /// Fields that a page may send, beyond those that every page may, where its preflight names none.
+    public static let usualHeaders = "Authorization, Content-Type, If-Match, Last-Event-ID"
     /// Seconds for which a browser may remember a preflight's answer.
     public static let preflightLifetime = 600
 
@@ -46,19 +46,15 @@ public struct OriginPolicy: Sendable {
     }
 
     /// The page's own host is the one that was asked. Behind a proxy that says by which scheme it was asked
-    /// (`X-Forwarded-Proto`), that counts too; no page can make its browser send that field.
+    /// (`X-Forwarded-Proto`), that counts too; no page can make its browser send that field. Some clients and proxies name a
+    /// WebSocket's own scheme, `ws` or `wss`: it stands for the one whose port it shares.
     private static func isSame(_ origin: String, _ request: HTTPRequest) -> Bool {
         guard let host = request.header("host"), !host.isEmpty else { return false }
-        let scheme: String
-        let standard: String
-        if origin.hasPrefix("http://") {
-            (scheme, standard) = ("http", ":80")
-        } else if origin.hasPrefix("https://") {
-            (scheme, standard) = ("https", ":443")
-        } else {
-            return false
+        let schemes = [("http", ":80", false), ("https", ":443", true), ("ws", ":80", false), ("wss", ":443", true)]
+        guard let (scheme, standard, isSecure) = schemes.first(where: { origin.hasPrefix($0.0 + "://") }) else { return false }
+        if let forwarded = request.tokens("x-forwarded-proto").first {
+            guard schemes.contains(where: { $0.0 == forwarded && $0.2 == isSecure }) else { return false }
         }
-        if let forwarded = request.tokens("x-forwarded-proto").first, forwarded != scheme { return false }
         func bare(_ text: Substring) -> String {
             String(text.hasSuffix(standard) ? text.dropLast(standard.count) : text).lowercased()
         }
@@ -74,13 +70,17 @@ public struct OriginPolicy: Sendable {
         ]
     }
 
-    /// The answer to OPTIONS: a preflight brings no credentials, and gets nothing but this.
+    /// The answer to OPTIONS: a preflight brings no credentials, and gets nothing but this. Whose origin is listed may send what
+    /// fields she asks for: those that tracing adds (`traceparent`, `baggage`) are nobody's to know beforehand, and a field alone
+    /// lets nobody in.
     /// - Parameter methods: of the path, separated by commas.
-    public func preflight(_ verdict: Verdict, methods: String) -> HTTPResponse {
+    public func preflight(_ request: HTTPRequest, _ verdict: Verdict, methods: String) -> HTTPResponse {
         var response = HTTPResponse(status: 204, headers: [("Allow", methods), ("Cache-Control", "no-store")])
         guard case .listed = verdict else { return response }
+        let asked = request.tokens("access-control-request-headers").filter { $0.utf8.allSatisfy(isTokenByte) }
+        let allowed = asked.isEmpty ? Self.usualHeaders : asked.joined(separator: ", ")
         response.headers += [
-            ("Access-Control-Allow-Methods", methods), ("Access-Control-Allow-Headers", Self.allowedHeaders),
+            ("Access-Control-Allow-Methods", methods), ("Access-Control-Allow-Headers", allowed),
             ("Access-Control-Max-Age", String(Self.preflightLifetime)),
             ("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers"),
         ]

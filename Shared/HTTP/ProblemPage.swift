@@ -37,6 +37,8 @@ enum ProblemPage {
         ("upgrade_required", 426, "a WebSocket begins with Upgrade: websocket and version 13"),
         ("websocket_version", 426, "a WebSocket begins with Upgrade: websocket and version 13"),
         ("websocket_key", 400, "Sec-WebSocket-Key is not 16 bytes in Base64, or stands twice"),
+        ("websocket_protocol", 400, "Sec-WebSocket-Protocol names none that is spoken: centrifuge-json"),
+        ("plain_event_source", 400, "an SDK's own transport over SSE asks where a plain EventSource is served"),
         ("headers_too_large", 431, "the header fields are over 32 KB, or more than 100"),
         ("internal_error", 500, "a mistake of ours"),
         ("transfer_coding_unknown", 501, "the only transfer coding is chunked"),

@@ -1,7 +1,7 @@
 /// A line for the watchers of a channel at one gateway. Its line of recipients is empty, `[]`, so that a gateway that knows
 /// no channels steps over both.
 ///
-///     {"channel":"general","position":"<epoch>-<offset>","pub":<notification>}
+///     {"channel":"general","position":"<epoch>-<offset>","accepted":<ms>,"priority":<level>,"pub":<notification>}
 ///     {"channel":"general","join":<info>}   or "leave"
 public struct ChannelLine: Equatable, Sendable {
     public enum Kind: Equatable, Sendable {
@@ -16,6 +16,10 @@ public struct ChannelLine: Equatable, Sendable {
 
     public var channel: ChannelID
     public var kind: Kind
+    /// Of a post: as in `NotificationRecord`; 0 from a sender that does not say it.
+    public var accepted: Int64 = 0
+    /// Of a post; nil from a sender that does not say it.
+    public var priority: Priority?
 
     /// Reads the line that stands at `range`. The post is skipped over and not looked into.
     public static func read(_ bytes: Span<UInt8>, _ range: Range<Int>) throws(JSONError) -> ChannelLine {
@@ -25,11 +29,15 @@ public struct ChannelLine: Equatable, Sendable {
         var position: StreamPosition?
         var post: Range<Int>?
         var kind = Kind.unknown
+        var accepted: Int64 = 0
+        var priority: Priority?
         var members = try JSONMembers(line, &at)
         while let name = try members.next(line, &at) {
             switch JSONKey(line, name) {
             case .channel: channel = try identifier(line, &at)
             case .position: position = StreamPosition(line.extracting(try JSON.string(line, &at).contents))
+            case .accepted: accepted = try JSON.integer(line, &at)
+            case .priority: priority = Priority(level: try JSON.integer(line, &at))
             case .pub: post = shifted(try JSON.value(line, &at), by: range.lowerBound)
             case .join: kind = .join(shifted(try JSON.value(line, &at), by: range.lowerBound))
             case .leave: kind = .leave(shifted(try JSON.value(line, &at), by: range.lowerBound))
@@ -42,7 +50,7 @@ public struct ChannelLine: Equatable, Sendable {
             guard let position else { throw .unexpected(at: 0) }
             kind = .post(position, post)
         }
-        return ChannelLine(channel: channel, kind: kind)
+        return ChannelLine(channel: channel, kind: kind, accepted: accepted, priority: priority)
     }
 
     private static func shifted(_ range: Range<Int>, by offset: Int) -> Range<Int> {
@@ -52,13 +60,25 @@ public struct ChannelLine: Equatable, Sendable {
 
 extension GatewayBatch {
     /// Adds a post for a channel's watchers, whose bytes must hold no line break.
-    public mutating func post(_ channel: ChannelID, _ position: StreamPosition, _ bytes: [UInt8], _ range: Range<Int>) {
+    /// - Parameters:
+    ///   - accepted: ms since 1970, as in `NotificationRecord`; 0: not known.
+    ///   - priority: the post's; nil leaves it to be read from the post.
+    public mutating func post(
+        _ channel: ChannelID, _ position: StreamPosition, accepted: Int64 = 0, priority: Priority? = nil, _ bytes: [UInt8],
+        _ range: Range<Int>
+    ) {
         var writer = JSONWriter(capacity: range.count + 256)
         writer.raw(#"{"channel":"#)
         writer.string(channel.text)
         writer.raw(#","position":""#)
         position.append(to: &writer.bytes)
-        writer.raw(#"","pub":"#)
+        writer.raw(#"","accepted":"#)
+        writer.integer(max(accepted, 0))
+        if let priority {
+            writer.raw(#","priority":"#)
+            writer.integer(Int64(priority.level))
+        }
+        writer.raw(#","pub":"#)
         writer.raw(bytes, range)
         writer.byte(UInt8(ascii: "}"))
         addLine(writer.take())

@@ -12,19 +12,22 @@ public struct GatewayBatch: Sendable {
     public var isEmpty: Bool { lines.isEmpty }
 
     /// Adds a recipient of the notification that `end` will add. A nil position makes the next line a control line.
-    public mutating func recipient(_ connection: LocalConnection, _ position: StreamPosition?, accepted: Int64) {
+    /// - Parameter priority: the notification's; nil leaves it to be read from the notification.
+    public mutating func recipient(
+        _ connection: LocalConnection, _ position: StreamPosition?, accepted: Int64, priority: Priority? = nil
+    ) {
         openRecipient()
         connection.append(to: &lines)
-        closeRecipient(position, accepted)
+        closeRecipient(position, accepted, priority)
     }
 
     /// The same from a connection's text `<index>.<generation>`, a range of bytes that a gateway has written.
     public mutating func recipient(
-        _ bytes: [UInt8], _ range: Range<Int>, _ position: StreamPosition?, accepted: Int64
+        _ bytes: [UInt8], _ range: Range<Int>, _ position: StreamPosition?, accepted: Int64, priority: Priority? = nil
     ) {
         openRecipient()
         lines.append(contentsOf: bytes[range])
-        closeRecipient(position, accepted)
+        closeRecipient(position, accepted, priority)
     }
 
     /// Ends the line of recipients and adds the notification's bytes, which must hold no line break.
@@ -62,7 +65,7 @@ public struct GatewayBatch: Sendable {
         recipients += 1
     }
 
-    private mutating func closeRecipient(_ position: StreamPosition?, _ accepted: Int64) {
+    private mutating func closeRecipient(_ position: StreamPosition?, _ accepted: Int64, _ priority: Priority?) {
         lines.append(UInt8(ascii: "\""))
         lines.append(UInt8(ascii: ","))
         if let position {
@@ -74,6 +77,10 @@ public struct GatewayBatch: Sendable {
         }
         lines.append(UInt8(ascii: ","))
         appendDigits(UInt64(max(accepted, 0)), to: &lines)
+        if let priority {
+            lines.append(UInt8(ascii: ","))
+            lines.append(UInt8(ascii: "0") + UInt8(priority.level))
+        }
         lines.append(UInt8(ascii: "]"))
     }
 }
@@ -144,13 +151,16 @@ public struct GatewayRecipient: Equatable, Sendable {
     public var connection: LocalConnection
     /// Nil marks a control line.
     public var position: StreamPosition?
-    /// ms since 1970.
+    /// ms since 1970, as in `NotificationRecord`; 0 in a control line.
     public var accepted: Int64
+    /// Of the notification; nil from a sender that does not say it.
+    public var priority: Priority?
 
-    public init(connection: LocalConnection, position: StreamPosition?, accepted: Int64) {
+    public init(connection: LocalConnection, position: StreamPosition?, accepted: Int64, priority: Priority? = nil) {
         self.connection = connection
         self.position = position
         self.accepted = accepted
+        self.priority = priority
     }
 }
 
@@ -180,8 +190,16 @@ public struct GatewayRecipients {
         }
         guard try fields.next(bytes, &at) else { throw .unexpected(at: at) }
         let accepted = try JSON.integer(bytes, &at)
-        while try fields.next(bytes, &at) { _ = try JSON.value(bytes, &at) }
-        return GatewayRecipient(connection: connection, position: position, accepted: accepted)
+        var priority: Priority?
+        if try fields.next(bytes, &at) {
+            if try JSON.kind(bytes, &at) == .number {
+                priority = Priority(level: try JSON.integer(bytes, &at))
+            } else {
+                _ = try JSON.value(bytes, &at)
+            }
+            while try fields.next(bytes, &at) { _ = try JSON.value(bytes, &at) }
+        }
+        return GatewayRecipient(connection: connection, position: position, accepted: accepted, priority: priority)
     }
 }
 

@@ -26,10 +26,10 @@ public struct NotificationID: Hashable, Sendable, CustomStringConvertible {
         return bytes
     }
 
-    /// Reads the 36 characters of a UUID in lower case; nil for anything else.
+    /// Reads the 36 characters of a UUID in either case, for Apple's UUIDs are upper case; nil for anything else.
     public init?(_ text: String) { self.init(text.utf8Span.span) }
 
-    /// Reads the 36 characters of a UUID in lower case; nil for anything else.
+    /// Reads the 36 characters of a UUID in either case, for Apple's UUIDs are upper case; nil for anything else.
     public init?(_ bytes: Span<UInt8>) {
         guard bytes.count == 36 else { return nil }
         var words: (UInt64, UInt64) = (0, 0)
@@ -40,7 +40,7 @@ public struct NotificationID: Hashable, Sendable, CustomStringConvertible {
                 guard byte == UInt8(ascii: "-") else { return nil }
                 continue
             }
-            guard let digit = hexadecimalDigit(byte), byte < UInt8(ascii: "A") || byte > UInt8(ascii: "F") else { return nil }
+            guard let digit = hexadecimalDigit(byte) else { return nil }
             if digits < 16 { words.0 = words.0 << 4 | UInt64(digit) } else { words.1 = words.1 << 4 | UInt64(digit) }
             digits += 1
         }

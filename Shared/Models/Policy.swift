@@ -57,7 +57,7 @@ public struct PolicyTable: Sendable {
 
     /// Nil for a type that no policy names.
     public func policy(for type: String) -> Policy? {
-        exact[type] ?? patterns.first { type.hasPrefix($0.prefix) }?.policy
+        exact[type] ?? patterns.first { type.utf8.starts(with: $0.prefix.utf8) }?.policy
     }
 
     public var isEmpty: Bool { exact.isEmpty && patterns.isEmpty }

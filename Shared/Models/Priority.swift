@@ -2,7 +2,26 @@
 public enum Priority: String, CaseIterable, Sendable {
     case high, normal, low
 
-    init?(_ bytes: Span<UInt8>, _ string: JSONString) {
+    /// Its number in a gateway's lines: 0 is the most urgent.
+    public var level: Int {
+        switch self {
+        case .high: 0
+        case .normal: 1
+        case .low: 2
+        }
+    }
+
+    /// Nil for a number that is no priority's.
+    public init?(level: Int64) {
+        switch level {
+        case 0: self = .high
+        case 1: self = .normal
+        case 2: self = .low
+        default: return nil
+        }
+    }
+
+    public init?(_ bytes: Span<UInt8>, _ string: JSONString) {
         switch JSONKey(bytes, string) {
         case .high: self = .high
         case .normal: self = .normal

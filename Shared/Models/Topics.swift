@@ -33,8 +33,8 @@ public struct Topics: Sendable {
     /// reserved or impossible domain (decision 0024).
     public func events(forType type: String, policy: Policy? = nil) -> String? {
         if let topic = policy?.topic { return prefix + topic }
-        guard let domain = type.split(separator: ".", omittingEmptySubsequences: false).first, Self.isDomain(domain)
-        else { return nil }
+        let domain = Substring(type.utf8.prefix { $0 != UInt8(ascii: ".") })
+        guard Self.isDomain(domain) else { return nil }
         return events(domain: String(domain))
     }
 

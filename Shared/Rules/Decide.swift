@@ -41,15 +41,16 @@ public struct Moments: Equatable, Sendable {
     public let happened: Int64
     /// `happened` is the event's own `time`.
     public let isOwnTime: Bool
-    /// When the event was first read.
+    /// When its record reached Kafka: the record's timestamp, and never later than now. From here on lateness is ours.
     public let accepted: Int64
+    public let now: Int64
 
-    public init(eventTime: Int64?, recordTimestamp: Int64, accepted: Int64) {
+    public init(eventTime: Int64?, recordTimestamp: Int64, now: Int64) {
         // A record without a timestamp (-1, from a very old producer) is as new as it looks.
         isOwnTime = eventTime != nil
-        let known = eventTime ?? (recordTimestamp > 0 ? recordTimestamp : accepted)
-        happened = min(known, accepted)
-        self.accepted = accepted
+        accepted = recordTimestamp > 0 ? min(recordTimestamp, now) : now
+        happened = min(eventTime ?? accepted, now)
+        self.now = now
     }
 }
 
@@ -66,12 +67,12 @@ public func decide(
         throw DeadLetter(.invalidData, "data.title and data.template are both missing, and the policy is not silent")
     }
     // Before the time to live: what is older than the window could be a repetition of anything.
-    let (age, over) = moments.accepted.subtractingReportingOverflow(moments.happened)
+    let (age, over) = moments.now.subtractingReportingOverflow(moments.happened)
     guard !over, age <= dedupWindow else {
         throw DeadLetter(.tooOld, "\(moments.isOwnTime ? "the event's time" : "the record's timestamp") is older than DEDUP_WINDOW")
     }
     let expiresAt = moments.happened + (data.ttlSeconds ?? policy.ttlSeconds) * 1000
-    guard expiresAt > moments.accepted else { return .expired }
+    guard expiresAt > moments.now else { return .expired }
     let audiences = try expand(data.audience, actor: data.actor)
     guard !audiences.isEmpty else { return .nobody }
     return .notify(

@@ -52,19 +52,23 @@ public final class Histogram {
 
     public var count: UInt64 { buckets.reduce(0, &+) }
 
-    public func observe(_ value: Double) {
+    public func observe(_ value: Double) { observe(value, times: 1) }
+
+    private func observe(_ value: Double, times: Int) {
         var low = 0
         var high = bounds.count
         while low < high {
             let middle = (low + high) / 2
             if value <= bounds[middle] { high = middle } else { low = middle + 1 }
         }
-        buckets[low] &+= 1
-        sum += value
+        buckets[low] &+= UInt64(clamping: times)
+        sum += value * Double(times)
     }
 
-    /// Milliseconds of a clock; a negative span (a clock that was set back) counts as none.
-    public func observe(milliseconds: some BinaryInteger) { observe(max(0, Double(milliseconds)) / 1000) }
+    /// Milliseconds of a clock; a negative span (a clock that was set back) counts as none. `times`: as often, from 0 on.
+    public func observe(milliseconds: some BinaryInteger, times: Int = 1) {
+        observe(max(0, Double(milliseconds)) / 1000, times: times)
+    }
 
     public func observe(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components

@@ -32,7 +32,8 @@ public final class RESTRouter {
     private let tokens: Credentials?
     private let origins: OriginPolicy?
     private let refusals: Refusals?
-    private let unrouted: Counter
+    /// By method, and the status's first digit.
+    private let unrouted: [RequestMethod: [Counter]]
     /// Asked before a person's route is served, where tokens can be revoked; nil says that it cannot be known now.
     public var isRevoked: ((TokenClaims, @escaping (Bool?) -> Void) -> Void)?
 
@@ -51,7 +52,7 @@ public final class RESTRouter {
         self.tokens = tokens
         self.origins = origins
         self.refusals = refusals
-        unrouted = Self.answers(metrics, "GET", "none")[2]
+        unrouted = RequestMethod.allCases.reduce(into: [:]) { $0[$1] = Self.answers(metrics, $1.rawValue, "none") }
     }
 
     /// The front of a service's own port: with the origins that it is told to let in.
@@ -72,7 +73,7 @@ public final class RESTRouter {
         precondition(access != .apiKey || apiKey != nil, "a route with an API key needs one to compare with")
         precondition(access != .person || tokens != nil, "a route of a person needs a verifier")
         let route = Route(
-            access: access, handler: handler, answers: Self.answers(metrics, method, pattern),
+            access: access, handler: handler, answers: Self.answers(metrics, method.description, pattern),
             seconds: metrics.histogram(
                 "carillon_rest_request_seconds", "From a complete request to its answer.",
                 labels: "method=\"\(method)\",route=\"\(pattern)\"", buckets: Histogram.latency))
@@ -84,20 +85,19 @@ public final class RESTRouter {
         let origin = origins?.verdict(request) ?? .own
         exchange.addedHeaders = origins?.headers(origin) ?? []
         if origin == .refused {
-            unrouted.increment()
             refusals?.note(.origin)
-            return exchange.respond(OriginPolicy.refusal)
+            return answerUnrouted(request, exchange, OriginPolicy.refusal)
         }
         switch table.match(request.method, request.pathSegments) {
         case .notFound:
-            unrouted.increment()
-            exchange.respond(.problem(status: 404, name: "not_found", detail: "There is nothing at this path."))
+            answerUnrouted(
+                request, exchange, .problem(status: 404, name: "not_found", detail: "There is nothing at this path."))
         case .methodNotAllowed(let allowed):
-            unrouted.increment()
             if let origins, request.method == "OPTIONS" {
-                return exchange.respond(origins.preflight(origin, methods: allowed + ", OPTIONS"))
+                return answerUnrouted(request, exchange, origins.preflight(request, origin, methods: allowed + ", OPTIONS"))
             }
-            exchange.respond(
+            answerUnrouted(
+                request, exchange,
                 .problem(
                     status: 405, name: "method_not_allowed", detail: "This path takes \(allowed).",
                     headers: [(name: "Allow", value: allowed)]))
@@ -105,10 +105,18 @@ public final class RESTRouter {
         }
     }
 
+    private func answerUnrouted(_ request: HTTPRequest, _ exchange: HTTPExchange, _ answer: HTTPResponse) {
+        unrouted[RequestMethod(request.method)]?[Self.place(of: answer.status)].increment()
+        exchange.respond(answer)
+    }
+
+    /// Where a status is counted among the four counters of `answers`.
+    private static func place(of status: Int) -> Int { min(max(status / 100, 2), 5) - 2 }
+
     private func serve(_ route: Route, _ parameters: [String], _ request: HTTPRequest, _ exchange: HTTPExchange) {
         let began = EventLoop.monotonicNanoseconds()
         let measure = { (status: Int) in
-            route.answers[min(max(status / 100, 2), 5) - 2].increment()
+            route.answers[Self.place(of: status)].increment()
             route.seconds.observe(Double(EventLoop.monotonicNanoseconds() - began) / 1e9)
         }
         var claims: TokenClaims?
@@ -153,13 +161,21 @@ public final class RESTRouter {
         return tokens.claims(token).mapError { Refusal(error: $0) }
     }
 
-    private static func answers(_ metrics: Metrics, _ method: StaticString, _ route: StaticString) -> [Counter] {
+    private static func answers(_ metrics: Metrics, _ method: String, _ route: StaticString) -> [Counter] {
         (2...5).map {
             metrics.counter(
-                "carillon_rest_requests_total", "REST requests by route and class of status; route none: no such path.",
+                "carillon_rest_requests_total", "REST requests by route and class of status; route none: what no route served.",
                 labels: "method=\"\(method)\",route=\"\(route)\",status=\"\($0)xx\"")
         }
     }
+}
+
+/// The methods of RFC 9110 section 9.3 and RFC 5789 that anybody uses; whatever else a request says is `other`.
+enum RequestMethod: String, MetricLabel {
+    case get = "GET", head = "HEAD", post = "POST", put = "PUT", patch = "PATCH", delete = "DELETE", options = "OPTIONS"
+    case other
+
+    init(_ text: String) { self = RequestMethod(rawValue: text) ?? .other }
 }
 
 /// The token of `Authorization: Bearer` (RFC 6750 section 2.1); nil where the field is missing, of another scheme, or holds

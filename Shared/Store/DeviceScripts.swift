@@ -143,7 +143,8 @@ extension PushTarget {
         guard let parts = value.array, parts.count.isMultiple(of: 3) else { return nil }
         return stride(from: 0, to: parts.count, by: 3).compactMap { index in
             guard let token = parts[index].text, let value = parts[index + 1].text else { return nil }
-            let fields = value.split(separator: "|", maxSplits: 3, omittingEmptySubsequences: false)
+            let fields = value.utf8.split(separator: UInt8(ascii: "|"), maxSplits: 3, omittingEmptySubsequences: false)
+                .map { String(Substring($0)) }
             guard fields.count == 4, let registeredAt = Int64(fields[0]) else { return nil }
             let device = Device(
                 token: token, platform: String(fields[1]), app: String(fields[3]), environment: String(fields[2]),

@@ -6,13 +6,18 @@ public struct Delivery: Sendable {
     public var id: NotificationID
     /// When its event was accepted, ms since 1970.
     public var accepted: Int64
+    /// Nil where nobody has read it.
+    public var priority: Priority?
     /// The notification's JSON stands at `range` of these bytes, which are shared and not copied.
     public var bytes: [UInt8]
     public var range: Range<Int>
 
-    public init(id: NotificationID, accepted: Int64, bytes: [UInt8], range: Range<Int>? = nil) {
+    public init(
+        id: NotificationID, accepted: Int64, priority: Priority? = nil, bytes: [UInt8], range: Range<Int>? = nil
+    ) {
         self.id = id
         self.accepted = accepted
+        self.priority = priority
         self.bytes = bytes
         self.range = range ?? bytes.indices
     }

@@ -131,11 +131,12 @@ extension InboxAudit {
 extension Keyspace {
     /// Whose state a key holds; nil if it is no state of ours. An id may itself end in `:state`: its shard tells.
     func owner(ofState key: String) -> PersonID? {
-        let head = text("inbox:{")
-        guard key.hasPrefix(head), key.hasSuffix(":state") else { return nil }
-        let rest = key.dropFirst(head.count).dropLast(":state".count)
-        guard let brace = rest.firstIndex(of: "}"), let number = Int(rest[..<brace]),
-            let person = PersonID(String(rest[brace...].dropFirst(2))), shard(of: person, shards: shards) == number
+        // By bytes: to `String` a colon and a combining mark behind it are one character.
+        let (head, tail) = (text("inbox:{").utf8, ":state".utf8)
+        guard key.utf8.starts(with: head), key.utf8.reversed().starts(with: tail.reversed()) else { return nil }
+        let rest = key.utf8.dropFirst(head.count).dropLast(tail.count)
+        guard let brace = rest.firstIndex(of: UInt8(ascii: "}")), let number = Int(Substring(rest[..<brace])),
+            let person = PersonID(String(Substring(rest[brace...].dropFirst(2)))), shard(of: person, shards: shards) == number
         else { return nil }
         return person
     }

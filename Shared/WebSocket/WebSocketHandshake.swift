@@ -6,9 +6,12 @@ public enum WebSocketHandshake {
     /// The head of the 101 that answers `request`, or the refusal that it has earned: 405, 400, or 426 with the version
     /// spoken here.
     ///
-    /// - Parameter deflates: whether compression may be agreed on.
+    /// - Parameters:
+    ///   - protocols: the subprotocols that are spoken, in lower case. Who offers some and none of these is refused; who offers
+    ///     none at all is taken at its word that it knows what it will hear.
+    ///   - deflates: whether compression may be agreed on.
     public static func answer(
-        _ request: HTTPRequest, deflates: Bool = false
+        _ request: HTTPRequest, protocols: [String] = [], deflates: Bool = false
     ) -> Result<WebSocketOpening, WebSocketRefusal> {
         guard request.method == "GET" else {
             return refuse(405, "method_not_allowed", "A WebSocket begins with GET.", [("Allow", "GET")])
@@ -30,11 +33,19 @@ public enum WebSocketHandshake {
         else {
             return refuse(400, "websocket_key", "Sec-WebSocket-Key is not 16 bytes in Base64, once.", [])
         }
+        let offered = request.tokens("sec-websocket-protocol")
+        let chosen = offered.first { protocols.contains($0) }
+        guard chosen != nil || offered.isEmpty else {
+            let spoken = protocols.isEmpty ? "none is spoken here" : "spoken here: \(protocols.joined(separator: ", "))"
+            return refuse(
+                400, "websocket_protocol", "None of the subprotocols in Sec-WebSocket-Protocol can be served; \(spoken).", [])
+        }
+        let agreed = chosen.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? ""
         let offer = deflates ? DeflateOffer.first(in: extensions(request)) : nil
         let extensions = offer.map { "Sec-WebSocket-Extensions: \($0.answer)\r\n" } ?? ""
         let head =
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            + "Sec-WebSocket-Accept: \(accept(key))\r\n\(extensions)\r\n"
+            + "Sec-WebSocket-Accept: \(accept(key))\r\n\(agreed)\(extensions)\r\n"
         return .success(WebSocketOpening(head: Array(head.utf8), isDeflating: offer != nil))
     }
 

@@ -37,6 +37,12 @@ function follow(Centrifuge, options, say) {
     },
     async call(method, data) { say('answer', method, (await client.rpc(method, data)).data); },
     unwatch() { watched.unsubscribe(); },
+    // Faster than any answer: on, off, and on again.
+    flap(channel) {
+      commands.watch(channel);
+      watched.unsubscribe();
+      watched.subscribe();
+    },
   };
   client.connect();
   return (command, ...rest) => Promise.resolve(commands[command](...rest)).catch((error) => say('failed', command, error.code));

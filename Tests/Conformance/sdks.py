@@ -90,7 +90,12 @@ class PythonClient:
 
         async def unwatch():
             await self.watched.unsubscribe()
-        self.run({"watch": watch, "presence": presence, "history": history, "call": call, "unwatch": unwatch}[command](*rest))
+
+        async def flap(channel):
+            await watch(channel)
+            await self.watched.unsubscribe()
+            await self.watched.subscribe()
+        self.run({"watch": watch, "presence": presence, "history": history, "call": call, "unwatch": unwatch, "flap": flap}[command](*rest))
 
     def close(self):
         async def end():

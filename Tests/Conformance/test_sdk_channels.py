@@ -83,6 +83,17 @@ def test_a_channel_with_presence_and_recovery(cluster, wire, connect, person):
     assert len(seen(here)) == 252 and not said(here, "disconnected", "refused")
 
 
+def test_one_that_leaves_and_comes_back_before_any_answer_watches(cluster, connect, person):
+    """The answer to its first subscribe must not be taken for that to its second."""
+    bob, room = person("bob"), person("room")
+    client = connect(bob, [room])
+    client.order("flap", f"channel:{room}")
+    until(lambda: said(client, "watching"), what=lambda: client.events)
+    post(cluster, room, "one", "two")
+    until(lambda: seen(client) == ["one", "two"], what=lambda: client.events)
+    assert said(client, "watching") == [("watching", False, False)] and not said(client, "refused", "disconnected"), client.events
+
+
 def test_what_is_not_allowed_is_not_tried_again(cluster, connect, person):
     eve, room = person("eve"), person("room")
     client = connect(eve, ["another"])

@@ -91,6 +91,21 @@ def test_it_refreshes_tokens_that_live_briefly(cluster, sdk, person):
         tokens.close()
 
 
+def test_one_whose_refresh_brings_an_expired_token_comes_back_with_a_new_one(cluster, sdk, person):
+    """A backend whose clock is off, or a cache: the connection ends with 3005, and not for good."""
+    bob, lives = person("bob"), iter([8, -5])
+    tokens = TokenServer(lambda: cluster.token(bob, seconds=next(lives, 3600)))
+    client = sdk(f"{cluster.edge_url.replace('http', 'ws', 1)}/connection/websocket?u={bob}", tokens=tokens)
+    try:
+        until(lambda: count(client, "connected") == 2 or gave_up(client), what=lambda: client.events)
+        assert ("connecting", 3005) in client.events and not gave_up(client), client.events
+        send(cluster, bob, "back")
+        until(lambda: publications(client) == ["back"], what=lambda: client.events)
+    finally:
+        client.close()
+        tokens.close()
+
+
 def test_one_that_came_with_an_expired_token_gets_a_new_one(cluster, sdk, person):
     """Error 109 makes it ask its backend, and not give up."""
     bob, lives = person("bob"), iter([-5, -5])

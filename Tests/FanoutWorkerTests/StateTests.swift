@@ -343,6 +343,15 @@ struct SeededRandom: RandomNumberGenerator {
 }
 
 @Suite struct MembersBodyTests {
+    /// To `String` a colon and a combining mark behind it are one character.
+    @Test(arguments: ["x", "\u{301}x", "\u{200D}", "\u{1F3FD}", "a:b"]) func audiencesAreTakenApartByBytes(_ id: String) throws {
+        for kind in ["channel:", "followers:"] {
+            let audience = try #require(AudienceRoutes.audience(kind + id))
+            #expect(Array(audience.utf8) == Array((kind + id).utf8))
+            #expect(AudienceRoutes.audience(kind) == nil && AudienceRoutes.audience(id) == nil)
+        }
+    }
+
     @Test func reads() {
         func members(_ text: String) -> [String]? { AudienceRoutes.members(Array(text.utf8))?.map(\.text) }
         #expect(members(#"{"members":["a","b\u00e9"]}"#) == ["a", "bé"])

@@ -21,6 +21,74 @@ import WebSocket
         #expect(decode(#"{"id":3,"something_else_altogether":1}"#) == [.unknown(id: 3)])
     }
 
+    /// Whatever a member is called: with null for a value the command means what it means without it.
+    @Test func nullMeansAbsent() throws {
+        let samples = [
+            #"{"id":1,"connect":{"token":"t","name":"js","data":{},"subs":{"inbox":{"recover":true,"epoch":"5","offset":3}}}}"#,
+            #"{"id":1,"refresh":{"token":"t"}}"#, #"{"id":1,"rpc":{"method":"ack","data":{"epoch":"5","offset":3}}}"#,
+            #"{"id":1,"rpc":{"method":"window","data":{"size":3}}}"#, #"{"send":{"data":{"method":"pause","size":3}}}"#,
+            #"{"id":1,"subscribe":{"channel":"channel:a","recover":true,"epoch":"5","offset":3,"flag":2,"join_leave":true}}"#,
+            #"{"id":1,"unsubscribe":{"channel":"channel:a"}}"#, #"{"id":1,"presence":{"channel":"channel:a"}}"#,
+            #"{"id":1,"presence_stats":{"channel":"channel:a"}}"#,
+            #"{"id":1,"history":{"channel":"channel:a","limit":3,"reverse":true,"since":{"epoch":"5","offset":3}}}"#,
+        ]
+        for sample in samples {
+            let object = try JSONSerialization.jsonObject(with: Data(sample.utf8))
+            for (without, null) in Self.variants(of: object) {
+                let (one, other) = (Self.text(without), Self.text(null))
+                #expect(decode(one) == decode(other), "\(other)")
+            }
+        }
+    }
+
+    /// For each member at any depth: the value without it, and with null in its place.
+    private static func variants(of value: Any) -> [(without: Any, null: Any)] {
+        guard let object = value as? [String: Any] else { return [] }
+        return object.flatMap { name, member -> [(without: Any, null: Any)] in
+            var (without, null) = (object, object)
+            without[name] = nil
+            null[name] = NSNull()
+            return [(without, null)]
+                + variants(of: member).map { inner in
+                    var (one, other) = (object, object)
+                    one[name] = inner.without
+                    other[name] = inner.null
+                    return (one, other)
+                }
+        }
+    }
+
+    private static func text(_ object: Any) -> String {
+        String(decoding: (try? JSONSerialization.data(withJSONObject: object)) ?? Data(), as: UTF8.self)
+    }
+
+    @Test(arguments: [
+        (#"{"offset":3,"epoch":""}"#, HistoryRequest.Since.offset(3)), (#"{"offset":3}"#, .offset(3)), ("{}", .offset(0)),
+        (#"{"offset":3,"epoch":"5"}"#, .from(StreamPosition(epoch: 5, offset: 3))), (#"{"offset":3,"epoch":"x"}"#, .unknown),
+        (#"{"offset":-3,"epoch":""}"#, .unknown),
+    ]) func anEpochThatAHistoryDoesNotNameMayBeAny(_ sample: (String, HistoryRequest.Since)) {
+        let commands = decode(#"{"id":1,"history":{"channel":"channel:a","since":\#(sample.0)}}"#)
+        #expect(commands == [.channel(id: 1, .history(HistoryRequest(channel: "channel:a", since: sample.1)))])
+    }
+
+    /// To `String` a colon and a combining mark, a joiner or a skin tone behind it are one character.
+    @Test(arguments: ["\u{301}x", "\u{200D}", "\u{1F3FD}", "\u{FE0F}a", "x", "e\u{301}"])
+    func channelsAreTakenApartByBytes(_ id: String) throws {
+        let channel = try #require(ChannelID(subscribed: "channel:" + id))
+        #expect(Array(channel.text.utf8) == Array(id.utf8))
+    }
+
+    @Test func whatIsNoChannel() {
+        for text in ["channel:", "channel", "Channel:a", "inbox", "", "channel\u{301}:a"] { #expect(ChannelID(subscribed: text) == nil) }
+    }
+
+    @Test func idsInUpperCaseAreTheSame() {
+        let id = "0b1c2d3e-4f5a-8b6c-9d7e-8f90a1b2c3d4"
+        func call(_ id: String) -> [Command]? { decode(#"{"id":1,"rpc":{"method":"read","data":{"ids":["\#(id)"]}}}"#) }
+        #expect(call(id.uppercased()) == call(id))
+        #expect(call(id) != call("x"))
+    }
+
     @Test(arguments: [
         (#"{"recover":true,"epoch":"5","offset":3}"#, ConnectRequest.Recovery.from(StreamPosition(epoch: 5, offset: 3))),
         (#"{"recover":true,"epoch":"5"}"#, .from(StreamPosition(epoch: 5, offset: 0))),

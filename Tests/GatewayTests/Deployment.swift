@@ -176,7 +176,9 @@ actor Feeder: LoopActor {
             for (delivery, entry) in zip(deliveries, delivered.entries) {
                 let position = StreamPosition(epoch: delivered.epoch, offset: entry.offset)
                 for route in routes where route.instance == instance {
-                    batch.recipient(LocalConnection(index: route.index, generation: route.generation), position, accepted: 1)
+                    batch.recipient(
+                        LocalConnection(index: route.index, generation: route.generation), position, accepted: accepted,
+                        priority: delivery.priority)
                 }
                 batch.end(delivery.bytes, delivery.bytes.indices)
             }
@@ -191,7 +193,7 @@ actor Feeder: LoopActor {
         for index in 0..<8 { digest[index] = UInt8(truncatingIfNeeded: number >> (8 * index)) }
         let notification = NotificationID(digest: digest)
         return Delivery(
-            id: notification, accepted: accepted,
+            id: notification, accepted: accepted, priority: Priority(rawValue: priority),
             bytes: Array(#"{"id":"\#(notification)","type":"test","priority":"\#(priority)","title":"\#(title)"}"#.utf8))
     }
 

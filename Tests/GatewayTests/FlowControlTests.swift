@@ -91,11 +91,19 @@ import Testing
     }
 
     @Test func priorityIsReadFromTheFirstMembers() {
-        func isHigh(_ text: String) -> Bool { Publication(Array(text.utf8)).isHigh() }
+        func isHigh(_ text: String) -> Bool {
+            var publication = Publication(Array(text.utf8))
+            return publication.priority() == .high
+        }
         #expect(isHigh(#"{"id":"1","type":"a\"b","priority":"high","title":"x"}"#))
         #expect(!isHigh(#"{"id":"1","type":"a","priority":"normal","title":"\"priority\":\"high\""}"#))
         #expect(!isHigh(#"{"id":"1","type":"\"priority\":\"high\"","a":1,"b":2,"c":3,"priority":"high"}"#))
         #expect(!isHigh("{}") && !isHigh("x") && !isHigh(#"{"id":"1","priority":7}"#))
+        // Who sent it has said so, and it is not read.
+        var stated = Publication(Array("{}".utf8))
+        stated.isOf(.low)
+        stated.isOf(nil)
+        #expect(stated.priority() == .low)
     }
 
     @Test func aCountIsToldOnceAndNeverAnOlderOne() {

@@ -19,7 +19,9 @@ import Testing
             #expect(WebSocketPeer(site.port, headers: "Origin: \(origin)\r\n")?.status == 403)
             #expect(EventPeer(site.port, headers: "Origin: \(origin)\r\nAuthorization: \(bearer)\r\n")?.status == 403)
         }
-        for headers in ["", "Origin: \(Self.listed)\r\n", "Origin: http://x\r\n"] {
+        for headers in [
+            "", "Origin: \(Self.listed)\r\n", "Origin: http://x\r\n", "Origin: wss://x\r\nX-Forwarded-Proto: wss\r\n",
+        ] {
             let bob = try #require(WebSocketPeer(site.port, headers: headers))
             #expect(bob.status == 101)
             bob.connect(token("bob"))
@@ -46,12 +48,12 @@ import Testing
                 "OPTIONS", path,
                 [
                     "Origin": Self.listed, "Access-Control-Request-Method": method,
-                    "Access-Control-Request-Headers": "authorization,last-event-id,if-match",
+                    "Access-Control-Request-Headers": "authorization,last-event-id,sentry-trace,traceparent,baggage",
                 ])
             #expect(answer.status == 204, "\(path)")
             for line in [
                 "Access-Control-Allow-Origin: \(Self.listed)", "Access-Control-Allow-Credentials: true",
-                "Access-Control-Allow-Headers: Authorization, Content-Type, If-Match, Last-Event-ID", "Vary: Origin",
+                "Access-Control-Allow-Headers: authorization, last-event-id, sentry-trace, traceparent, baggage", "Vary: Origin",
                 "Access-Control-Max-Age: 600",
             ] { #expect((answer.head + "\r\n").contains(line + "\r\n"), "\(path): \(line)") }
             let methods = answer.head.split(separator: "\r\n").first { $0.hasPrefix("Access-Control-Allow-Methods: ") } ?? ""

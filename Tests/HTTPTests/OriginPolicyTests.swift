@@ -32,6 +32,15 @@ import Testing
         #expect(verdict("https://gateway.example", host: "gateway.example:443") == .own)
         #expect(verdict("https://gateway.example", scheme: "https") == .own)
         #expect(verdict("http://gateway.example", scheme: "https") == .refused)
+        // A WebSocket's own schemes, as some clients and proxies name them.
+        #expect(verdict("wss://gateway.example") == .own && verdict("ws://gateway.example:80") == .own)
+        #expect(verdict("wss://gateway.example:443") == .own && verdict("ws://gateway.example:8080", host: "gateway.example:8080") == .own)
+        for (origin, scheme) in [("https", "wss"), ("wss", "https"), ("wss", "wss"), ("http", "ws"), ("ws", "http")] {
+            #expect(verdict("\(origin)://gateway.example", scheme: scheme) == .own, "\(origin) \(scheme)")
+        }
+        #expect(
+            verdict("http://gateway.example", scheme: "wss") == .refused && verdict("ws://gateway.example", scheme: "https") == .refused)
+        #expect(verdict("wss://evil.example") == .refused && verdict("wss://", host: "") == .refused)
         #expect(verdict("http://gateway.example:8080") == .refused)
         #expect(verdict("https://gateway.example", host: "gateway.example:80") == .refused)
         #expect(verdict("http://", host: "") == .refused && verdict("http://a", host: nil) == .refused)
@@ -59,13 +68,26 @@ import Testing
         #expect(headers.contains { $0 == ("Access-Control-Allow-Credentials", "true") })
         #expect(policy.headers(.own).map(\.name) == ["Vary"] && policy.headers(.refused).map(\.name) == ["Vary"])
         #expect(OriginPolicy(allowed: []).headers(.own).isEmpty)
-        let answer = policy.preflight(.listed("https://app.example"), methods: "GET, OPTIONS")
+        let request = HTTPRequest(method: "OPTIONS", path: "/")
+        let answer = policy.preflight(request, .listed("https://app.example"), methods: "GET, OPTIONS")
         #expect(answer.status == 204 && answer.body.isEmpty)
         #expect(answer.headers.contains { $0 == ("Access-Control-Allow-Methods", "GET, OPTIONS") })
         #expect(
             answer.headers.contains {
                 $0 == ("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Last-Event-ID")
             })
-        #expect(!policy.preflight(.own, methods: "GET").headers.contains { $0.name.hasPrefix("Access-Control") })
+        #expect(!policy.preflight(request, .own, methods: "GET").headers.contains { $0.name.hasPrefix("Access-Control") })
+    }
+
+    /// What tracing adds to a page's requests is nobody's to know beforehand.
+    @Test func aPreflightIsAnsweredWithWhatItAskedFor() {
+        func allowed(_ asked: String, _ verdict: OriginPolicy.Verdict = .listed("https://app.example")) -> String? {
+            let request = HTTPRequest(method: "OPTIONS", path: "/", headers: [("Access-Control-Request-Headers", asked)])
+            return policy.preflight(request, verdict, methods: "GET").headers.first { $0.name == "Access-Control-Allow-Headers" }?.value
+        }
+        #expect(allowed("authorization,sentry-trace,traceparent, Baggage") == "authorization, sentry-trace, traceparent, baggage")
+        #expect(allowed("x\r\ny, a b, {}, ok") == "ok")
+        #expect(allowed("") == OriginPolicy.usualHeaders)
+        #expect(allowed("baggage", .own) == nil && allowed("baggage", .refused) == nil)
     }
 }

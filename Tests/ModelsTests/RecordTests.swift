@@ -147,15 +147,17 @@ private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
                         connection: LocalConnection(
                             index: UInt32.random(in: 0...9999, using: &random), generation: UInt32(truncatingIfNeeded: random.next())),
                         position: random.chance(5) ? nil : StreamPosition(epoch: random.next(), offset: random.next()),
-                        accepted: Int64(random.next() >> 20))
+                        accepted: Int64(random.next() >> 20), priority: random.chance(2) ? nil : Priority.allCases[Int(random.next() % 3)])
                 }
                 let notification = Array("{\"a\":\(random.next())}".utf8)
                 for recipient in recipients {
                     if random.chance(2) {
-                        batch.recipient(recipient.connection, recipient.position, accepted: recipient.accepted)
+                        batch.recipient(
+                            recipient.connection, recipient.position, accepted: recipient.accepted, priority: recipient.priority)
                     } else {
                         let text = Array("..\(recipient.connection.index).\(recipient.connection.generation)".utf8)
-                        batch.recipient(text, 2..<text.count, recipient.position, accepted: recipient.accepted)
+                        batch.recipient(
+                            text, 2..<text.count, recipient.position, accepted: recipient.accepted, priority: recipient.priority)
                     }
                 }
                 batch.end(notification, 0..<notification.count)
@@ -199,6 +201,31 @@ private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
             var recipients = try GatewayRecipients(bytes.span, &at)
             while try recipients.next(bytes.span, &at) != nil {}
         }
+    }
+
+    /// A recipient of a later version may say more, and of the version before this less.
+    @Test func recipientsOfNeighboursInTimeAreRead() throws {
+        for (text, priority) in [
+            (#"[["1.2","3-4",5]]"#, nil), (#"[["1.2","3-4",5,0]]"#, .high), (#"[["1.2","3-4",5,2,"more",{}]]"#, .low),
+            (#"[["1.2","3-4",5,9]]"#, nil), (#"[["1.2","3-4",5,"high"]]"#, nil),
+        ] as [(String, Priority?)] {
+            let bytes = Array(text.utf8)
+            var at = 0
+            var recipients = try GatewayRecipients(bytes.span, &at)
+            let recipient = try #require(try recipients.next(bytes.span, &at))
+            #expect(recipient.accepted == 5 && recipient.priority == priority)
+            #expect(try recipients.next(bytes.span, &at) == nil)
+        }
+    }
+
+    @Test func aPostSaysWhenItWasAcceptedAndHowUrgentItIs() throws {
+        let channel = ChannelID("a")!
+        var batch = GatewayBatch()
+        batch.post(channel, StreamPosition(epoch: 7, offset: 9), accepted: 12, priority: .high, Array("{}".utf8), 0..<2)
+        var lines = batch.take().split(separator: 0x0A).dropFirst().map { Array($0) }
+        lines.append(Array(#"{"channel":"a","position":"7-9","pub":{}}"#.utf8))
+        let read = try lines.map { try ChannelLine.read($0.span, $0.indices) }
+        #expect(read.map(\.accepted) == [12, 0] && read.map(\.priority) == [.high, nil])
     }
 
     /// Lines for a channel's watchers read back, and whoever looks for recipients finds none.

@@ -73,6 +73,20 @@ func text(_ record: OutgoingRecord, _ header: String) -> String? {
         #expect((notification["actor"] as? [String: Any])?["name"] as? String == "Alice")
     }
 
+    /// A notification-service that stood still shows: what it takes up then was accepted when its record reached Kafka.
+    @Test func whatWaitedInKafkaIsAcceptedWhenItCameThere() throws {
+        let data = #"{"audience":{"user":"bob"}}"#
+        let output = try #require(run(record(event(data), timestamp: now - 15_000)).outputs.first)
+        let notification = try NotificationRecord.read(output.value)
+        #expect(notification.accepted == now - 15_000 && notification.expiresAt == now - 15_000 + hour)
+        #expect(notification.priority == .normal)
+        // A record without a timestamp, and one of a clock that is ahead.
+        for timestamp in [-1, 0, now + hour] {
+            let output = try #require(run(record(event(data), timestamp: timestamp)).outputs.first)
+            #expect(try NotificationRecord.read(output.value).accepted == now)
+        }
+    }
+
     @Test func binaryModeSaysTheSame() throws {
         let data = #"{"audience":{"user":"bob"},"title":"Hi"}"#
         let headers = ["specversion": "1.0", "id": "1", "source": "/test", "type": "social.mention"].map {

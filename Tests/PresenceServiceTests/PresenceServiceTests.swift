@@ -23,8 +23,27 @@ import Testing
 
     @Test func readsUsersInOrder() {
         #expect(query("user=b&user=acme%2Fa&other=x&user=b") == .success(["b", "acme/a", "b"]))
-        for text in ["", "user=", "users=a", "user=%00", "user=a%7Cb", "user=a&user=b&user=c&user=d"] {
+        for text in ["", "user=", "users=a", "user=%00", "user=a%7Bb", "user=a&user=b&user=c&user=d"] {
             guard case .failure = query(text) else { return #expect(Bool(false), "\(text) passed") }
+        }
+    }
+
+    /// A request line ends at 8 KB, which some 190 UUIDs fill.
+    @Test func readsUsersFromABody() {
+        func users(_ body: String) -> Result<[String], PresenceQuery.Refusal> {
+            let request = HTTPRequest(method: "POST", path: "/v1/presence", query: "user=zed", body: Array(body.utf8))
+            do {
+                return .success(try PresenceQuery(request, maximum: 3).people.map(\.text))
+            } catch {
+                return .failure(error)
+            }
+        }
+        #expect(users(#"{"other":null,"users":["b","\u0061","b"],"more":[1]}"#) == .success(["b", "a", "b"]))
+        for body in [
+            "", "[]", "{}", #"{"users":null}"#, #"{"users":[]}"#, #"{"users":"a"}"#, #"{"users":[null]}"#, #"{"users":["a{b"]}"#,
+            #"{"users":["a","b","c","d"]}"#, #"{"users":["a"]}x"#,
+        ] {
+            guard case .failure = users(body) else { return #expect(Bool(false), "\(body) passed") }
         }
     }
 

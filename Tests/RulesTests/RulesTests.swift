@@ -16,7 +16,7 @@ private func decision(
 ) throws -> Decision {
     try decide(
         try data(json), policy: policy,
-        moments: Moments(eventTime: eventTime, recordTimestamp: recordTimestamp, accepted: accepted), dedupWindow: week)
+        moments: Moments(eventTime: eventTime, recordTimestamp: recordTimestamp, now: accepted), dedupWindow: week)
 }
 
 private func treatment(_ decision: Decision) throws -> Treatment {
@@ -79,6 +79,16 @@ private func user(_ id: String) -> Audience { .user(PersonID(id)!) }
 
     @Test func refusesUnknownTypes() {
         #expect(throws: DeadLetter.self) { _ = try decision(#"{"audience":{"user":"bob"}}"#, policy: nil) }
+    }
+
+    /// What waited before it was read is late by our doing, and its life goes on meanwhile.
+    @Test func itIsAcceptedWhenItsRecordReachesKafka() throws {
+        #expect(Moments(eventTime: now - 9, recordTimestamp: now - 15_000, now: now).accepted == now - 15_000)
+        #expect(Moments(eventTime: now - 9, recordTimestamp: -1, now: now).accepted == now)
+        #expect(Moments(eventTime: nil, recordTimestamp: now + 5_000, now: now).accepted == now, "a clock that is ahead")
+        let json = #"{"audience":{"user":"bob"}}"#
+        let treatment = try treatment(decision(json, eventTime: nil, recordTimestamp: now - 15_000))
+        #expect(treatment.ttlSeconds == 60 && treatment.expiresAt == now + 45_000)
     }
 
     @Test func lifeCountsFromTheEventsTime() throws {

@@ -32,6 +32,27 @@ import Testing
         #expect(status(replacing: "Sec-WebSocket-Key", by: "short") == 400)
     }
 
+    /// A browser that offers subprotocols and is chosen none for fails without a word; so it is refused with one.
+    @Test(
+        arguments: [
+            (nil, nil, 101), ("centrifuge-json", "centrifuge-json", 101), ("centrifuge-protobuf, centrifuge-json", "centrifuge-json", 101),
+            ("centrifuge-protobuf", nil, 400), ("", nil, 101),
+        ] as [(String?, String?, Int)]) func subprotocols(_ sample: (String?, String?, Int))
+    {
+        let offered = sample.0.map { [("Sec-WebSocket-Protocol", $0)] } ?? []
+        let request = HTTPRequest(path: "/", headers: headers + offered)
+        switch WebSocketHandshake.answer(request, protocols: ["centrifuge-json"]) {
+        case .success(let opening):
+            let head = String(decoding: opening.head, as: UTF8.self)
+            #expect(sample.2 == 101 && head.hasSuffix("\r\n\r\n"))
+            #expect(head.contains("Sec-WebSocket-Protocol") == (sample.1 != nil))
+            if let chosen = sample.1 { #expect(head.contains("Sec-WebSocket-Protocol: \(chosen)\r\n")) }
+        case .failure(let refusal):
+            #expect(refusal.response.status == sample.2)
+            #expect(String(decoding: refusal.response.body, as: UTF8.self).contains("spoken here: centrifuge-json"))
+        }
+    }
+
     @Test func framesOfTheServer() {
         #expect(WebSocketFrame.text([65]) == [0x81, 1, 65])
         for count in [125, 126, 65_535, 65_536] {

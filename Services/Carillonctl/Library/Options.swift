@@ -30,8 +30,10 @@ struct Options: Sendable {
                 rest.append(word)
                 continue
             }
-            let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let name = String(parts[0])
+            // By bytes: to `String` the sign and a combining mark behind it are one character.
+            let parts = word.utf8.dropFirst(2).split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+                .map { String(Substring($0)) }
+            let name = parts[0]
             guard let option = known.first(where: { $0.name == name }) else {
                 throw .usage("there is no option --\(printable(name))")
             }
@@ -40,7 +42,7 @@ struct Options: Sendable {
                 guard parts.count == 1 else { throw .usage("--\(name) takes no value") }
                 switches.insert(name)
             } else if parts.count == 2 {
-                values[name] = String(parts[1])
+                values[name] = parts[1]
             } else if let value = words.popFirst() {
                 values[name] = value
             } else {
@@ -63,3 +65,6 @@ struct Options: Sendable {
         return count
     }
 }
+
+/// What stands between the commas, taken apart by bytes as ids are.
+func listed(_ text: String) -> [String] { text.utf8.split(separator: UInt8(ascii: ",")).map { String(Substring($0)) } }

@@ -62,7 +62,7 @@ private func eventBytes(_ options: Options) throws(ControlError) -> [UInt8] {
 func draft(_ options: Options) throws(ControlError) -> EventDraft {
     let audiences: [EventDraft.Recipients?] = [
         options["user"].map { .user($0) },
-        options["users"].map { .users($0.split(separator: ",").map(String.init)) },
+        options["users"].map { .users(listed($0)) },
         options["channel"].map { .channel($0) },
     ]
     let given = audiences.compactMap(\.self)

@@ -19,7 +19,7 @@ let tokenCommand = Command(
     let options = invocation.options
     let text = try mintToken(
         person: try options.required("user"), expires: options["expires"] ?? "1h", device: options["device"],
-        id: options["jti"], channels: options["channels"].map { $0.split(separator: ",").map(String.init) } ?? [],
+        id: options["jti"], channels: options["channels"].map(listed) ?? [],
         settings: invocation.settings)
     invocation.terminal.line(text)
     let longest = try invocation.settings.optional(Common.tokenMaxLifetime) ?? .seconds(86_400)

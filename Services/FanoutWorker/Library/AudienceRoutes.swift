@@ -33,13 +33,19 @@ struct AudienceRoutes {
 
     /// `channel:<channel>` or `followers:<person>`, as it is kept; nil after an answer that says what is wrong.
     private static func audience(_ call: RESTCall) -> String? {
-        let text = call.parameters.first ?? ""
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        if parts.count == 2 {
-            if parts[0] == "channel", let channel = ChannelID(String(parts[1])) { return Audience.channel(channel).listID }
-            if parts[0] == "followers", let person = PersonID(String(parts[1])) { return Audience.followersOf(person).listID }
-        }
+        if let audience = audience(call.parameters.first ?? "") { return audience }
         call.refuse("The audience must be channel:<channel> or followers:<person>, percent-encoded.")
+        return nil
+    }
+
+    static func audience(_ text: String) -> String? {
+        // By bytes: to `String` the colon and a combining mark behind it are one character.
+        let parts = text.utf8.split(separator: UInt8(ascii: ":"), maxSplits: 1, omittingEmptySubsequences: false)
+            .map { String(Substring($0)) }
+        if parts.count == 2 {
+            if parts[0] == "channel", let channel = ChannelID(parts[1]) { return Audience.channel(channel).listID }
+            if parts[0] == "followers", let person = PersonID(parts[1]) { return Audience.followersOf(person).listID }
+        }
         return nil
     }
 

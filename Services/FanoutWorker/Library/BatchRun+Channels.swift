@@ -20,7 +20,8 @@ extension BatchRun {
 
     private func delivery(_ index: Int) -> Delivery {
         let record = items[index].record
-        return Delivery(id: record.id, accepted: record.accepted, bytes: record.bytes, range: record.notification)
+        return Delivery(
+            id: record.id, accepted: record.accepted, priority: record.priority, bytes: record.bytes, range: record.notification)
     }
 
     private func appended(_ line: ChannelPosts.Line, _ result: Result<Posted, RedisError>) {

@@ -226,7 +226,9 @@ final class BatchRun {
             calls[slot].size += size
             calls[slot].records.append(next)
             calls[slot].deliveries.append(
-                Delivery(id: record.id, accepted: record.accepted, bytes: record.bytes, range: record.notification))
+                Delivery(
+                    id: record.id, accepted: record.accepted, priority: record.priority, bytes: record.bytes,
+                    range: record.notification))
         }
     }
 

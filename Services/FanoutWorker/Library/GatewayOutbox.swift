@@ -42,7 +42,8 @@ struct GatewayOutbox {
             if open?.record != call.records[index] { endNotification() }
             for route in routes {
                 if isFull { close() }
-                batch.recipient(route.text, route.local..<route.text.count, position, accepted: delivery.accepted)
+                batch.recipient(
+                    route.text, route.local..<route.text.count, position, accepted: delivery.accepted, priority: delivery.priority)
                 open = (call.records[index], delivery.bytes, delivery.range)
             }
             count += 1
@@ -58,7 +59,9 @@ struct GatewayOutbox {
         endNotification()
         count += call.posts.count
         for (post, offset) in zip(call.posts, offsets) {
-            batch.post(channel, StreamPosition(epoch: epoch, offset: offset), post.bytes, post.range)
+            batch.post(
+                channel, StreamPosition(epoch: epoch, offset: offset), accepted: post.accepted, priority: post.priority, post.bytes,
+                post.range)
         }
         channels.append(line)
         if batch.lines.count >= limit { close() }

@@ -23,7 +23,7 @@ struct TicketURLs {
             let path = publicURL.path.hasSuffix("/") ? String(publicURL.path.dropLast()) : publicURL.path
             place = host + (isDefault ? "" : ":\(publicURL.port)") + path
         } else {
-            isSecure = speaksTLS || request.tokens("x-forwarded-proto").first == "https"
+            isSecure = speaksTLS || ["https", "wss"].contains(request.tokens("x-forwarded-proto").first)
             place = request.header("host") ?? "localhost"
         }
         web = (isSecure ? "https://" : "http://") + place

@@ -48,7 +48,7 @@ struct CallParameters {
         var members = try JSONMembers(bytes, &at)
         var epoch: UInt64?
         var offset: UInt64?
-        while let name = try members.next(bytes, &at) {
+        while let name = try members.present(bytes, &at) {
             switch JSONKey(bytes, name) {
             case .method: method = JSONKey(bytes, try JSON.string(bytes, &at))
             case .epoch:
@@ -125,7 +125,7 @@ extension Call {
         var method: JSONKey?
         var data: Range<Int>?
         var members = try JSONMembers(bytes, &at)
-        while let name = try members.next(bytes, &at) {
+        while let name = try members.present(bytes, &at) {
             switch JSONKey(bytes, name) {
             case .method: method = JSONKey(bytes, try JSON.string(bytes, &at))
             case .data: data = try JSON.value(bytes, &at)

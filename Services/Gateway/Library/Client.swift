@@ -63,15 +63,22 @@ class Client: ByteStreamHandler {
     final var isCounted = false
     /// What it counts under among its address's connections; 0: under none.
     final var addressKey: UInt32 = 0
+    /// When its connection was accepted, by the loop's clock in ms, the lower half.
+    private let openedAt: UInt32
 
     /// A window, a rate or a pause, for who has asked for one.
     final var flow: Flow?
 
-    init(hub: Hub, stream: ByteStream, name: LocalConnection) {
+    /// - Parameter openedAt: when its connection was accepted, by the loop's clock in ms; nil: now.
+    init(hub: Hub, stream: ByteStream, name: LocalConnection, openedAt: UInt64? = nil) {
         self.hub = hub
         self.stream = stream
         self.name = name
+        self.openedAt = UInt32(truncatingIfNeeded: openedAt ?? hub.loop.now)
     }
+
+    /// How long ago its connection was accepted, ms; right for 49 days.
+    final var age: UInt32 { UInt32(truncatingIfNeeded: hub.loop.now) &- openedAt }
 
     var transport: Transport { .websocket }
     /// Whether the stream is this client's; a poll's stays HTTP's, which counts it.

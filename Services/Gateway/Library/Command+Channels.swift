@@ -15,8 +15,18 @@ struct HistoryRequest: Equatable {
     var channel = ""
     /// 0: only where the stream stands. Negative: as many as are given at once.
     var limit: Int64 = 0
-    var since = ConnectRequest.Recovery.none
+    var since = Since.none
     var isReversed = false
+
+    /// Behind which post it is to begin.
+    enum Since: Equatable {
+        case none
+        case from(StreamPosition)
+        /// Of whatever epoch the stream has now.
+        case offset(UInt64)
+        /// It names something that is no position here.
+        case unknown
+    }
 }
 
 /// A command about channels.
@@ -26,6 +36,15 @@ enum ChannelCommand: Equatable {
     case presence(String)
     case presenceStats(String)
     case history(HistoryRequest)
+
+    /// The channel's name, as the client sent it.
+    var channel: String {
+        switch self {
+        case .subscribe(let request): request.channel
+        case .unsubscribe(let name), .presence(let name), .presenceStats(let name): name
+        case .history(let request): request.channel
+        }
+    }
 }
 
 extension ChannelCommand {
@@ -46,7 +65,7 @@ extension ChannelCommand {
         var recovers = false
         var place = StatedPlace()
         var members = try JSONMembers(line, &at)
-        while let name = try members.next(line, &at) {
+        while let name = try members.present(line, &at) {
             switch JSONKey(line, name) {
             case .channel: request.channel = JSON.text(line, try JSON.string(line, &at))
             case .recover: recovers = try JSON.bool(line, &at)
@@ -63,7 +82,7 @@ extension ChannelCommand {
     private static func historyRequest(_ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> HistoryRequest {
         var request = HistoryRequest()
         var members = try JSONMembers(line, &at)
-        while let name = try members.next(line, &at) {
+        while let name = try members.present(line, &at) {
             switch JSONKey(line, name) {
             case .channel: request.channel = JSON.text(line, try JSON.string(line, &at))
             case .limit: request.limit = try JSON.integer(line, &at)
@@ -71,10 +90,10 @@ extension ChannelCommand {
             case .since where try JSON.kind(line, &at) == .object:
                 var place = StatedPlace()
                 var fields = try JSONMembers(line, &at)
-                while let field = try fields.next(line, &at) {
+                while let field = try fields.present(line, &at) {
                     if try !place.read(JSONKey(line, field), line, &at) { _ = try JSON.value(line, &at) }
                 }
-                request.since = place.recovery
+                request.since = place.since
             default: _ = try JSON.value(line, &at)
             }
         }
@@ -84,7 +103,7 @@ extension ChannelCommand {
     private static func channelMember(_ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> String {
         var channel = ""
         var members = try JSONMembers(line, &at)
-        while let name = try members.next(line, &at) {
+        while let name = try members.present(line, &at) {
             if JSONKey(line, name) == .channel {
                 channel = JSON.text(line, try JSON.string(line, &at))
             } else {
@@ -96,10 +115,12 @@ extension ChannelCommand {
 }
 
 extension ChannelID {
-    /// `channel:<id>`, as clients name it; nil for anything else.
+    /// `channel:<id>`, as clients name it; nil for anything else. Taken apart by bytes: to `String` the colon and a combining
+    /// mark behind it are one character.
     init?(subscribed text: String) {
-        guard text.hasPrefix("channel:") else { return nil }
-        self.init(String(text.dropFirst("channel:".count)))
+        let prefix = "channel:".utf8
+        guard text.utf8.starts(with: prefix) else { return nil }
+        self.init(String(Substring(text.utf8.dropFirst(prefix.count))))
     }
 }
 

@@ -69,7 +69,7 @@ extension Command {
         var isEmpty = true
         var sent: Result<Call, ReplyError>?
         var members = try JSONMembers(line, &at)
-        while let name = try members.next(line, &at) {
+        while let name = try members.present(line, &at) {
             isEmpty = false
             switch JSONKey(line, name) {
             case .id:
@@ -107,7 +107,7 @@ extension Command {
     private static func tokenMember(_ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> String {
         var token = ""
         var members = try JSONMembers(line, &at)
-        while let name = try members.next(line, &at) {
+        while let name = try members.present(line, &at) {
             if JSONKey(line, name) == .token {
                 token = JSON.text(line, try JSON.string(line, &at))
             } else {
@@ -120,13 +120,13 @@ extension Command {
     private static func connectRequest(_ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> ConnectRequest {
         var request = ConnectRequest()
         var members = try JSONMembers(line, &at)
-        while let name = try members.next(line, &at) {
+        while let name = try members.present(line, &at) {
             switch JSONKey(line, name) {
             case .token: request.token = JSON.text(line, try JSON.string(line, &at))
             case .name where try JSON.kind(line, &at) == .string: request.name = JSON.text(line, try JSON.string(line, &at))
             case .subs where try JSON.kind(line, &at) == .object:
                 var channels = try JSONMembers(line, &at)
-                while let channel = try channels.next(line, &at) {
+                while let channel = try channels.present(line, &at) {
                     if JSONKey(line, channel) == .inbox {
                         request.recovery = try recovery(line, &at)
                     } else {
@@ -146,7 +146,7 @@ extension Command {
         var recovers = false
         var place = StatedPlace()
         var members = try JSONMembers(line, &at)
-        while let name = try members.next(line, &at) {
+        while let name = try members.present(line, &at) {
             switch JSONKey(line, name) {
             case .recover: recovers = try JSON.bool(line, &at)
             case let key: if try !place.read(key, line, &at) { _ = try JSON.value(line, &at) }
@@ -159,13 +159,18 @@ extension Command {
 /// `"epoch":"…","offset":n` among the members of a command: where a client says that it stands.
 struct StatedPlace {
     private var epoch: UInt64?
+    /// The client names no epoch: it leaves it out, or says "" as SDKs do.
+    private var namesNoEpoch = true
     /// SDKs leave it out where it is 0.
     private var offset: UInt64? = 0
 
     /// False if it is another member, whose value is still to be read.
     mutating func read(_ key: JSONKey, _ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Bool {
         switch key {
-        case .epoch: epoch = UInt64(JSON.text(line, try JSON.string(line, &at)))
+        case .epoch:
+            let text = JSON.text(line, try JSON.string(line, &at))
+            namesNoEpoch = text.isEmpty
+            epoch = UInt64(text)
         case .offset: offset = UInt64(exactly: try JSON.integer(line, &at))
         default: return false
         }
@@ -175,6 +180,13 @@ struct StatedPlace {
     var recovery: ConnectRequest.Recovery {
         guard let epoch, let offset else { return .unknown }
         return .from(StreamPosition(epoch: epoch, offset: offset))
+    }
+
+    /// Of a history, in which an epoch that is not named may be any. What is to be recovered must name its own.
+    var since: HistoryRequest.Since {
+        guard let offset else { return .unknown }
+        if namesNoEpoch { return .offset(offset) }
+        return epoch.map { .from(StreamPosition(epoch: $0, offset: offset)) } ?? .unknown
     }
 }
 

@@ -101,7 +101,7 @@ enum RevocationOrder: Equatable {
         var (id, person): (String?, String?)
         var (expires, before): (Int64?, Int64?)
         var members = try JSONMembers(bytes, &at)
-        while let name = try members.next(bytes, &at) {
+        while let name = try members.present(bytes, &at) {
             switch JSON.text(bytes, name) {
             case "jti": id = JSON.text(bytes, try JSON.string(bytes, &at))
             case "person": person = JSON.text(bytes, try JSON.string(bytes, &at))

@@ -43,7 +43,7 @@ final class Entrance {
             let allowed = methods.joined(separator: ", ")
             if request.method == "OPTIONS" {
                 return exchange.respond(
-                    hub.origins.preflight(hub.origins.verdict(request), methods: allowed + ", OPTIONS"))
+                    hub.origins.preflight(request, hub.origins.verdict(request), methods: allowed + ", OPTIONS"))
             }
             return exchange.respond(
                 .problem(
@@ -152,9 +152,12 @@ final class Entrance {
 
     // MARK: WebSocket
 
+    /// What a client that names its protocols must name; Protobuf is not spoken.
+    private static let subprotocol = "centrifuge-json"
+
     private func openWebSocket(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         let answer: WebSocketOpening
-        switch WebSocketHandshake.answer(request, deflates: hub.deflate != nil) {
+        switch WebSocketHandshake.answer(request, protocols: [Self.subprotocol], deflates: hub.deflate != nil) {
         case .success(let opening): answer = opening
         case .failure(let refusal): return exchange.respond(refusal.response)
         }
@@ -185,8 +188,15 @@ final class Entrance {
 
     // MARK: Server-sent events
 
+    private static let noSDKTransport = HTTPResponse.problem(
+        status: 400, name: "plain_event_source",
+        detail: "This path serves a plain EventSource. The Centrifuge SDKs' own transport over SSE (cf_connect) is not spoken: "
+            + "let the SDK use /connection/websocket, or open an EventSource.")
+
     private func openEventStream(_ request: HTTPRequest, _ exchange: HTTPExchange) {
-        let shown = request.header("last-event-id") ?? request.query("last_event_id")
+        guard request.query("cf_connect") == nil else { return exchange.respond(Self.noSDKTransport) }
+        // The second name is what other servers of event streams call it.
+        let shown = request.header("last-event-id") ?? request.query("last_event_id") ?? request.query("lastEventId")
         switch credential(request, exchange) {
         case .bearer(let claims)?:
             guard let identity = identity(claims, request) else { return }

@@ -70,6 +70,8 @@ struct Publication {
     private var eventTail: [UInt8]?
     /// Empty if it is not shorter.
     private var deflatedTail: [UInt8]?
+    /// As far as it was said by whoever sent it, or has been read.
+    private var knownPriority: Priority?
 
     /// A notification, JSON on one line.
     init(_ bytes: [UInt8]) { self.init(bytes, bytes.indices) }
@@ -80,28 +82,38 @@ struct Publication {
         self.range = range
     }
 
+    /// The sender says what priority the notification has, so that it need not be read.
+    mutating func isOf(_ priority: Priority?) { if let priority { knownPriority = priority } }
+
     /// Its JSON.
     var notification: ArraySlice<UInt8> { message[range] }
 
-    /// Whether the notification is of high priority. Read when it is asked for, from the first members, among which every
-    /// writer of notifications puts it; the rest is not looked at.
-    func isHigh() -> Bool {
+    /// The notification's priority. Where the sender did not say it, it is read when it is asked for, from the first members,
+    /// among which every writer of notifications puts it; the rest is not looked at.
+    mutating func priority() -> Priority {
+        let priority = knownPriority ?? statedPriority() ?? .normal
+        knownPriority = priority
+        return priority
+    }
+
+    /// As the notification itself says it, among its first members; nil if it does not.
+    func statedPriority() -> Priority? {
         let line = message.span.extracting(range)
         var at = 0
         do throws(JSONError) {
             var members = try JSONMembers(line, &at)
             for _ in 0..<4 {
-                guard let name = try members.next(line, &at) else { return false }
+                guard let name = try members.next(line, &at) else { return nil }
                 guard JSONKey(line, name) == .priority else {
                     _ = try JSON.value(line, &at)
                     continue
                 }
-                return JSONKey(line, try JSON.string(line, &at)) == .high
+                return Priority(line, try JSON.string(line, &at))
             }
         } catch {
-            return false
+            return nil
         }
-        return false
+        return nil
     }
 
     private func copy(reserving more: Int) -> [UInt8] {
@@ -144,6 +156,5 @@ struct Publication {
 }
 
 extension JSONKey {
-    static let high = JSONKey("high")
     static let priority = JSONKey("priority")
 }

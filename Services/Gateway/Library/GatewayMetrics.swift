@@ -88,6 +88,7 @@ struct GatewayMetrics {
     let removalsDropped: Counter
     let calls: Labeled<CallLabel, Counter>
     let callRefusals: Labeled<CallRefusalLabel, Counter>
+    let delays: DeliveryDelays
     let delivery: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
     let firstUpdate: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
     let channels: Gauge
@@ -123,6 +124,7 @@ struct GatewayMetrics {
         calls = metrics.counter("carillon_gateway_calls_total", "Calls of clients, by rpc, send and REST.", by: "method")
         callRefusals = metrics.counter(
             "carillon_gateway_call_refusals_total", "Calls of clients that were not carried out.", by: "reason")
+        delays = DeliveryDelays(metrics)
         delivery = metrics.histogram(
             "carillon_client_delivery_seconds",
             "From the acceptance of an event to its acknowledgement by a client that was connected.", by: "transport",

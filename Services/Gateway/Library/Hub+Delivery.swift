@@ -1,3 +1,4 @@
+import EventLoop
 import Models
 import ServiceRuntime
 
@@ -24,6 +25,7 @@ extension Hub {
         // An empty line of recipients stands before a line for a channel's watchers.
         if pair.recipients.count == 2 { return try channels.heard(pair.notification, of: message) }
         var publication = Publication(message, pair.notification)
+        let now = EventLoop.wallClock()
         let line = message.span.extracting(pair.recipients)
         var at = 0
         var recipients = try GatewayRecipients(line, &at)
@@ -42,17 +44,20 @@ extension Hub {
                 if let control { obey(control, client) }
                 continue
             }
-            deliver(&publication, at: position, to: client)
+            publication.isOf(recipient.priority)
+            deliver(&publication, at: position, delay: delay(since: recipient.accepted, now), to: client)
         }
     }
 
-    private func deliver(_ publication: inout Publication, at position: StreamPosition, to client: Client) {
-        if let flow = client.flow { return deliver(&publication, at: position, to: client, flow) }
+    private func deliver(
+        _ publication: inout Publication, at position: StreamPosition, delay: Int64?, to client: Client
+    ) {
+        if let flow = client.flow { return deliver(&publication, at: position, delay: delay, to: client, flow) }
         let wasLive = client.session.phase == .live
         switch client.session.announced(position, isFull: client.isFull()) {
         case .send:
             client.write(&publication, at: position)
-            metrics.deliveries[TransportLabel(client.transport)].increment()
+            written(&publication, delay: delay, to: client)
         case .keep:
             if wasLive, client.session.phase != .live { metrics.catchUps.increment() }
         case .read:
@@ -61,5 +66,11 @@ extension Hub {
         case .lose:
             perform(.lose, for: client)
         }
+    }
+
+    /// A live notification was written.
+    func written(_ publication: inout Publication, delay: Int64?, to client: Client) {
+        metrics.deliveries[TransportLabel(client.transport)].increment()
+        metrics.delays.observe(delay, publication.priority(), client.transport)
     }
 }

@@ -38,17 +38,19 @@ extension Hub {
     }
 
     /// A live message for a client that controls its flow.
-    func deliver(_ publication: inout Publication, at position: StreamPosition, to client: Client, _ flow: Flow) {
+    func deliver(
+        _ publication: inout Publication, at position: StreamPosition, delay: Int64?, to client: Client, _ flow: Flow
+    ) {
         let wasLive = client.session.phase == .live
         switch client.session.announced(position, isFull: isHeld(client)) {
         case .send:
             guard !flow.control.wentAhead(position.offset) else { break }
             flow.control.sent(position.offset, now: loop.now)
             client.write(&publication, at: position)
-            metrics.deliveries[TransportLabel(client.transport)].increment()
+            written(&publication, delay: delay, to: client)
         case .keep:
             if wasLive, client.session.phase != .live { metrics.catchUps.increment() }
-            sendAhead(&publication, at: position, to: client, flow)
+            sendAhead(&publication, at: position, delay: delay, to: client, flow)
         case .read:
             metrics.catchUps.increment()
             perform(.read, for: client)
@@ -60,15 +62,15 @@ extension Hub {
     /// High priority passes a rate. Such a publication carries the position at which the flow stands, not its own: whoever
     /// recovers from it misses nothing of what still waits.
     private func sendAhead(
-        _ publication: inout Publication, at position: StreamPosition, to client: Client, _ flow: Flow
+        _ publication: inout Publication, at position: StreamPosition, delay: Int64?, to client: Client, _ flow: Flow
     ) {
         let session = client.session
         guard session.phase == .waiting, position.epoch == session.position.epoch,
-            position.offset > session.position.offset, !client.isFull(), publication.isHigh(),
+            position.offset > session.position.offset, !client.isFull(), publication.priority() == .high,
             flow.control.goesAhead(position.offset)
         else { return }
         client.write(&publication, at: session.position)
-        metrics.deliveries[TransportLabel(client.transport)].increment()
+        written(&publication, delay: delay, to: client)
     }
 
     /// After whatever may have changed where a client stands: what waits for time is looked at again, and a `resume` that

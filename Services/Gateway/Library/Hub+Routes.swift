@@ -63,6 +63,8 @@ extension Hub {
         let isComplete = !recovered || page.isComplete
         perform(
             client.session.pageEnds(top: page.state.offset, isComplete: isComplete, isFull: isHeld(client)), for: client)
+        // A `resume` that came behind the connect waits for this read.
+        settle(client)
         renewRouteIfStale(client)
     }
 
@@ -104,6 +106,8 @@ extension Hub {
         // The page before it has filled the socket meanwhile: one of them at a time waits in memory.
         if !client.hasRoom(for: page.entries.reduce(0) { $0 + $1.bytes.count }) { return client.session.postponed() }
         var isCut = false
+        let now = EventLoop.wallClock()
+        let due = client.session.isHeldBack ? .max : now - Int64(client.age)
         for entry in page.entries {
             if let flow = client.flow, entry.offset > client.session.position.offset {
                 guard let isWanted = admits(entry.offset, flow) else {
@@ -119,6 +123,10 @@ extension Hub {
             var publication = Publication(entry.bytes)
             client.write(&publication, at: StreamPosition(epoch: page.state.epoch, offset: entry.offset))
             metrics.deliveries[TransportLabel(client.transport)].increment()
+            // How late it is says something of us where the event came while she was connected and could have been sent it.
+            if entry.accepted >= due {
+                metrics.delays.observe(delay(since: entry.accepted, now), publication.priority(), client.transport)
+            }
         }
         perform(
             client.session.pageEnds(top: page.state.offset, isComplete: page.isComplete && !isCut, isFull: isHeld(client)),

@@ -30,6 +30,9 @@ struct Session: Equatable {
     /// The last offset that was written to the client, and its epoch. Epoch 0: not registered yet.
     private(set) var position = StreamPosition(epoch: 0, offset: 0)
     private(set) var phase = Phase.reading
+    /// The client can take no more than it was sent, be it for its socket or because it asked for that: what it gets before it is
+    /// live again is late by its own doing.
+    private(set) var isHeldBack = false
     /// The revision of the unread count that the client knows, its lower half.
     private(set) var revision: UInt32 = 0
     /// The highest offset that was announced in this epoch.
@@ -145,6 +148,7 @@ struct Session: Equatable {
         rereads = false
         if isDone {
             phase = .live
+            isHeldBack = false
             return .keep
         }
         return isFull ? wait() : read()
@@ -152,7 +156,7 @@ struct Session: Equatable {
 
     /// The page that came is not taken, for the socket has no room for it: it is read again when there is room.
     mutating func postponed() {
-        if phase == .reading { phase = .waiting }
+        if phase == .reading { _ = wait() }
     }
 
     /// The read failed. It is repeated by `verify`.
@@ -180,6 +184,7 @@ struct Session: Equatable {
 
     private mutating func wait() -> Verdict {
         phase = .waiting
+        isHeldBack = true
         return .keep
     }
 }

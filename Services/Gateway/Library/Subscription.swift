@@ -55,6 +55,8 @@ final class Watching {
     var held: [Command] = []
     /// Of the messages that came meanwhile.
     var heldBytes = 0
+    /// Commands behind a `subscribe` that has no reply yet.
+    var order = CommandOrder()
     private(set) var subscriptions: [Subscription] = []
 
     func find(_ channel: ChannelID) -> Subscription? { subscriptions.first { $0.id == channel } }

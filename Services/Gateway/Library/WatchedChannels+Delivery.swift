@@ -20,7 +20,10 @@ extension WatchedChannels {
         case .post(let position, let body):
             let verdict = channel.session.announced(position, isFull: false)
             guard verdict == .send else { return perform(verdict, for: channel) }
-            add(channel, position, message[body])
+            var post = Post(position: position, frame: Replies.post(channel.id, position.offset, message[body]))
+            post.accepted = line.accepted
+            post.priority = line.priority ?? Publication(message, body).statedPriority() ?? .normal
+            add(channel, post)
         case .join(let info):
             deliverRun()
             tell(channel, Replies.tiding(channel.id, joins: true, message[info]), but: nil)
@@ -31,16 +34,27 @@ extension WatchedChannels {
         }
     }
 
-    private func add(_ channel: WatchedChannel, _ position: StreamPosition, _ notification: ArraySlice<UInt8>) {
+    private func add(_ channel: WatchedChannel, _ post: Post) {
         if run.channel !== channel { deliverRun() }
         run.channel = channel
-        run.posts.append((position, Replies.post(channel.id, position.offset, notification)))
+        run.posts.append(post)
+    }
+
+    /// One post on its way to all who watch.
+    struct Post {
+        var position: StreamPosition
+        var frame: [UInt8]
+        /// ms since 1970, as in `NotificationRecord`; 0: not known.
+        var accepted: Int64 = 0
+        var priority = Priority.normal
+        /// Watchers whom it was written to by itself.
+        var written = 0
     }
 
     /// Posts to one channel that a batch, or a page of its stream, brought one after another.
     struct Run {
         var channel: WatchedChannel?
-        var posts: [(position: StreamPosition, frame: [UInt8])] = []
+        var posts: [Post] = []
     }
 
     /// Watchers whose turn comes while the kernel writes to those before them.
@@ -50,29 +64,35 @@ extension WatchedChannels {
     /// called when a batch or a page ends.
     func deliverRun() {
         guard let channel = run.channel else { return }
-        let posts = run.posts
+        var posts = run.posts
         run = Run()
         guard let first = posts.first else { return }
         let shared = posts.count == 1 ? first.frame : posts.flatMap(\.frame)
         // Of those who take them compressed, made when the first of them is due.
         var packed: [[UInt8]] = []
-        var written = 0
+        // Watchers who took all of them at once.
+        var abreast = 0
         for (place, subscription) in channel.subscriptions.enumerated() {
             // Thousands who have slept since the last post: what the processor must fetch for them would be most of our share.
             channel.fetch(place + Self.fetchedAhead)
             guard let client = subscription.client else { continue }
             if subscription.lag == nil, first.position.offset > subscription.from, !client.isDeflating, !client.takesNothing() {
                 client.stream.writeThrough(shared)
-                written += posts.count
+                abreast += 1
                 continue
             }
             if client.isDeflating, packed.isEmpty { packed = posts.map { client.deflated($0.frame) } }
-            for (index, post) in posts.enumerated() where isDue(post.position, for: subscription, client) {
-                client.stream.write(client.isDeflating ? packed[index] : post.frame)
-                written += 1
+            for index in posts.indices where isDue(posts[index].position, for: subscription, client) {
+                client.stream.write(client.isDeflating ? packed[index] : posts[index].frame)
+                posts[index].written += 1
             }
         }
-        hub.metrics.channelDeliveries.increment(by: written)
+        let now = EventLoop.wallClock()
+        for post in posts {
+            let written = abreast + post.written
+            hub.metrics.channelDeliveries.increment(by: written)
+            hub.metrics.delays.observe(delay(since: post.accepted, now), post.priority, .websocket, times: written)
+        }
     }
 
     /// Whether the watcher is to be sent this post now.
@@ -179,7 +199,12 @@ extension WatchedChannels {
         let verdict = channel.session.pageBegins(epoch: page.state.epoch, recovered: page.recovered)
         guard verdict == .read else { return perform(verdict, for: channel) }
         for entry in page.entries where channel.session.entry(entry.offset) == .send {
-            add(channel, StreamPosition(epoch: page.state.epoch, offset: entry.offset), entry.bytes[...])
+            var post = Post(
+                position: StreamPosition(epoch: page.state.epoch, offset: entry.offset),
+                frame: Replies.post(channel.id, entry.offset, entry.bytes[...]))
+            post.accepted = entry.accepted
+            post.priority = Publication(entry.bytes).statedPriority() ?? .normal
+            add(channel, post)
         }
         deliverRun()
         perform(

@@ -57,7 +57,7 @@ final class WatchedChannels {
     }
 
     /// Registers a subscription, from where it wants to go on. The reply comes before anything of the channel is written
-    /// to the client, or never, if the subscription ends first. A failure has ended it.
+    /// to the client, or never, if whoever ends the subscription first has answered for it. A failure leaves it to be ended.
     func join(
         _ subscription: Subscription, from start: InboxStart, rejectsUnrecovered: Bool,
         reply: @escaping (Result<Joined, ReplyError>) -> Void
@@ -78,25 +78,22 @@ final class WatchedChannels {
         ) { [self] result in
             // Whoever has ended meanwhile has sent the removal behind the watch.
             guard subscription.phase == .joining, let client = subscription.client else { return }
-            guard case .success(let (page, crowd)) = result else {
-                end(subscription)
-                return reply(.failure(.unavailable))
-            }
+            guard case .success(let (page, crowd)) = result else { return reply(.failure(.unavailable)) }
             var joined = Joined(start: page.state.position, recovered: false, entries: page.entries)
             if case .after(let position) = start {
                 joined.recovered = page.recovered
                 if page.recovered { joined.start.offset = position.offset }
-                if !page.recovered, rejectsUnrecovered {
-                    end(subscription)
-                    return reply(.failure(.unrecoverable))
-                }
+                if !page.recovered, rejectsUnrecovered { return reply(.failure(.unrecoverable)) }
             }
             subscription.phase = .joined
-            reply(.success(joined))
             channel.add(subscription, of: client)
+            reply(.success(joined))
+            // A client that does not read its answers has been closed over this one.
+            guard subscription.phase == .joined else { return }
             begin(subscription, channel, page, recovered: joined.recovered)
             if crowd.changed > 0 { tell(crowd, channel.id, joins: true, newcomer.info, but: subscription) }
             if subscription.epochNumber != hub.epochNumber { stalledChannels.insert(channel.id) }
+            client.subscribeAnswered(channel.id)
         }
     }
 

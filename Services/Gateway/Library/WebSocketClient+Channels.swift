@@ -5,7 +5,18 @@ import Store
 
 // A client that looks at channels: what it may, what it is answered.
 extension WebSocketClient {
+    /// Obeys a command, or keeps it behind a `subscribe` of the same channel that has no reply yet: as many of them as there may
+    /// be subscriptions.
     func handle(_ id: UInt64, _ command: ChannelCommand) {
+        guard let watching, let channel = ChannelID(subscribed: command.channel), watching.order.unanswered(channel) != nil else {
+            return obey(id, command)
+        }
+        guard watching.order.waiting < hub.settings.maxSubscriptions,
+            watching.order.wait(CommandOrder.Waiting(id: id, command: command), channel)
+        else { return refuse(id, .overLimit) }
+    }
+
+    private func obey(_ id: UInt64, _ command: ChannelCommand) {
         switch command {
         case .subscribe(let request): subscribe(id, request)
         case .unsubscribe(let name):
@@ -28,12 +39,13 @@ extension WebSocketClient {
         return true
     }
 
-    /// One too many is refused as it would be by itself: an SDK that watches more channels than it may keeps the others.
-    func refuseHeld(_ command: Command) {
+    /// Refuses a command that will not be looked at. One too many is refused by itself: an SDK that watches more channels than
+    /// it may keeps the others.
+    func refuse(_ command: Command, _ error: ReplyError) {
         switch command {
-        case .channel(let id, _): refuse(id, .overLimit)
+        case .channel(let id, _): refuse(id, error)
         case .refresh(let id, _), .rpc(let id, _), .unserved(let id), .unknown(let id), .connect(let id, _):
-            answer(Replies.error(id, .overLimit))
+            answer(Replies.error(id, error))
         case .send, .pong: break
         }
     }
@@ -65,15 +77,15 @@ extension WebSocketClient {
         let isGranted = identity.grants?.channels.contains(channel) == true
         let subscription = Subscription(channel, of: self, listens: request.joinLeave, isGranted: isGranted)
         watching.add(subscription)
+        watching.order.asks(id, channel)
         if isGranted { return join(id, request, subscription) }
         hub.channels.streams.isMember(identity.person, of: channel) { [self] result in
             guard subscription.phase == .asking else { return }
             switch result {
-            case .success(true): return join(id, request, subscription)
-            case .success(false): refuse(id, .permissionDenied)
-            case .failure: refuse(id, .unavailable)
+            case .success(true): join(id, request, subscription)
+            case .success(false): refuse(subscription, .permissionDenied)
+            case .failure: refuse(subscription, .unavailable)
             }
-            hub.channels.end(subscription)
         }
     }
 
@@ -83,25 +95,40 @@ extension WebSocketClient {
         case .none: break
         case .from(let position): start = .after(position)
         case .unknown:
-            if request.rejectsUnrecovered {
-                hub.channels.end(subscription)
-                return refuse(id, .unrecoverable)
-            }
+            if request.rejectsUnrecovered { return refuse(subscription, .unrecoverable) }
         }
         hub.channels.join(subscription, from: start, rejectsUnrecovered: request.rejectsUnrecovered) { [self] result in
             switch result {
             case .success(let joined):
                 answer(Replies.subscribed(id, joined, wasRecovering: request.recovery != .none))
-            case .failure(let error): refuse(id, error)
+            case .failure(let error): refuse(subscription, error)
             }
         }
+    }
+
+    /// Ends a subscription whose `subscribe` has no reply yet, and gives it this one.
+    private func refuse(_ subscription: Subscription, _ error: ReplyError) {
+        guard let id = watching?.order.unanswered(subscription.id) else { return }
+        hub.channels.end(subscription)
+        refuse(id, error)
+        subscribeAnswered(subscription.id)
+    }
+
+    /// The reply to a `subscribe` has been written: what waited behind it is obeyed.
+    func subscribeAnswered(_ channel: ChannelID) {
+        for waiting in watching?.order.answered(channel) ?? [] where !hasLeft { handle(waiting.id, waiting.command) }
     }
 
     /// The new token may allow less than the one before.
     func regrant() {
         for subscription in watching?.subscriptions ?? []
         where subscription.isGranted && identity?.grants?.channels.contains(subscription.id) != true {
-            hub.channels.end(subscription, .expired)
+            switch subscription.phase {
+            case .joined: hub.channels.end(subscription, .expired)
+            // Asked for again, it shows whether she still may.
+            case .asking, .joining: refuse(subscription, .unavailable)
+            case .ended: break
+            }
         }
     }
 
@@ -148,14 +175,21 @@ extension WebSocketClient {
 
     private func history(_ id: UInt64, _ request: HistoryRequest) {
         guard let channel = watched(id, request.channel) else { return }
+        switch request.since {
+        case .none: history(id, request, of: channel, from: .floor)
+        case .from(let position): history(id, request, of: channel, from: .after(position))
+        case .offset(let offset):
+            hub.channels.streams.page(of: channel, from: .present, limit: 0) { [self] result in
+                guard case .success(let page) = result else { return refuse(id, .unavailable) }
+                history(id, request, of: channel, from: .after(StreamPosition(epoch: page.state.epoch, offset: offset)))
+            }
+        case .unknown: refuse(id, .unrecoverable)
+        }
+    }
+
+    private func history(_ id: UInt64, _ request: HistoryRequest, of channel: ChannelID, from start: InboxStart) {
         let most = hub.settings.pageEntries
         let limit = request.limit < 0 ? most : min(Int(clamping: request.limit), most)
-        let start: InboxStart
-        switch request.since {
-        case .none: start = .floor
-        case .from(let position): start = .after(position)
-        case .unknown: return refuse(id, .unrecoverable)
-        }
         hub.channels.streams.page(
             of: channel, from: start, limit: limit, bytes: hub.settings.sendBytes, isReversed: request.isReversed
         ) { [self] result in

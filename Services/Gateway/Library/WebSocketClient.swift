@@ -11,7 +11,7 @@ final class WebSocketClient: Client {
     private enum Phase: UInt8 {
         /// Open; its connect command has not come.
         case opened
-        /// Its token had expired. It may connect again; what it sent behind that connect is for nobody.
+        /// Its token had expired. It may connect again; what it sent behind that connect is to be sent again then.
         case refused
         /// Its connect command is being answered.
         case connecting
@@ -31,20 +31,13 @@ final class WebSocketClient: Client {
     private(set) var clientName = ClientName.other
     /// The lower half of the highest offset that it has acknowledged.
     var acknowledged: UInt32 = 0
-    /// When its connection was accepted, by the loop's clock in ms, the lower half. Its connect command must come within
-    /// HANDSHAKE_TIMEOUT.
-    private let openedAt: UInt32
     /// While connecting: the command's id. After that 0.
     private var connectID: UInt64 = 0
 
     init(hub: Hub, stream: ByteStream, name: LocalConnection, openedAt: UInt64, isDeflating: Bool) {
         parser = WebSocketParser(allowsCompression: isDeflating)
-        self.openedAt = UInt32(truncatingIfNeeded: openedAt)
-        super.init(hub: hub, stream: stream, name: name)
+        super.init(hub: hub, stream: stream, name: name, openedAt: openedAt)
     }
-
-    /// How long ago its connection was accepted, ms; right for 49 days.
-    var age: UInt32 { UInt32(truncatingIfNeeded: hub.loop.now) &- openedAt }
 
     /// Compression was agreed on.
     var isDeflating: Bool { parser.allowsCompression }
@@ -97,9 +90,9 @@ final class WebSocketClient: Client {
         switch phase {
         // Nothing but a connect is spoken before the connect (Centrifugo answers the same).
         case .opened: disconnect(.badRequest)
-        case .refused: break
+        case .refused: refuse(command, .unavailable)
         // SDKs that come back send their subscribes right behind the connect.
-        case .connecting: if !hold(command) { refuseHeld(command) }
+        case .connecting: if !hold(command) { refuse(command, .overLimit) }
         case .connected: obey(command)
         }
     }
@@ -129,7 +122,8 @@ final class WebSocketClient: Client {
                 let device = identity?.device
                 identity = claimed
                 identity?.device = claimed.device ?? device
-            case .failure(let error): return refuse(id, error)
+            case .failure(.invalid(let fault)): return refuse(fault)
+            case .failure(.expired(let seconds)): return refuse(id, expired: seconds)
             }
         }
         guard let identity, identity.expires > 0 else {
@@ -137,7 +131,7 @@ final class WebSocketClient: Client {
             return disconnect(.invalidToken("no token and no ticket"))
         }
         let late = EventLoop.wallClock() / 1000 - identity.expires
-        if late >= 0 { return refuse(id, .expired(secondsAgo: late)) }
+        if late >= 0 { return refuse(id, expired: late) }
         phase = .connecting
         connectID = id
         wantsRecovery = request.recovery != .none
@@ -164,7 +158,11 @@ final class WebSocketClient: Client {
             regrant()
             if isSooner { hub.hastenExpiry(of: self) }
             hub.isRevoked(claimed) { [self] in refreshed(id, claimed.expires, isRevoked: $0) }
-        case .failure(let error): refuse(id, error)
+        case .failure(.invalid(let fault)): refuse(fault)
+        case .failure(let error):
+            // An error in the reply would end SDKs for good; upon this code they come back with a new token.
+            hub.refusals.note(error)
+            disconnect(.expired)
         }
     }
 
@@ -173,20 +171,22 @@ final class WebSocketClient: Client {
         switch isRevoked {
         case false?:
             answer(Replies.refresh(id, client: hub.connection(of: self).description, ttl: ttl(expires)))
-        case true?: refuse(id, .invalid(.revoked))
+        case true?: refuse(.revoked)
         case nil: answer(Replies.error(id, .unavailable))
         }
     }
 
-    /// An expired token may be followed by a new one; what is wrong with any other does not pass.
-    private func refuse(_ id: UInt64, _ error: TokenError) {
-        hub.refusals.note(error)
-        switch error {
-        case .expired(let seconds):
-            if phase == .opened { phase = .refused }
-            answer(Replies.error(id, .tokenExpired(secondsAgo: seconds)))
-        case .invalid(let fault): disconnect(.invalidToken(fault.rawValue))
-        }
+    /// Answers a connect whose token has expired: another one may follow.
+    private func refuse(_ id: UInt64, expired seconds: Int64) {
+        hub.refusals.note(.expired(secondsAgo: seconds))
+        phase = .refused
+        answer(Replies.error(id, .tokenExpired(secondsAgo: seconds)))
+    }
+
+    /// What is wrong with a token that has not expired does not pass.
+    private func refuse(_ fault: TokenFault) {
+        hub.refusals.note(.invalid(fault))
+        disconnect(.invalidToken(fault.rawValue))
     }
 
     /// Seconds until the client should bring a new token: early enough that its answer comes before `exp`.
@@ -217,6 +217,7 @@ final class WebSocketClient: Client {
 
     override func due(now: UInt64) -> Int? {
         guard phase == .connected else {
+            // The connect command must come within HANDSHAKE_TIMEOUT.
             let left = Int(hub.settings.handshakeTimeout.wholeMilliseconds) - Int(age)
             if left <= 0 {
                 disconnect(phase == .connecting ? .serverError : .noConnect)

@@ -37,7 +37,7 @@ struct EventTranslation {
         guard value.count <= limits.eventBytes else { throw tooLarge }
         let event = try CloudEvent.read(value: value, headers: Self.present(headers))
         let data = try EventData.read(event)
-        let decided = try decision(on: data, of: event, recordTimestamp: now, now)
+        let decided = try decision(on: data, of: event, Moments(eventTime: event.time, recordTimestamp: now, now: now))
         guard let topic = topics.events(forType: event.type, policy: policies.policy(for: event.type)) else {
             throw DeadLetter(.invalidData, "the first part of the type cannot name a topic")
         }
@@ -54,7 +54,8 @@ struct EventTranslation {
         let event = try CloudEvent.read(value: record.value, headers: Self.present(record.headers))
         let data = try EventData.read(event)
         let treatment: Treatment
-        switch try decision(on: data, of: event, recordTimestamp: record.timestamp, now) {
+        let moments = Moments(eventTime: event.time, recordTimestamp: record.timestamp, now: now)
+        switch try decision(on: data, of: event, moments) {
         case .expired: return .expired
         case .nobody: return .nobody
         case .notify(let decided): treatment = decided
@@ -67,7 +68,7 @@ struct EventTranslation {
             let key = try key(of: audience, record)
             var writer = JSONWriter(capacity: notification.count + 256)
             NotificationRecord.encode(
-                &writer, event: event, accepted: now, audience: audience, push: treatment.push,
+                &writer, event: event, accepted: moments.accepted, audience: audience, push: treatment.push,
                 ttlSeconds: treatment.ttlSeconds, collapseKey: data.collapseKey, notification: notification)
             let output = OutgoingRecord(topic: topic, key: key, value: writer.take(), headers: headers)
             size &+= output.size
@@ -79,12 +80,9 @@ struct EventTranslation {
     }
 
     private func decision(
-        on data: borrowing EventData, of event: borrowing CloudEvent, recordTimestamp: Int64, _ now: Int64
+        on data: borrowing EventData, of event: borrowing CloudEvent, _ moments: Moments
     ) throws(DeadLetter) -> Decision {
-        try decide(
-            data, policy: policies.policy(for: event.type),
-            moments: Moments(eventTime: event.time, recordTimestamp: recordTimestamp, accepted: now),
-            dedupWindow: limits.dedupWindow)
+        try decide(data, policy: policies.policy(for: event.type), moments: moments, dedupWindow: limits.dedupWindow)
     }
 
     private func encode(

@@ -1,7 +1,8 @@
 import HTTP
 import Models
 
-/// `GET /v1/presence?user=a&user=b`: who is asked for, and the answer.
+/// `GET /v1/presence?user=a&user=b`, or `POST` with `{"users":["a","b"]}` for more than a request line can hold: who is asked
+/// for, and the answer.
 struct PresenceQuery {
     /// In the order asked; one who is asked for twice is answered twice.
     let people: [PersonID]
@@ -11,15 +12,48 @@ struct PresenceQuery {
         let detail: String
     }
 
+    /// Bytes that a body may have: `maximum` ids, some of their characters escaped.
+    static func bodyLimit(maximum: Int) -> Int { max(HTTPLimits().bodyBytes, 256 * maximum) }
+
     init(_ request: HTTPRequest, maximum: Int) throws(Refusal) {
-        var people: [PersonID] = []
-        for (name, value) in request.query where name == "user" {
-            guard people.count < maximum else { throw Refusal(detail: "More than \(maximum) users are asked for.") }
-            guard let person = PersonID(value) else { throw Refusal(detail: "A user is not the id of a person.") }
-            people.append(person)
+        if request.method == "POST" {
+            people = try Self.users(request.body.span, maximum)
+        } else {
+            var people: [PersonID] = []
+            for (name, value) in request.query where name == "user" { try Self.add(PersonID(value), to: &people, maximum) }
+            self.people = people
         }
-        if people.isEmpty { throw Refusal(detail: "The query names no user.") }
-        self.people = people
+        if people.isEmpty { throw Refusal(detail: "No user is asked for.") }
+    }
+
+    private static func add(_ person: PersonID?, to people: inout [PersonID], _ maximum: Int) throws(Refusal) {
+        guard people.count < maximum else { throw Refusal(detail: "More than \(maximum) users are asked for.") }
+        guard let person else { throw Refusal(detail: "A user is not the id of a person.") }
+        people.append(person)
+    }
+
+    private static func users(_ body: Span<UInt8>, _ maximum: Int) throws(Refusal) -> [PersonID] {
+        var people: [PersonID] = []
+        do {
+            var at = 0
+            var members = try JSONMembers(body, &at)
+            while let name = try members.present(body, &at) {
+                guard JSONKey(body, name) == .users else {
+                    _ = try JSON.value(body, &at)
+                    continue
+                }
+                var elements = try JSONElements(body, &at)
+                while try elements.next(body, &at) {
+                    try add(PersonID(JSON.text(body, try JSON.string(body, &at))), to: &people, maximum)
+                }
+            }
+            try JSON.end(body, &at)
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw Refusal(detail: "The body must be {\"users\":[…]}, a list of ids.")
+        }
+        return people
     }
 
     /// - Parameter connections: one for each person, in order.
@@ -38,4 +72,8 @@ struct PresenceQuery {
         writer.raw("]}")
         return .json(writer.take())
     }
+}
+
+extension JSONKey {
+    static let users = JSONKey("users")
 }

@@ -32,12 +32,15 @@ public actor PresenceService: Service {
             loop: context.loop, client: client, keys: keys, leaseLength: settings.leaseLength, log: context.log,
             metrics: context.metrics)
         redis = context.dependencies.source(.redis)
-        server = try context.serve()
+        var limits = HTTPLimits()
+        limits.bodyBytes = PresenceQuery.bodyLimit(maximum: context.settings.maxUsers)
+        server = try context.serve(limits: limits)
         router = RESTRouter(context, apiKey: settings.apiKey)
     }
 
     public func start() async throws {
         router.on("GET", "/v1/presence", .apiKey) { call in self.answer(call) }
+        router.on("POST", "/v1/presence", .apiKey) { call in self.answer(call) }
         server.onRequest = { self.router.handle($0, $1) }
         client.onState = { state in
             self.redis.report(state)
