@@ -9,12 +9,15 @@ import ServiceRuntime
 final class Lane {
     private let pipeline: RecordPipeline
     private let tools: FanoutTools
+    private let priority: Priority
+    private let log: Log
     /// The batch in work.
     private var run: BatchRun?
 
     /// - Throws: a property that librdkafka does not take.
     init(_ priority: Priority, context: ServiceContext<FanoutSettings>, tools: FanoutTools) throws(KafkaError) {
         self.tools = tools
+        self.priority = priority
         var kafka = KafkaSettings(context.settings.kafka, process: context.process)
         // All lanes are members of one group, as the single reader of earlier versions was; a transactional id is one producer's alone.
         kafka.instanceID += "-\(priority.rawValue)"
@@ -24,6 +27,7 @@ final class Lane {
         let source = context.dependencies.source(.kafka)
         pipeline.onState = { source.report($0) }
         let log = context.log
+        self.log = log
         pipeline.onNote = { log.info("Kafka", ["lane": .name(priority), "note": .configured($0)]) }
         let refused = RefusedOutputs(
             deadLetters: tools.topics.notificationDeadLetters, log: log, metrics: context.metrics)
@@ -52,6 +56,7 @@ final class Lane {
     private func begin(_ batch: RecordBatch) {
         // A batch that is still here was taken from this member by a rebalance.
         run?.drop()
+        log.debug("batch begun", ["lane": .name(priority), "records": .count(batch.records.count)])
         let run = BatchRun(batch, tools)
         self.run = run
         run.start()

@@ -133,7 +133,7 @@ final class WebSocketClient: Client {
             }
         }
         guard let identity, identity.expires > 0 else {
-            hub.refusals.note(.missing)
+            hub.refusals.note(.missing, from: hub.address(of: self))
             return disconnect(.invalidToken("no token and no ticket"))
         }
         let late = EventLoop.wallClock() / 1000 - identity.expires
@@ -153,7 +153,7 @@ final class WebSocketClient: Client {
         switch hub.identify(token) {
         case .success(let claimed):
             guard let person = identity?.person, claimed.person == person else {
-                hub.refusals.note(.claims)
+                hub.refusals.note(.claims, from: hub.address(of: self))
                 return disconnect(.invalidToken("the token is another person's"))
             }
             let isSooner = claimed.expires < identity?.expires ?? 0
@@ -180,7 +180,7 @@ final class WebSocketClient: Client {
 
     /// An expired token may be followed by a new one; what is wrong with any other does not pass.
     private func refuse(_ id: UInt64, _ error: TokenError) {
-        hub.refusals.note(error)
+        hub.refusals.note(error, from: hub.address(of: self))
         switch error {
         case .expired(let seconds):
             if phase == .opened { phase = .refused }

@@ -83,6 +83,7 @@ public actor NotificationService: Service {
             }
         }
         metrics.countBatch(batch.records.count)
+        context.log.debug("batch translated", ["records": .count(batch.records.count), "outputs": .count(outputs.count)])
         batch.finish(outputs)
     }
 
