@@ -42,7 +42,7 @@ RUN ldconfig
 COPY --from=build /out/bin/ /usr/local/bin/
 COPY deploy/healthy /usr/local/bin/healthy
 # The policies are mounted there, so that a change of them needs no build.
-ENV PORT=8080 OPERATIONS_PORT=9000 POLICIES=/etc/carillon/policies.yaml
+ENV PORT=8080 OPERATIONS_ADDRESS=0.0.0.0 OPERATIONS_PORT=9000 POLICIES=/etc/carillon/policies.yaml
 USER carillon
 # Ready means that this process can do its work; a dependency that is away does not make it unhealthy.
 HEALTHCHECK --interval=2s --timeout=3s --start-period=20s --retries=5 CMD ["healthy", "9000", "/health/ready"]

@@ -201,6 +201,9 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     /// Nanoseconds of a monotonic clock, read now; for measuring. From any thread.
     public static func monotonicNanoseconds() -> UInt64 { uv_hrtime() }
 
+    /// The same clock in milliseconds. From any thread.
+    public static func monotonicMilliseconds() -> Int64 { Int64(clamping: uv_hrtime() / 1_000_000) }
+
     /// Milliseconds since 1970 of this machine's clock. From any thread.
     public static func wallClock() -> Int64 {
         var time = timespec()

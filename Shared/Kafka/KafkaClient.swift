@@ -14,9 +14,11 @@ struct ClientLog {
 
 /// What the C callbacks of one client reach through its opaque pointer.
 final class ClientCallbacks: @unchecked Sendable {
-    // @unchecked: `log` is guarded, for librdkafka logs from threads of its own. The closures are set before the client
+    // @unchecked: `log` and `fault` are guarded, for librdkafka logs from threads of its own. The closures are set before the client
     // is made, and called only inside a poll, so on the thread that polls.
     let log = Mutex(ClientLog())
+    /// Why the last connection that failed did, since the broker last answered.
+    let fault = Mutex<ConnectionFault?>(nil)
     var rebalance: ((rd_kafka_resp_err_t, UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?) -> Void)?
     var delivered: ((UnsafePointer<rd_kafka_message_t>) -> Void)?
     var failed: ((KafkaError) -> Void)?
@@ -60,9 +62,12 @@ final class KafkaClient: @unchecked Sendable {
     }
 
     private static func setCallbacks(_ configuration: OpaquePointer, _ type: rd_kafka_type_t) {
-        rd_kafka_conf_set_log_cb(configuration) { client, _, _, line in
-            guard let client, let line else { return }
-            ClientCallbacks.of(rd_kafka_opaque(client))?.log.withLock { $0.add(String(cString: line)) }
+        rd_kafka_conf_set_log_cb(configuration) { client, _, facility, line in
+            guard let client, let line, let callbacks = ClientCallbacks.of(rd_kafka_opaque(client)) else { return }
+            let text = String(cString: line)
+            callbacks.log.withLock { $0.add(text) }
+            guard let facility, String(cString: facility) == "FAIL", let fault = ConnectionFault(logLine: text) else { return }
+            callbacks.fault.withLock { $0 = fault }
         }
         rd_kafka_conf_set_error_cb(configuration) { _, code, reason, opaque in
             let error = KafkaError(rd_kafka_resp_err_t(code), reason.map { String(cString: $0) })
@@ -107,7 +112,18 @@ final class KafkaClient: @unchecked Sendable {
         var metadata: UnsafePointer<rd_kafka_metadata>?
         let code = rd_kafka_metadata(raw, 0, nil, &metadata, timeout)
         if let metadata { rd_kafka_metadata_destroy(metadata) }
-        return code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(code)
+        guard code != RD_KAFKA_RESP_ERR_NO_ERROR else {
+            callbacks.fault.withLock { $0 = nil }
+            return nil
+        }
+        return failure(code)
+    }
+
+    /// The error of a call that no broker answered, with why connections fail where that is known.
+    func failure(_ code: rd_kafka_resp_err_t) -> KafkaError {
+        let error = KafkaError(code)
+        guard error.isOutage, let fault = callbacks.fault.withLock({ $0 }) else { return error }
+        return KafkaError(code, fault.reason)
     }
 }
 

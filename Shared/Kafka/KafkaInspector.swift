@@ -4,10 +4,16 @@ internal import CRDKafka
 public struct KafkaTopic: Equatable, Sendable {
     public let name: String
     public let partitions: [Int32]
+    /// Of the partition that has the fewest.
+    public let replicas: Int
+    /// Replicas in sync, of the partition that has the fewest.
+    public let inSync: Int
 
-    public init(name: String, partitions: [Int32]) {
+    public init(name: String, partitions: [Int32], replicas: Int = 1, inSync: Int = 1) {
         self.name = name
         self.partitions = partitions
+        self.replicas = replicas
+        self.inSync = inSync
     }
 }
 
@@ -29,14 +35,18 @@ public final class KafkaInspector {
     public func topics(timeout: Duration = .seconds(5)) throws(KafkaError) -> [KafkaTopic] {
         var metadata: UnsafePointer<rd_kafka_metadata>?
         let code = rd_kafka_metadata(client.raw, 1, nil, &metadata, milliseconds(timeout))
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata else { throw KafkaError(code) }
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata else { throw client.failure(code) }
         defer { rd_kafka_metadata_destroy(metadata) }
         var topics: [KafkaTopic] = []
         for index in 0..<Int(metadata.pointee.topic_cnt) {
             let topic = metadata.pointee.topics[index]
             guard let name = topic.topic else { continue }
-            let partitions = (0..<Int(topic.partition_cnt)).map { topic.partitions[$0].id }
-            topics.append(KafkaTopic(name: String(cString: name), partitions: partitions.sorted()))
+            let partitions = (0..<Int(topic.partition_cnt)).map { topic.partitions[$0] }
+            topics.append(
+                KafkaTopic(
+                    name: String(cString: name), partitions: partitions.map(\.id).sorted(),
+                    replicas: partitions.map { Int($0.replica_cnt) }.min() ?? 0,
+                    inSync: partitions.map { Int($0.isr_cnt) }.min() ?? 0))
         }
         return topics.sorted { $0.name < $1.name }
     }

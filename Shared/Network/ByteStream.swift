@@ -151,12 +151,12 @@ public final class ByteStream: LoopHandle {
             scheduleFlush()
         }
         switch progress {
-        case .open: if encrypted == .failed { fail(UV_EPROTO.rawValue) }
+        case .open: if case .failed(let fault) = encrypted { finish(.tls(fault)) }
         case .ended: finish(.peer)
-        case .failed:
+        case .failed(let fault):
             // The alert that says why, if the socket takes it at once.
             flush()
-            fail(UV_EPROTO.rawValue)
+            finish(.tls(fault))
         }
     }
 
@@ -215,7 +215,7 @@ public final class ByteStream: LoopHandle {
     }
 
     private func encrypt(_ tls: TLSSession) {
-        guard tls.encryptPending() == .open else { return fail(UV_EPROTO.rawValue) }
+        if case .failed(let fault) = tls.encryptPending() { return finish(.tls(fault)) }
         let bytes = tls.ciphertext()
         guard !bytes.isEmpty else { return }
         chunks.append(bytes)

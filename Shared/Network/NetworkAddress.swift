@@ -54,10 +54,28 @@ public struct NetworkAddress: Hashable, Sendable {
         }
     }
 
+    /// What this process counts and hashes the address's site under: by a secret that is new at each start. Never 0.
+    public var siteKey: UInt32 {
+        let key = UInt32(truncatingIfNeeded: site.hashValue)
+        return key == 0 ? 1 : key
+    }
+
     public var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
     /// What one customer of a network usually holds: an IPv4 address, or the /64 of an IPv6 address (RFC 6177 section 2).
     public var site: NetworkAddress { isIPv4 ? self : NetworkAddress(high: high, low: 0) }
+}
+
+extension NetworkAddress: CustomStringConvertible {
+    /// `192.0.2.1`, `2001:db8::1` (RFC 5952).
+    public var description: String {
+        var bytes = [high, low].flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (56 - 8 * UInt64($0))) } }
+        if isIPv4 { bytes.removeFirst(12) }
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
+            guard uv_inet_ntop(Int32(isIPv4 ? AF_INET : AF_INET6), bytes, text.baseAddress, 64) == 0 else { return "" }
+            return String(cString: text.baseAddress!)
+        }
+    }
 }
 
 /// A network in CIDR notation, `10.0.0.0/8`, or a single address.

@@ -23,9 +23,12 @@ public enum StreamClosure: Sendable, Equatable {
     case local
     /// The connection broke, with libuv's code.
     case failed(Int32)
-
     /// The peer spoke no TLS, or none that can be understood or trusted.
-    public var isTLSFailure: Bool { self == .failed(UV_EPROTO.rawValue) }
+    case tls(TLSFault)
+
+    public var isTLSFailure: Bool {
+        if case .tls = self { true } else { false }
+    }
 
     /// For a log line; bears nothing of what was sent.
     public var reason: String {
@@ -33,6 +36,7 @@ public enum StreamClosure: Sendable, Equatable {
         case .peer: "closed by the peer"
         case .local: "closed"
         case .failed(let code): String(cString: uv_strerror(code))
+        case .tls(let fault): fault.description
         }
     }
 }

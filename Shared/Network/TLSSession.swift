@@ -8,7 +8,7 @@ final class TLSSession {
         /// The peer ended the session in order.
         case ended
         /// Not TLS, a certificate that is not trusted, a broken record.
-        case failed
+        case failed(TLSFault)
     }
 
     private let ssl: OpaquePointer
@@ -62,7 +62,9 @@ final class TLSSession {
     func receive(
         _ bytes: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer, _ plain: (UnsafeRawBufferPointer) -> Void
     ) -> Progress {
-        guard BIO_write(incoming, bytes.baseAddress, Int32(truncatingIfNeeded: bytes.count)) == bytes.count else { return .failed }
+        guard BIO_write(incoming, bytes.baseAddress, Int32(truncatingIfNeeded: bytes.count)) == bytes.count else {
+            return .failed(TLSFault(reason: 0))
+        }
         let shaken = shakeHands()
         guard shaken == .open, isEstablished else {
             carillon_bio_release(incoming)
@@ -95,19 +97,20 @@ final class TLSSession {
                 let part = rest.prefix(Self.recordBytes - record.count)
                 record += part
                 rest = rest.dropFirst(part.count)
-                if record.count == Self.recordBytes, !encrypt(&record) { return .failed }
+                if record.count == Self.recordBytes, let fault = encrypt(&record) { return .failed(fault) }
             }
         }
         pending = []
         pendingBytes = 0
-        return record.isEmpty || encrypt(&record) ? .open : .failed
+        if !record.isEmpty, let fault = encrypt(&record) { return .failed(fault) }
+        return .open
     }
 
-    private func encrypt(_ record: inout [UInt8]) -> Bool {
+    private func encrypt(_ record: inout [UInt8]) -> TLSFault? {
         defer { record.removeAll(keepingCapacity: true) }
         forgetErrors()
         // A memory BIO takes all there is.
-        return SSL_write(ssl, record, Int32(truncatingIfNeeded: record.count)) == record.count
+        return SSL_write(ssl, record, Int32(truncatingIfNeeded: record.count)) == record.count ? nil : fault()
     }
 
     /// Ends the session in order; its last record waits in `ciphertext`.
@@ -132,7 +135,14 @@ final class TLSSession {
         switch SSL_get_error(ssl, status) {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .open
         case SSL_ERROR_ZERO_RETURN: return .ended
-        default: return .failed
+        default: return .failed(fault())
         }
+    }
+
+    /// Of the call that has just failed.
+    private func fault() -> TLSFault {
+        let verdict = SSL_get_verify_result(ssl)
+        if !isEstablished, verdict != Int(X509_V_OK) { return TLSFault(certificate: verdict) }
+        return TLSFault(reason: carillon_ssl_reason(ERR_peek_error()))
     }
 }

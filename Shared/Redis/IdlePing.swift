@@ -13,13 +13,14 @@ final class IdlePing {
         self.period = period
     }
 
-    func start(_ connection: RedisConnection) {
+    /// - Parameter question: the command that is sent.
+    func start(_ connection: RedisConnection, asking question: @escaping () -> [String] = { ["PING"] }) {
         stop()
         guard let period else { return }
         let quiet = UInt64(period / .milliseconds(1))
         timer = loop.timer(after: period / 2, every: period / 2) { [loop] in
             guard connection.commandsInFlight == 0, loop.now >= connection.lastHeard + quiet else { return }
-            connection.send(["PING"]) { _ in }
+            connection.send(question()) { _ in }
         }
     }
 

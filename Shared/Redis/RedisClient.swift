@@ -10,25 +10,35 @@ public final class RedisClient {
     public let loop: EventLoop
     /// Called once each way. A `refused` names what is wrong with the Redis that answers.
     public var onState: ((RedisState) -> Void)?
+    /// Called once each way while the state is `up`, if a key to watch with was named.
+    public var onWrites: ((RedisWrites) -> Void)? {
+        get { watch?.onChange }
+        set { watch?.onChange = newValue }
+    }
+    /// Whether Redis takes writes, as far as is known: also where that is why there is no connection.
+    public var writes: RedisWrites { connector.refusedWrite.map { .refused($0) } ?? watch?.writes ?? .taken }
     /// `nil` until the first attempt has ended.
     public private(set) var state: RedisState?
 
     private let connector: RedisConnector
     private let ping: IdlePing
+    private let watch: WriteWatch?
     private let scripts: [RedisScript]
     private var connection: RedisConnection?
 
     /// - Parameters:
     ///   - scripts: loaded each time a connection is made.
     ///   - checks: asked each time a connection is made, after the eviction policy.
+    ///   - writable: a key by which it is watched whether Redis takes writes (`onWrites`); nil: it is not.
     public init(
         loop: EventLoop, endpoint: RedisEndpoint, limits: RedisLimits = RedisLimits(), scripts: [RedisScript] = [],
-        checks: [RedisCheck] = []
+        checks: [RedisCheck] = [], writable: String? = nil
     ) {
         loop.assertCurrent()
         self.loop = loop
         self.scripts = scripts
         ping = IdlePing(loop: loop, period: limits.idlePing)
+        watch = writable.map { WriteWatch(loop: loop, key: $0) }
         connector = RedisConnector(
             loop: loop, endpoint: endpoint, limits: limits, scripts: scripts, checks: [.evictionPolicy] + checks,
             last: ["PING"])
@@ -40,17 +50,30 @@ public final class RedisClient {
         connector.onState = { state, connection in
             self.state = state
             self.connection = connection
-            if let connection { self.ping.start(connection) } else { self.ping.stop() }
+            self.took(connection)
             self.onState?(state)
         }
         connector.start()
+    }
+
+    private func took(_ connection: RedisConnection?) {
+        guard let connection else {
+            ping.stop()
+            watch?.stop()
+            return
+        }
+        watch?.start(connection)
+        let watch = watch
+        ping.start(connection) { watch?.question ?? ["PING"] }
     }
 
     /// Ends the connection and all attempts; what is in flight fails as `disconnected`. `onState` is not called for it.
     public func close() {
         loop.assertCurrent()
         onState = nil
+        onWrites = nil
         ping.stop()
+        watch?.stop()
         connection = nil
         state = .down(reason: "closed")
         connector.close()

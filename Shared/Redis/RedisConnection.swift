@@ -9,6 +9,10 @@ final class RedisConnection: ByteStreamHandler {
     var onEnd: ((String) -> Void)?
     /// Takes what is no reply to a command; answers whether it took it.
     var onPush: ((RedisValue) -> Bool)?
+    /// Redis refused a command, with these words; before the command's own reply.
+    var onError: ((String) -> Void)?
+    /// Nothing was heard yet: what ends it then may be the wrong protocol.
+    private(set) var isSilent = true
     /// When anything was last heard, in the loop's ms.
     private(set) var lastHeard: UInt64
 
@@ -81,6 +85,9 @@ final class RedisConnection: ByteStreamHandler {
     func received(_ bytes: Span<UInt8>) {
         guard isOpen else { return }
         lastHeard = loop.now
+        // RFC 8446 section 5.1: an alert, the answer of a port that speaks TLS to a command that is none.
+        if isSilent, !bytes.isEmpty, bytes[0] == 0x15 { return end("it speaks TLS, so its URL begins with rediss://") }
+        isSilent = false
         do {
             try reader.feed(bytes)
             while isOpen, let value = try reader.next() { take(value) }
@@ -94,6 +101,7 @@ final class RedisConnection: ByteStreamHandler {
         guard let first = inFlight.removeFirst() else { return end("it sent a reply to nothing") }
         isOverdue = false
         guard case .error(let text) = value else { return first.reply(.success(value)) }
+        onError?(text)
         first.reply(.failure(.server(text)))
         // A primary that has become a replica stays one: where the primary is now, a new connection finds out.
         if text.hasPrefix("READONLY") { end("it is a replica") }
@@ -148,6 +156,7 @@ final class RedisConnection: ByteStreamHandler {
         deadline = nil
         stream.close()
         onPush = nil
+        onError = nil
         let onEnd = onEnd
         self.onEnd = nil
         onEnd?(reason)

@@ -16,6 +16,8 @@ final class RedisConnector {
     private var random = SystemRandomNumberGenerator()
     private var state: RedisState?
     private var connection: RedisConnection?
+    /// Why the last handshake failed, where Redis answered and refused a write.
+    private(set) var refusedWrite: RedisError?
     private var pause: LoopTimer?
     private var isStarted = false
     private var isClosed = false
@@ -37,7 +39,9 @@ final class RedisConnector {
         backoff = Backoff(limit: limits.reconnectLimit)
         var steps: [Step] = []
         if let password = endpoint.password {
-            steps.append(Self.step(["AUTH"] + (endpoint.user.map { [$0] } ?? []) + [password], "user or password refused"))
+            steps.append(
+                Self.step(
+                    ["AUTH"] + (endpoint.user.map { [$0] } ?? []) + [password], "Redis refuses the password of its URL, or has none set"))
         }
         if endpoint.database != 0 {
             steps.append(Self.step(["SELECT", String(endpoint.database)], "there is no database \(endpoint.database)"))
@@ -52,7 +56,7 @@ final class RedisConnector {
         Step(command: command) { result in
             switch result {
             case .success: nil
-            case .failure(let error): "\(complaint): \(error)"
+            case .failure(let error): Self.isRefusal(error) ? error.description : "\(complaint): \(error)"
             }
         }
     }
@@ -91,22 +95,39 @@ final class RedisConnector {
         }
         let connection = RedisConnection(loop: loop, stream: stream, limits: limits)
         self.connection = connection
-        connection.onEnd = { self.lost(.down(reason: $0)) }
+        connection.onEnd = { [unowned connection] in self.lost(.down(reason: self.words($0, connection))) }
         onOpen?(connection)
+        refusedWrite = nil
         var failure: RedisState?
         for (index, step) in steps.enumerated() {
             connection.send(step.command) { result in
+                if case .failure(let error) = result, error.refusesWrites { self.refusedWrite = error }
                 if failure == nil { failure = Self.judge(result, step) }
                 if index == self.steps.count - 1 { self.finishHandshake(connection, failure) }
             }
         }
     }
 
+    /// Why a connection ended; where nothing was heard on it, with what may be wrong about the way to speak to it.
+    private func words(_ reason: String, _ connection: RedisConnection) -> String {
+        guard connection.isSilent, !reason.contains("TLS"), !reason.contains("certificate") else { return reason }
+        return endpoint.tls == nil
+            ? "\(reason), before any answer (a port that speaks TLS wants rediss://)"
+            : "\(reason), before any answer (does this port speak TLS?)"
+    }
+
     private static func judge(_ result: Result<RedisValue, RedisError>, _ step: Step) -> RedisState? {
         guard let complaint = step.verdict(result) else { return nil }
+        if case .failure(let error) = result, isRefusal(error) { return .refused(reason: words(error, step)) }
         // Loading its data, or gone in the middle: that passes. All else is a matter for whoever set it up.
-        if case .failure(let error) = result, error.isOutage, !isRefusal(error) { return .down(reason: error.description) }
+        if case .failure(let error) = result, error.isOutage { return .down(reason: error.description) }
         return .refused(reason: complaint)
+    }
+
+    /// What was refused, by the command's name: its arguments may be a password or a script.
+    private static func words(_ error: RedisError, _ step: Step) -> String {
+        guard case .server(let text) = error, text.hasPrefix("NOPERM") else { return error.description }
+        return "\(error): \(step.command[0])"
     }
 
     private static func isRefusal(_ error: RedisError) -> Bool {

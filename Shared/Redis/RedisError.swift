@@ -37,15 +37,38 @@ public enum RedisError: Error, Equatable, Sendable, CustomStringConvertible {
         "BUSY ", "NOSCRIPT", "NOAUTH", "NOPERM", "WRONGPASS", "UNKILLABLE", "ERR max number of clients",
     ]
 
-    /// For a log line: the server's own text is cut to its first word, for the rest may quote arguments.
+    /// Redis answers, and takes no writes at present: it has no memory left for them, too few replicas, or a disk that fails.
+    public var refusesWrites: Bool {
+        guard case .server(let text) = self else { return false }
+        return ["OOM ", "NOREPLICAS", "MISCONF"].contains { text.hasPrefix($0) }
+    }
+
+    /// For a log line: of the server's own text only the first word is told, for the rest may quote arguments.
     public var description: String {
         switch self {
         case .unavailable: "not connected"
         case .overloaded: "too many commands in flight"
         case .disconnected: "the connection broke"
         case .timedOut: "no answer in time"
-        case .server(let text): "Redis answered \(text.prefix { $0 != " " }.prefix(32))"
+        case .server(let text): Self.words(String(text.prefix { $0 != " " }.prefix(32)))
         case .unexpectedReply(let what): "unexpected reply to \(what)"
         }
+    }
+
+    /// What Redis means by the first word of an error.
+    private static func words(_ word: String) -> String {
+        let meaning =
+            switch word {
+            case "OOM": "Redis has reached maxmemory and takes no writes"
+            case "NOREPLICAS": "Redis has fewer replicas than min-replicas-to-write and takes no writes"
+            case "MISCONF": "Redis cannot write to its disk and takes no writes"
+            case "WRONGPASS": "user or password is wrong"
+            case "NOAUTH": "Redis wants a password"
+            case "NOPERM": "the user may not do that (its ACL)"
+            case "LOADING": "Redis is loading its data"
+            case "READONLY": "it is a replica"
+            default: "Redis answered"
+            }
+        return meaning == "Redis answered" ? "\(meaning) \(word)" : "\(meaning) (\(word))"
     }
 }

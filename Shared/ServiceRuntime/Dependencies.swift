@@ -26,12 +26,17 @@ public final class Dependencies {
         let dependency: Dependency
         let gauge: Gauge?
         var state = State.starting
+        /// Why it is down, as the log says it.
+        var reason = ""
+        /// When it went down, in ms of the monotonic clock.
+        var downAt: Int64 = 0
         var sources: [Bool?] = []
     }
 
     private let log: Log
     private let metrics: Metrics
     private let clock: () -> Int64
+    private let ticks: () -> Int64
     private let forward: Report?
     private var entries: [Entry] = []
     private var remotes: [Remote: DependencySource] = [:]
@@ -41,10 +46,17 @@ public final class Dependencies {
         let dependency: Dependency
     }
 
-    public init(log: Log, metrics: Metrics, clock: @escaping () -> Int64 = EventLoop.wallClock) {
+    /// - Parameters:
+    ///   - clock: ms since 1970, for since when something is down.
+    ///   - ticks: ms that only grow, for how long: the wall clock may step.
+    public init(
+        log: Log, metrics: Metrics, clock: @escaping () -> Int64 = EventLoop.wallClock,
+        ticks: @escaping () -> Int64 = EventLoop.monotonicMilliseconds
+    ) {
         self.log = log
         self.metrics = metrics
         self.clock = clock
+        self.ticks = ticks
         forward = nil
     }
 
@@ -54,6 +66,7 @@ public final class Dependencies {
         self.log = log
         self.metrics = metrics
         clock = EventLoop.wallClock
+        ticks = EventLoop.monotonicMilliseconds
         self.forward = forward
     }
 
@@ -92,30 +105,36 @@ public final class Dependencies {
         entries.first { $0.dependency == dependency }?.state
     }
 
-    /// In the order they were declared.
-    public var states: [(dependency: Dependency, state: State)] { entries.map { ($0.dependency, $0.state) } }
+    /// In the order they were declared; the reason is empty for what is not down.
+    public var states: [(dependency: Dependency, state: State, reason: String)] {
+        entries.map { ($0.dependency, $0.state, $0.reason) }
+    }
 
     fileprivate func report(_ entry: Int, _ source: Int, up: Bool, reason: LogValue) {
         entries[entry].sources[source] = up
         let allUp = entries[entry].sources.allSatisfy { $0 == true }
-        let dependency = entries[entry].dependency
         let former = entries[entry].state
         switch former {
-        case .starting where allUp, .down where allUp: entries[entry].state = .up
-        case .starting where !up, .up where !up: entries[entry].state = .down(since: clock())
+        case .starting where allUp, .down where allUp:
+            entries[entry].state = .up
+            entries[entry].reason = ""
+        case .starting where !up, .up where !up:
+            entries[entry].state = .down(since: clock())
+            entries[entry].reason = reason.text
+            entries[entry].downAt = ticks()
         default: return
         }
-        if let forward { return forward(dependency, allUp, reason) }
-        say(dependency, former, isUp: allUp, reason)
+        if let forward { return forward(entries[entry].dependency, allUp, reason) }
+        say(entries[entry], former, isUp: allUp, reason)
         entries[entry].gauge?.set(allUp ? 1 : 0)
     }
 
-    private func say(_ dependency: Dependency, _ former: State, isUp: Bool, _ reason: LogValue) {
-        let name = LogValue.name(dependency)
+    private func say(_ entry: Entry, _ former: State, isUp: Bool, _ reason: LogValue) {
+        let name = LogValue.name(entry.dependency)
         switch former {
         case .starting where isUp: log.info("dependency is up", ["dependency": name])
-        case .down(let since) where isUp:
-            log.info("dependency is up again", ["dependency": name, "away": .milliseconds(max(0, clock() - since))])
+        case .down where isUp:
+            log.info("dependency is up again", ["dependency": name, "away": .milliseconds(max(0, ticks() - entry.downAt))])
         default: log.warning("dependency is down", ["dependency": name, "reason": reason])
         }
     }

@@ -10,6 +10,14 @@ extension DependencySource {
         }
     }
 
+    /// For a Redis client's `onWrites`: one that takes no writes is down to whoever writes.
+    public func report(_ writes: RedisWrites) {
+        switch writes {
+        case .taken: up()
+        case .refused(let error): down(.error(error))
+        }
+    }
+
     /// For a Kafka pipeline's or producer's `onState`.
     public func report(_ state: BrokerState) {
         switch state {

@@ -3,7 +3,7 @@ internal import Glibc
 internal import Models
 public import Settings
 
-/// Lines for the operator, in logfmt:
+/// Lines for the operator, in logfmt or as JSON (`LogLine`):
 /// `2026-11-21T11:00:00.123Z info gateway#gateway-1 message="ready" port=8080`.
 ///
 /// Message and keys are texts of the source code, and values are typed (`LogValue`), so that no payload, token or
@@ -19,13 +19,15 @@ public final class Log {
     public static let longestLine = 4096
 
     public let level: LogLevel
-    private let origin: [UInt8]
+    private let line: LogLine
     private let clock: () -> Int64
+    private let ticks: () -> Int64
     private let write: ([UInt8]) -> Bool
     private var repeats: [UnsafePointer<UInt8>: Repeats] = [:]
     private var dropped = 0
 
     private struct Repeats {
+        /// In the ms of `ticks`.
         var since: Int64
         var written = 0
         var suppressed = 0
@@ -34,90 +36,70 @@ public final class Log {
     }
 
     /// - Parameters:
-    ///   - clock: milliseconds since 1970.
+    ///   - clock: milliseconds since 1970, for what a line says.
+    ///   - ticks: milliseconds that only grow, for what repeats: the wall clock may step.
     ///   - write: takes one line with its newline; false when there was no room for it.
     public init(
-        service: String, instance: String, level: LogLevel, clock: @escaping () -> Int64 = EventLoop.wallClock,
+        service: String, instance: String, level: LogLevel, format: LogFormat = .logfmt,
+        clock: @escaping () -> Int64 = EventLoop.wallClock, ticks: @escaping () -> Int64 = EventLoop.monotonicMilliseconds,
         write: @escaping ([UInt8]) -> Bool = writeToStandardError
     ) {
         self.level = level
         self.clock = clock
+        self.ticks = ticks
         self.write = write
-        origin = Array("\(service)#\(instance)".utf8)
+        line = LogLine(format: format, service: service, instance: instance)
     }
 
-    public func debug(_ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue> = [:]) {
-        line(.debug, message, fields)
+    /// Costs one comparison where debug lines are not written: the fields are not made.
+    @inlinable
+    public func debug(_ message: StaticString, _ fields: @autoclosure () -> KeyValuePairs<StaticString, LogValue> = [:]) {
+        if level <= .debug { take(.debug, message, fields()) }
     }
     public func info(_ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue> = [:]) {
-        line(.info, message, fields)
+        take(.info, message, fields)
     }
     public func warning(_ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue> = [:]) {
-        line(.warning, message, fields)
+        take(.warning, message, fields)
     }
     public func error(_ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue> = [:]) {
-        line(.error, message, fields)
+        take(.error, message, fields)
     }
 
     /// Writes the sums of what was held back. The runtime calls it once a second, and when the service ends.
     /// - Parameter all: also those whose window has not passed yet.
     public func sumUp(all: Bool = false) {
-        let now = clock()
+        let now = ticks()
         for (key, entry) in repeats where all || now - entry.since >= Self.window {
             repeats[key] = nil
-            if entry.suppressed > 0 { emit(now, entry.level, entry.message, ["repeated": .count(entry.suppressed)]) }
+            if entry.suppressed > 0 { emit(entry.level, entry.message, ["repeated": .count(entry.suppressed)]) }
         }
     }
 
-    private func line(_ level: LogLevel, _ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue>) {
+    @usableFromInline
+    func take(_ level: LogLevel, _ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue>) {
         guard level >= self.level else { return }
-        let now = clock()
-        guard message.hasPointerRepresentation else { return emit(now, level, message, fields) }
+        guard message.hasPointerRepresentation else { return emit(level, message, fields) }
+        let now = ticks()
         let key = message.utf8Start
         var entry = repeats[key] ?? Repeats(since: now, level: level, message: message)
         if now - entry.since >= Self.window {
-            if entry.suppressed > 0 { emit(now, level, message, ["repeated": .count(entry.suppressed)]) }
+            if entry.suppressed > 0 { emit(level, message, ["repeated": .count(entry.suppressed)]) }
             entry = Repeats(since: now, level: level, message: message)
         }
         if entry.written < Self.burst {
             entry.written += 1
-            emit(now, level, message, fields)
+            emit(level, message, fields)
         } else {
             entry.suppressed += 1
         }
         repeats[key] = entry
     }
 
-    private func emit(
-        _ now: Int64, _ level: LogLevel, _ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue>
-    ) {
-        if dropped > 0, send(render(now, .warning, "log lines were dropped", ["count": .count(dropped)])) { dropped = 0 }
-        if !send(render(now, level, message, fields)) { dropped += 1 }
-    }
-
-    private func send(_ line: [UInt8]) -> Bool { write(line) }
-
-    private func render(
-        _ now: Int64, _ level: LogLevel, _ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue>
-    ) -> [UInt8] {
-        var line: [UInt8] = []
-        line.reserveCapacity(160)
-        Timestamp.append(now, to: &line)
-        line.append(0x20)
-        line.append(contentsOf: level.rawValue.utf8)
-        line.append(0x20)
-        line.append(contentsOf: origin)
-        line.append(contentsOf: " message=".utf8)
-        LogValue.text(message).append(to: &line)
-        for (key, value) in fields {
-            line.append(0x20)
-            line.append(contentsOf: key.description.utf8)
-            line.append(0x3d)
-            value.append(to: &line)
-        }
-        if line.count >= Self.longestLine { line.removeLast(line.count - Self.longestLine + 1) }
-        line.append(0x0a)
-        return line
+    private func emit(_ level: LogLevel, _ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue>) {
+        let now = clock()
+        if dropped > 0, write(line.bytes(now, .warning, "log lines were dropped", ["count": .count(dropped)])) { dropped = 0 }
+        if !write(line.bytes(now, level, message, fields)) { dropped += 1 }
     }
 }
 

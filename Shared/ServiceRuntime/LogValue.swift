@@ -1,3 +1,5 @@
+internal import Models
+
 /// What may stand in a log line. There is no case for an arbitrary string, so that a payload, a token or a
 /// string that a client chose cannot slip in: every text is known at compile time, or is vouched for by name.
 public enum LogValue: Sendable {
@@ -9,6 +11,8 @@ public enum LogValue: Sendable {
     case text(StaticString)
     /// A text that the operator wrote: an address, a file, a topic, an instance. Never one that a client or a record brought.
     case configured(String)
+    /// A client's address, as the operator wants it to be written.
+    case client(LoggedAddress)
     /// The case's name of an error, without what it carries, unless its type vouches for its text (`LogReason`).
     case error(any Error)
 
@@ -40,9 +44,33 @@ extension LogValue {
         case .double(let value): line.append(contentsOf: value.description.utf8)
         case .bool(let value): line.append(contentsOf: (value ? "true" : "false").utf8)
         case .duration(let value): line.append(contentsOf: Self.text(of: value).utf8)
-        case .text(let value): Self.append(text: value.description, to: &line)
-        case .configured(let value): Self.append(text: value, to: &line)
-        case .error(let error): Self.append(text: Self.text(of: error), to: &line)
+        case .text, .configured, .client, .error: Self.append(text: text, to: &line)
+        }
+    }
+
+    /// Appends the value as JSON has it; a duration is its seconds.
+    func append(to writer: inout JSONWriter) {
+        switch self {
+        case .int(let value): writer.integer(value)
+        // JSON has no number that is none.
+        case .double(let value): value.isFinite ? writer.raw(value.description) : writer.string(value.description)
+        case .bool(let value): writer.bool(value)
+        case .duration(let value): writer.raw((value / .seconds(1)).description)
+        case .text, .configured, .client, .error: writer.string(text)
+        }
+    }
+
+    /// The value without quotes.
+    var text: String {
+        switch self {
+        case .int(let value): String(value)
+        case .double(let value): value.description
+        case .bool(let value): value ? "true" : "false"
+        case .duration(let value): Self.text(of: value)
+        case .text(let value): value.description
+        case .configured(let value): value
+        case .client(let address): address.text
+        case .error(let error): Self.text(of: error)
         }
     }
 

@@ -16,7 +16,7 @@ final class Operations<Values: SettingsGroup> {
         let process = context.process
         server = HTTPServer(
             loop: context.loop,
-            listener: try Listener(loop: context.loop, address: process.listenAddress, port: process.operationsPort))
+            listener: try Listener(loop: context.loop, address: process.operationsAddress, port: process.operationsPort))
         let router = RESTRouter(loop: context.loop, metrics: Metrics())
         router.on("GET", "/health/live", .open) { $0.respond(.json(#"{"live":true}"#)) }
         router.on("GET", "/health/ready", .open) { [weak self] in self?.answerReady($0) }
@@ -32,12 +32,13 @@ final class Operations<Values: SettingsGroup> {
     private func answerReady(_ call: RESTCall) {
         let isReady = context.isStarted && !context.isDraining
         var dependencies: [String] = []
-        for (dependency, state) in context.dependencies.states {
+        for (dependency, state, reason) in context.dependencies.states {
             let text =
                 switch state {
                 case .up: #"{"up":true}"#
                 case .starting: #"{"up":false}"#
-                case .down(let since): #"{"up":false,"since":"\#(Timestamp.text(since))"}"#
+                case .down(let since):
+                    #"{"up":false,"since":"\#(Timestamp.text(since))","reason":\#(quoted(reason))}"#
                 }
             dependencies.append("\"\(dependency.rawValue)\":\(text)")
         }
@@ -47,6 +48,12 @@ final class Operations<Values: SettingsGroup> {
                     + "\"instance\":\"\(context.instance)\",\"version\":\"\(Version.text)\","
                     + "\"dependencies\":{\(dependencies.joined(separator: ","))}}", status: isReady ? 200 : 503))
     }
+}
+
+private func quoted(_ text: String) -> String {
+    var writer = JSONWriter(capacity: text.utf8.count + 2)
+    writer.string(text)
+    return String(decoding: writer.take(), as: UTF8.self)
 }
 
 private func metricsResponse(_ metrics: MetricsSnapshot) -> HTTPResponse {

@@ -1,5 +1,6 @@
 public import EventLoop
 public import HTTP
+public import Network
 public import Settings
 public import Tokens
 
@@ -18,6 +19,8 @@ public final class RESTRouter {
     public typealias Handler = (RESTCall) -> Void
 
     private struct Route {
+        let method: StaticString
+        let pattern: StaticString
         let access: RESTAccess
         let handler: Handler
         /// By the status's first digit, 2 to 5.
@@ -32,6 +35,8 @@ public final class RESTRouter {
     private let tokens: Credentials?
     private let origins: OriginPolicy?
     private let refusals: Refusals?
+    private let trusted: [AddressRange]
+    private let log: Log?
     /// By method, and the status's first digit.
     private let unrouted: [RequestMethod: [Counter]]
     /// Asked before a person's route is served, where tokens can be revoked; nil says that it cannot be known now.
@@ -42,9 +47,11 @@ public final class RESTRouter {
     ///   - tokens: needed if a route is a person's.
     ///   - origins: which web pages may ask; nil: nobody looks where a request comes from.
     ///   - refusals: where callers that are not let in are counted.
+    ///   - trusted: whose `X-Forwarded-For` is believed, for the address in a refusal's line.
+    ///   - log: where each request leaves a debug line.
     public init(
         loop: EventLoop, metrics: Metrics, apiKey: APIKeyCheck? = nil, tokens: Credentials? = nil,
-        origins: OriginPolicy? = nil, refusals: Refusals? = nil
+        origins: OriginPolicy? = nil, refusals: Refusals? = nil, trusted: [AddressRange] = [], log: Log? = nil
     ) {
         self.loop = loop
         self.metrics = metrics
@@ -52,6 +59,8 @@ public final class RESTRouter {
         self.tokens = tokens
         self.origins = origins
         self.refusals = refusals
+        self.trusted = trusted
+        self.log = log
         unrouted = RequestMethod.allCases.reduce(into: [:]) { $0[$1] = Self.answers(metrics, $1.rawValue, "none") }
     }
 
@@ -63,7 +72,8 @@ public final class RESTRouter {
             loop: context.loop, metrics: context.metrics,
             apiKey: apiKey.map { APIKeyCheck($0, trusted: context.trustedProxies) }, tokens: tokens,
             origins: OriginPolicy(allowed: context.process.allowedOrigins, takesLoopback: context.process.demo),
-            refusals: Refusals(log: context.log, metrics: context.metrics))
+            refusals: Refusals(log: context.log, metrics: context.metrics, showsAddresses: context.process.logsAddresses),
+            trusted: context.trustedProxies, log: context.log)
     }
 
     /// Adds a route. `pattern` is `/v1/audiences/{id}/members`; each part in braces becomes one of the call's parameters.
@@ -73,7 +83,8 @@ public final class RESTRouter {
         precondition(access != .apiKey || apiKey != nil, "a route with an API key needs one to compare with")
         precondition(access != .person || tokens != nil, "a route of a person needs a verifier")
         let route = Route(
-            access: access, handler: handler, answers: Self.answers(metrics, method.description, pattern),
+            method: method, pattern: pattern, access: access, handler: handler,
+            answers: Self.answers(metrics, method.description, pattern),
             seconds: metrics.histogram(
                 "carillon_rest_request_seconds", "From a complete request to its answer.",
                 labels: "method=\"\(method)\",route=\"\(pattern)\"", buckets: Histogram.latency))
@@ -85,7 +96,7 @@ public final class RESTRouter {
         let origin = origins?.verdict(request) ?? .own
         exchange.addedHeaders = origins?.headers(origin) ?? []
         if origin == .refused {
-            refusals?.note(.origin)
+            refusals?.note(.origin, from: address(request, exchange))
             return answerUnrouted(request, exchange, OriginPolicy.refusal)
         }
         switch table.match(request.method, request.pathSegments) {
@@ -115,20 +126,29 @@ public final class RESTRouter {
 
     private func serve(_ route: Route, _ parameters: [String], _ request: HTTPRequest, _ exchange: HTTPExchange) {
         let began = EventLoop.monotonicNanoseconds()
+        let log = log
         let measure = { (status: Int) in
+            let took = EventLoop.monotonicNanoseconds() - began
             route.answers[Self.place(of: status)].increment()
-            route.seconds.observe(Double(EventLoop.monotonicNanoseconds() - began) / 1e9)
+            route.seconds.observe(Double(took) / 1e9)
+            log?.debug(
+                "request",
+                [
+                    "method": .text(route.method), "route": .text(route.pattern), "status": .count(status),
+                    "after": .duration(.nanoseconds(took)),
+                ])
         }
         var claims: TokenClaims?
         switch route.access {
         case .open: break
         case .apiKey:
             let refusal = apiKey.map { $0.verdict(request, exchange) }?.refusal
-            if let refusal { return answer(refusal.response, refusal.cause, exchange, measure) }
+            if let refusal { return answer(refusal.response, refusal.cause, request, exchange, measure) }
         case .person:
             switch person(request) {
             case .success(let found): claims = found
-            case .failure(let refusal): return answer(tokenProblem(refusal.error), refusal.cause, exchange, measure, refusal.error)
+            case .failure(let refusal):
+                return answer(tokenProblem(refusal.error), refusal.cause, request, exchange, measure, refusal.error)
             }
         }
         let call = RESTCall(request: request, parameters: parameters, claims: claims, exchange: exchange, measure: measure)
@@ -136,19 +156,24 @@ public final class RESTRouter {
         isRevoked(claims) { [self] verdict in
             switch verdict {
             case false?: route.handler(call)
-            case true?: answer(tokenProblem(.invalid(.revoked)), .revoked, exchange, measure)
+            case true?: answer(tokenProblem(.invalid(.revoked)), .revoked, request, exchange, measure)
             case nil: call.unavailable("Whether the token has been revoked cannot be known now.")
             }
         }
     }
 
     private func answer(
-        _ refusal: HTTPResponse, _ cause: RefusalCause, _ exchange: HTTPExchange, _ measure: (Int) -> Void,
-        _ error: TokenError? = nil
+        _ refusal: HTTPResponse, _ cause: RefusalCause, _ request: HTTPRequest, _ exchange: HTTPExchange,
+        _ measure: (Int) -> Void, _ error: TokenError? = nil
     ) {
         measure(refusal.status)
-        refusals?.note(cause, error)
+        refusals?.note(cause, error, from: address(request, exchange))
         exchange.respond(refusal)
+    }
+
+    private func address(_ request: HTTPRequest, _ exchange: HTTPExchange) -> LoggedAddress? {
+        guard let refusals, let peer = exchange.stream?.peer else { return nil }
+        return refusals.logged(RequestOrigin.source(peer: peer, forwarded: request.tokens("x-forwarded-for"), trusted: trusted))
     }
 
     private struct Refusal: Error {

@@ -1,4 +1,4 @@
-internal import Settings
+public import Network
 public import Tokens
 
 /// Why somebody was not let in.
@@ -34,23 +34,48 @@ public enum RefusalCause: String, MetricLabel {
     }
 }
 
-/// Counts who was not let in and why, and writes it for the operator; a burst is summed up by the log. Loop thread only.
+/// Counts who was not let in and why, and writes it for the operator with the client's address (`LoggedAddress`); a burst is
+/// summed up by the log. Loop thread only.
 public final class Refusals {
+    /// Addresses that are kept for later refusals; one more and they are forgotten.
+    public static let mostKept = 10_000
+
     private let log: Log
     private let counts: Labeled<RefusalCause, Counter>
+    private let showsAddresses: Bool
+    private var kept: [UInt32: NetworkAddress] = [:]
 
-    public init(log: Log, metrics: Metrics) {
+    /// - Parameter showsAddresses: whether addresses are written as they are.
+    public init(log: Log, metrics: Metrics, showsAddresses: Bool) {
         self.log = log
+        self.showsAddresses = showsAddresses
         counts = metrics.counter(
             "carillon_refused_credentials_total", "Tokens, tickets, API keys and origins that were refused.", by: "cause")
     }
 
     /// `error` says more than the cause where there is more to say, as after how long a token came too late.
-    public func note(_ cause: RefusalCause, _ error: TokenError? = nil) {
+    public func note(_ cause: RefusalCause, _ error: TokenError? = nil, from address: LoggedAddress?) {
         counts[cause].increment()
-        guard let error else { return log.info("a credential was refused", ["cause": .name(cause)]) }
-        log.info("a credential was refused", ["cause": .name(cause), "reason": .error(error)])
+        let address = address.map { LogValue.client($0) } ?? .text("unknown")
+        guard let error else {
+            return log.info("a credential was refused", ["cause": .name(cause), "address": address])
+        }
+        log.info("a credential was refused", ["cause": .name(cause), "reason": .error(error), "address": address])
     }
 
-    public func note(_ error: TokenError) { note(RefusalCause(error), error) }
+    public func note(_ error: TokenError, from address: LoggedAddress?) { note(RefusalCause(error), error, from: address) }
+
+    public func logged(_ address: NetworkAddress) -> LoggedAddress { LoggedAddress(address, isShown: showsAddresses) }
+
+    // MARK: Connections that outlive their request
+
+    /// Keeps the address of a connection that came through a proxy, if addresses are written as they are: its socket names the proxy.
+    public func keep(_ address: @autoclosure () -> NetworkAddress?) {
+        guard showsAddresses, let address = address() else { return }
+        if kept.count >= Self.mostKept { kept = [:] }
+        kept[address.siteKey] = address
+    }
+
+    /// - Parameter key: a `siteKey`.
+    public func logged(key: UInt32) -> LoggedAddress { kept[key].map(logged) ?? LoggedAddress(key: key) }
 }

@@ -1,9 +1,9 @@
 public import Network
 public import Settings
 
-/// Where a request came from, for what is counted by address.
+/// Where a request came from, for what is counted by address, and for the line of a refusal.
 public enum RequestOrigin {
-    /// The client's address; nil if no limit holds for it.
+    /// The client's address; nil if it is not known, and no limit holds for it.
     ///
     /// A peer outside `trusted` is the client. A trusted one is a proxy, or the operator's own: it is believed what it writes in
     /// `X-Forwarded-For` (its members are `forwarded`), whose last address that is not a proxy's own is the client. Whatever stands before that one, and

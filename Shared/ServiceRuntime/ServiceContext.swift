@@ -49,7 +49,9 @@ public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {
         self.settings = settings
         self.environment = environment
         instance = "\(runtime.process.instanceID)#\(newEpoch())"
-        log = Log(service: name, instance: runtime.process.instanceID, level: runtime.process.logLevel, write: sink)
+        log = Log(
+            service: name, instance: runtime.process.instanceID, level: runtime.process.logLevel, format: runtime.process.logFormat,
+            write: sink)
         metrics = Metrics()
         dependencies = Dependencies(log: log, metrics: metrics)
     }
@@ -62,7 +64,8 @@ public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {
         trustedProxies = home.trustedProxies
         let instanceID = "\(home.process.instanceID).\(number)"
         instance = "\(instanceID)#\(newEpoch())"
-        log = Log(service: name, instance: instanceID, level: home.process.logLevel, write: sink)
+        log = Log(
+            service: name, instance: instanceID, level: home.process.logLevel, format: home.process.logFormat, write: sink)
         metrics = Metrics()
         let homeLoop = home.loop
         dependencies = Dependencies(log: log, metrics: metrics) { dependency, isUp, reason in

@@ -11,6 +11,11 @@ public enum LogLevel: String, CaseIterable, Comparable, Sendable {
     }
 }
 
+/// The form of a log line.
+public enum LogFormat: String, CaseIterable, Sendable {
+    case logfmt, json
+}
+
 /// One librdkafka property.
 public struct KafkaProperty: Hashable, Sendable {
     public let name: String
@@ -26,10 +31,13 @@ public enum Common {
         "INSTANCE_ID", .name(1...64),
         help: "Name of this process among those of its service, where the host name does not tell them apart")
     public static let listenAddress = Setting(
-        "LISTEN_ADDRESS", .text(1...255), default: "0.0.0.0", help: "Address that the ports are bound to")
+        "LISTEN_ADDRESS", .text(1...255), default: "0.0.0.0", help: "Address that PORT is bound to")
     public static let port = Setting("PORT", .port, default: "8000", help: "Port for clients and the edge")
     public static let operationsPort = Setting(
         "OPERATIONS_PORT", .port, default: "9000", help: "Port for /health and /metrics; never to be routed by the edge")
+    public static let operationsAddress = Setting(
+        "OPERATIONS_ADDRESS", .text(1...255), default: "127.0.0.1",
+        help: "Address that OPERATIONS_PORT is bound to; 0.0.0.0 where whoever asks comes from another machine or container")
     public static let redisURL = Setting(
         "REDIS_URL", .url(["redis": 6379, "rediss": 6379]), default: "redis://127.0.0.1:6379",
         help: "Redis, as redis://[user:password@]host:port[/database]; rediss:// for TLS", secret: true)
@@ -62,10 +70,16 @@ public enum Common {
         help: "Number of shards that people are spread over; fixed for the life of the data")
     public static let logLevel = Setting(
         "LOG_LEVEL", .choice(LogLevel.self), default: "info", help: "Least severity that is logged")
+    public static let logFormat = Setting(
+        "LOG_FORMAT", .choice(LogFormat.self), default: "logfmt", help: "Form of a log line: logfmt, or one JSON object")
+    public static let logAddresses = Setting(
+        "LOG_ADDRESSES", .boolean, default: "false",
+        help: "Write the addresses of refused clients as they are, instead of hashes that hold for one run of a process")
     public static let demo = Setting(
         "DEMO", .boolean, default: "false", help: "Take the well-known demo credentials; only for trying things out")
     public static let tokenSecret = Setting(
-        "TOKEN_SECRET", .text(32...1024), help: "Key of the HS256 tokens that name no key (kid)", secret: true)
+        "TOKEN_SECRET", .text(32...1024), help: "Key of the HS256 tokens that name no key (kid)", secret: true,
+        need: .requiredUnless("JWKS_FILE"))
     public static let keyFile = Setting(
         "JWKS_FILE", .path,
         help: "JWK Set whose keys tokens name by their kid (HS256, RS256, ES256); reread when it changes")
@@ -85,7 +99,7 @@ public enum Common {
         "REVOCATION_LIFETIME", .duration(.seconds(60) ... .seconds(366 * 86_400)), default: "24h",
         help: "How long a revocation is remembered; at least TOKEN_MAX_LIFETIME")
     public static let apiKey = Setting(
-        "API_KEY", .text(16...1024), help: "What producers send as X-API-Key", secret: true)
+        "API_KEY", .text(16...1024), help: "What producers send as X-API-Key", secret: true, need: .required)
     public static let apiKeyFailures = Setting(
         "API_KEY_FAILURES", .integer(1...100_000), default: "20",
         help: "Wrong API keys a minute that one address (of IPv6: one /64) may try; beyond, 429")
@@ -130,15 +144,20 @@ public struct ProcessSettings: SettingsGroup {
     public let instanceID: String
     public let listenAddress: String
     public let port: Int
+    public let operationsAddress: String
     public let operationsPort: Int
     public let logLevel: LogLevel
+    public let logFormat: LogFormat
+    /// Whether clients' addresses are written as they are.
+    public let logsAddresses: Bool
     public let demo: Bool
     /// Each as a browser writes it in `Origin`.
     public let allowedOrigins: [String]
 
     public static let declarations = [
         Common.namespace.description, Common.instanceID.description, Common.listenAddress.description,
-        Common.port.description, Common.operationsPort.description, Common.logLevel.description,
+        Common.port.description, Common.operationsAddress.description, Common.operationsPort.description,
+        Common.logLevel.description, Common.logFormat.description, Common.logAddresses.description,
         Common.demo.description, Common.allowedOrigins.description,
     ]
 
@@ -147,8 +166,11 @@ public struct ProcessSettings: SettingsGroup {
         instanceID = try environment.optional(Common.instanceID) ?? hostName()
         listenAddress = try environment.value(Common.listenAddress)
         port = try environment.value(Common.port)
+        operationsAddress = try environment.value(Common.operationsAddress)
         operationsPort = try environment.value(Common.operationsPort)
         logLevel = try environment.value(Common.logLevel)
+        logFormat = try environment.value(Common.logFormat)
+        logsAddresses = try environment.value(Common.logAddresses)
         demo = try environment.value(Common.demo)
         allowedOrigins = try environment.optional(Common.allowedOrigins) ?? []
     }

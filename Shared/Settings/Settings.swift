@@ -24,16 +24,37 @@ public struct SettingDescription: Equatable, Sendable {
     public let defaultText: String?
     /// One line: what the setting is for.
     public let help: String
-    /// A secret's value never appears in a complaint or a log line.
+    /// A secret's value never appears in a complaint or a log line, and may be read from a file (`fileName`).
     public let secret: Bool
+    /// Whether nothing starts without it.
+    public let need: SettingNeed
 
-    public init(name: String, form: String, defaultText: String?, help: String, secret: Bool) {
+    public init(
+        name: String, form: String, defaultText: String?, help: String, secret: Bool, need: SettingNeed = .optional
+    ) {
         self.name = name
         self.form = form
         self.defaultText = defaultText
         self.help = help
         self.secret = secret
+        self.need = need
     }
+
+    /// The variable that names a file with the secret in it, instead of the variable that holds it.
+    public var fileName: String { name + "_FILE" }
+
+    /// The same variable, for a program that does without it.
+    public var optional: SettingDescription {
+        SettingDescription(name: name, form: form, defaultText: defaultText, help: help, secret: secret)
+    }
+}
+
+/// Whether a program starts without a variable.
+public enum SettingNeed: Equatable, Sendable {
+    case optional
+    case required
+    /// It does where the named one is set.
+    case requiredUnless(String)
 }
 
 /// One environment variable: its name, form, default and purpose, declared once and as a value.
@@ -44,20 +65,21 @@ public struct Setting<Value: Sendable>: Sendable {
     /// `defaultText` is written as an operator would write it, and read by the same parser.
     public init(
         _ name: String, _ kind: SettingKind<Value>, default defaultText: String? = nil, help: String,
-        secret: Bool = false
+        secret: Bool = false, need: SettingNeed = .optional
     ) {
         precondition(defaultText.map { kind.read($0) != nil } ?? true, "the default of \(name) is not \(kind.form)")
         self.kind = kind
         description = SettingDescription(
-            name: name, form: kind.form, defaultText: defaultText, help: help, secret: secret)
+            name: name, form: kind.form, defaultText: defaultText, help: help, secret: secret, need: need)
     }
 
     public var name: String { description.name }
 
-    fileprivate func read(_ text: String) throws(SettingsError) -> Value {
+    /// - Parameter source: the variable that the text came by.
+    fileprivate func read(_ text: String, from source: String) throws(SettingsError) -> Value {
         if let value = kind.read(text) { return value }
         let stood = description.secret ? "its value (not shown: a secret)" : "\"\(printable(text))\""
-        throw SettingsError(name: name, "\(name): \(stood) is not a valid value, expected \(kind.form)")
+        throw SettingsError(name: source, "\(source): \(stood) is not a valid value, expected \(kind.form)")
     }
 }
 
@@ -88,12 +110,28 @@ public struct Environment: Sendable {
                 + "(\(setting.description.help))")
     }
 
-    /// The value, or the default, or `nil` where neither is there. Throws if what stands there is malformed.
+    /// The value, or the default, or `nil` where neither is there. Throws if what stands there is malformed. A secret may
+    /// stand in a file that `<NAME>_FILE` names.
     public func optional<Value>(_ setting: Setting<Value>) throws(SettingsError) -> Value? {
         let text = lookup(setting.name) ?? ""
-        if !text.isEmpty { return try setting.read(text) }
+        if setting.description.secret, let secret = try secret(setting.description, besides: text) {
+            return try setting.read(secret, from: setting.description.fileName)
+        }
+        if !text.isEmpty { return try setting.read(text, from: setting.name) }
         guard let defaultText = setting.description.defaultText else { return nil }
-        return try setting.read(defaultText)
+        return try setting.read(defaultText, from: setting.name)
+    }
+
+    /// What stands in the file of a secret; `nil` where no file is named.
+    private func secret(_ setting: SettingDescription, besides text: String) throws(SettingsError) -> String? {
+        guard let path = lookup(setting.fileName), !path.isEmpty else { return nil }
+        guard text.isEmpty else {
+            throw SettingsError(
+                name: setting.fileName, "\(setting.name) and \(setting.fileName) are both set: unset one of the two")
+        }
+        do { return try SecretFile.read(path) } catch {
+            throw SettingsError(name: setting.fileName, "\(setting.fileName): \"\(printable(path))\" \(error.reason)")
+        }
     }
 }
 

@@ -55,6 +55,7 @@ import Testing
             try await Task.sleep(for: .milliseconds(20))
         }
         #expect(await rig.metric("carillon_fanout_retries_total") > before)
+        #expect(try await rig.isRedis(up: false))
         try rig.redis.cli("CONFIG", "SET", "maxmemory", "0")
         try await caughtUp()
 

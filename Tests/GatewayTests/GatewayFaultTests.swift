@@ -163,7 +163,17 @@ import Testing
         let bob = try connected(site, "bob")
         try site.redis.cli("CONFIG", "SET", "maxmemory", "1")
         try await until { site.log.count("dependency is down") == 1 }
+        #expect(site.log.count("Redis has reached maxmemory and takes no writes (OOM)") == 1)
         #expect(try #require(WebSocketPeer(site.port)).status == 503)
+        let answer = await site.http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("bob"))"])
+        #expect(answer.status == 503 && answer.body.contains("Redis takes no writes at present"), "\(answer.body)")
+        #expect(await site.metric(#"carillon_gateway_refusals_total{reason="redis_writes"}"#) == 2)
+        // Also to who has to connect anew.
+        try site.redis.cli("CLIENT", "KILL", "TYPE", "normal")
+        try await until {
+            let answer = await site.http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("bob"))"])
+            return answer.status == 503 && answer.body.contains("Redis takes no writes at present")
+        }
         try site.redis.cli("CONFIG", "SET", "maxmemory", "0")
         try await until { site.log.count("dependency is up again") == 1 }
         try await site.feeder.deliver(["after"], to: "bob")

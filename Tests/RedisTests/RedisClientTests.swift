@@ -150,6 +150,8 @@ private actor Caller: LoopActor {
         let none = Caller(RedisEndpoint(host: "127.0.0.1", port: server.port))
         await none.start()
         #expect(await none.isRefused())
+        #expect(await wrong.states == [.refused(reason: "user or password is wrong (WRONGPASS)")])
+        #expect(await none.states == [.refused(reason: "Redis wants a password (NOAUTH)")])
         #expect(await none.send("PING") == .failure(.unavailable))
         await good.stop()
         await wrong.stop()
@@ -178,11 +180,25 @@ private actor Caller: LoopActor {
         let wary = Caller(RedisEndpoint(host: "localhost", port: port, tls: try TLSContext(clientTrusting: nil)), limits: quick)
         await wary.start()
         #expect(await wary.goesDown())
+        #expect(await wary.states == [.down(reason: "its certificate is not trusted: self-signed certificate")])
+        // A name that the certificate does not bear.
+        let misled = Caller(RedisEndpoint(host: "127.1", port: port, tls: trusting), limits: quick)
+        await misled.start()
+        #expect(await misled.goesDown())
+        #expect(await misled.states == [.down(reason: "its certificate is not trusted: hostname mismatch")])
+        // Plain text to a port that speaks TLS.
+        let plain = Caller(RedisEndpoint(host: "localhost", port: port), limits: quick)
+        await plain.start()
+        #expect(await plain.goesDown())
+        let words = await plain.states.map { "\($0)" }.joined()
+        #expect(words.contains("rediss://"), "\(words)")
         // TLS to a port that speaks none.
         let lost = Caller(RedisEndpoint(host: "localhost", port: server.port, tls: trusting), limits: quick)
         await lost.start()
         #expect(await lost.goesDown())
-        for caller in [caller, wary, lost] { await caller.stop() }
+        let why = await lost.states.map { "\($0)" }.joined()
+        #expect(why.contains("it does not speak TLS: ") || why.contains("(does this port speak TLS?)"), "\(why)")
+        for caller in [caller, wary, misled, plain, lost] { await caller.stop() }
     }
 
     @Test func refusesARedisThatEvicts() async throws {

@@ -5,7 +5,7 @@ import Testing
     @Test func oneLineEachWayForAllConnections() {
         let lines = Lines()
         let metrics = Metrics()
-        let dependencies = Dependencies(log: lines.log(), metrics: metrics, clock: { lines.now })
+        let dependencies = Dependencies(log: lines.log(), metrics: metrics, clock: { lines.now }, ticks: { lines.ticks })
         let client = dependencies.source(.redis)
         let subscriber = dependencies.source(.redis)
         client.up()
@@ -17,7 +17,9 @@ import Testing
         client.down(.text("refused"))
         #expect(dependencies.state(of: .redis) == .down(since: lines.now))
         #expect(String(decoding: metrics.render(), as: UTF8.self).contains("carillon_dependency_up{dependency=\"redis\"} 0\n"))
-        lines.now += 10_200
+        // The clock steps an hour back meanwhile.
+        lines.now -= 3_600_000
+        lines.ticks += 10_200
         client.up()
         subscriber.up()
         let messages = lines.lines.compactMap { $0.split(separator: "message=").last.map(String.init) }
@@ -31,7 +33,7 @@ import Testing
 
     @Test func awayFromTheStartIsOneLine() {
         let lines = Lines()
-        let dependencies = Dependencies(log: lines.log(), metrics: Metrics(), clock: { lines.now })
+        let dependencies = Dependencies(log: lines.log(), metrics: Metrics(), clock: { lines.now }, ticks: { lines.ticks })
         let kafka = dependencies.source(.kafka)
         kafka.down(.text("refused"))
         kafka.down(.text("refused"))

@@ -1,6 +1,7 @@
 import EventLoop
 import Glibc
 import ServiceRuntime
+import Synchronization
 import TestSupport
 import Testing
 import Tokens
@@ -88,6 +89,39 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
         let metrics = ask(await host.operationsPort, "GET", "/metrics")
         #expect(metrics.contains("carillon_refused_credentials_total{cause=\"api_key\"} 7\n"))
         #expect(metrics.contains("carillon_refused_credentials_total{cause=\"api_key_trials\"} 10\n"))
+        await host.drain()
+        host.loop.stop()
+    }
+
+    /// Who is not let in is told apart in the log, behind a proxy too; and a debug line tells of each request.
+    @Test(arguments: ["false", "true"]) func whatTheLogSaysOfRequests(_ addresses: String) async throws {
+        let lines = SharedLines()
+        let host = try sampleHost(["LOG_LEVEL": "debug", "LOG_ADDRESSES": addresses], lines: lines)
+        try await host.start()
+        let port = await host.port
+        _ = ask(port, "GET", "/v1/ticks?secret=1")
+        _ = ask(port, "PUT", "/v1/names/alice")
+        for client in ["192.0.2.1", "192.0.2.2", "192.0.2.1"] {
+            _ = ask(port, "GET", "/v1/me", headers: ["X-Forwarded-For: \(client)", "Authorization: Bearer x"])
+        }
+        let all = lines.lines.withLock { $0 }
+        let requests = all.filter { $0.contains(" debug sample#sample-1 message=request method=") }
+        #expect(requests.count == 5 && requests[0].contains(" method=GET route=/v1/ticks status=200 after="), "\(all)")
+        #expect(
+            requests[1].contains(" route=/v1/names/{name} status=401 ") && !all.contains { $0.contains("alice") || $0.contains("secret") })
+        let refused = all.filter { $0.contains("a credential was refused") }.compactMap { $0.split(separator: "address=").last }
+        #expect(refused.count == 4 && refused[1] == refused[3] && refused[1] != refused[2])
+        #expect(refused.map { $0.hasPrefix("#") } == Array(repeating: addresses == "false", count: 4))
+        #expect(addresses == "false" || refused == ["127.0.0.1\n", "192.0.2.1\n", "192.0.2.2\n", "192.0.2.1\n"])
+        await host.drain()
+        host.loop.stop()
+    }
+
+    @Test func operationsHaveAnAddressOfTheirOwn() async throws {
+        let host = try sampleHost(["OPERATIONS_ADDRESS": "127.0.0.2"])
+        try await host.start()
+        #expect(ask(await host.port, "GET", "/v1/ticks").hasPrefix("HTTP/1.1 200 "))
+        #expect(ask(await host.operationsPort, "GET", "/health/live") == "no connection")
         await host.drain()
         host.loop.stop()
     }
@@ -202,6 +236,7 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
         await service.loseRedis()
         let without = ask(port, "GET", "/health/ready")
         #expect(without.hasPrefix("HTTP/1.1 200 ") && without.contains("\"redis\":{\"up\":false,\"since\":\"20"))
+        #expect(without.contains(",\"reason\":\""))
 
         let metrics = ask(port, "GET", "/metrics")
         #expect(metrics.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"))

@@ -41,10 +41,10 @@ import Testing
         }
     }
 
-    @Test func declarationsAreLinesOfFiveFields() {
+    @Test func declarationsAreLinesOfSixFields() {
         let lines = ServiceRuntime.declarations(SampleService.self).split(separator: "\n")
         #expect(lines.count >= 8)
-        #expect(lines.allSatisfy { $0.split(separator: "\t", omittingEmptySubsequences: false).count == 5 })
-        #expect(lines.contains { $0.hasPrefix("API_KEY\t\t") && $0.hasSuffix("\tsecret") })
+        #expect(lines.allSatisfy { $0.split(separator: "\t", omittingEmptySubsequences: false).count == 6 })
+        #expect(lines.contains { $0.hasPrefix("API_KEY\t\t") && $0.hasSuffix("\tsecret\trequired") })
     }
 }

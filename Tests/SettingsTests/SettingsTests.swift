@@ -1,6 +1,10 @@
+import Foundation
 import Testing
 
 @testable import Settings
+
+/// The columns' widths are what the longest name makes them.
+private func withSingleBlanks(_ text: String) -> String { text.split(separator: " ").joined(separator: " ") }
 
 private func complaint<Value>(_ setting: Setting<Value>, _ text: String) -> String? {
     do {
@@ -92,6 +96,67 @@ private func complaint<Value>(_ setting: Setting<Value>, _ text: String) -> Stri
         #expect(throws: SettingsError.self) { try TokenSettings(Environment(["TOKEN_SECRET": "too short"])) }
     }
 
+    @Test func secretsComeFromFiles() throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let value = String(repeating: "s", count: 40)
+        func read(_ text: String, _ more: [String: String] = [:]) throws -> String? {
+            try Data(text.utf8).write(to: file)
+            return try TokenSettings(Environment(["TOKEN_SECRET_FILE": file.path].merging(more) { $1 })).secret
+        }
+        for end in ["", "\n", "\r\n", "\n\n"] { #expect(try read(value + end) == value) }
+        #expect(try read(" \(value)\n") == " " + value)
+        #expect(try read(value, ["TOKEN_SECRET": ""]) == value)
+        func complaint(_ text: String, _ more: [String: String] = [:]) -> String? {
+            do {
+                _ = try read(text, more)
+                return nil
+            } catch { return (error as? SettingsError)?.description }
+        }
+        #expect(complaint(value, ["TOKEN_SECRET": value]) == "TOKEN_SECRET and TOKEN_SECRET_FILE are both set: unset one of the two")
+        #expect(complaint("\n")?.hasSuffix("is empty") == true)
+        #expect(complaint(value, ["TOKEN_SECRET_FILE": "/proc/nothing"])?.hasSuffix("cannot be read: No such file or directory") == true)
+        #expect(complaint(String(repeating: "x", count: SecretFile.longest + 1))?.hasSuffix("is longer than 65536 bytes") == true)
+        let short = try #require(complaint("hush"))
+        #expect(short.hasPrefix("TOKEN_SECRET_FILE: its value (not shown: a secret)") && !short.contains("hush"))
+        // The well-known one is refused from a file as well.
+        #expect(complaint(TokenSettings.demoSecret)?.contains("well-known demo value") == true)
+    }
+
+    /// Every secret, by declaration: with its file's variable in the lists, and read from there.
+    @Test func everySecretMayStandInAFile() throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data("rediss://user:word@host/1\n".utf8).write(to: file)
+        #expect(try RedisSettings(Environment(["REDIS_URL_FILE": file.path])).url.password == "word")
+        try Data("security.protocol=SASL_SSL\nsasl.password=a,b\n".utf8).write(to: file)
+        let properties = try KafkaServerSettings(Environment(["KAFKA_PROPERTIES_FILE": file.path])).properties
+        #expect(properties.map(\.name) == ["security.protocol", "sasl.password"])
+        let declarations =
+            RedisSettings.declarations + KafkaServerSettings.declarations + TokenSettings.declarations + APIKeySettings.declarations
+        let help = SettingsText.help(declarations)
+        for secret in declarations where secret.secret { #expect(help.contains("  \(secret.name)_FILE ")) }
+        #expect(SettingsText.declarations(SettingsText.lines(declarations)).contains { $0.name == "API_KEY_FILE" })
+    }
+
+    @Test func listsMarkWhatIsRequiredAndWhatIsSecret() {
+        let help = withSingleBlanks(SettingsText.help(TokenSettings.declarations + APIKeySettings.declarations))
+        #expect(help.contains("API_KEY required What producers send as X-API-Key (secret). "), "\(help)")
+        #expect(help.contains(" TOKEN_SECRET required unless JWKS_FILE Key of"))
+        let page = SettingsText.markdown([
+            ("gateway", APIKeySettings.declarations.map(\.optional)), ("presence-service", APIKeySettings.declarations),
+        ])
+        #expect(page.contains("| `API_KEY` | required by presence-service | text of 16 bytes or more |"))
+        let lines = SettingsText.lines(TokenSettings.declarations)
+        #expect(SettingsText.lines(SettingsText.declarations(lines)) == lines && lines.contains("\tsecret\tunless JWKS_FILE\n"))
+    }
+
+    @Test func operationsAreForThisMachineByDefault() throws {
+        let settings = try ProcessSettings(Environment([:]))
+        #expect(settings.operationsAddress == "127.0.0.1" && settings.listenAddress == "0.0.0.0")
+        #expect(settings.logFormat == .logfmt && !settings.logsAddresses)
+    }
+
     @Test func aKeyFileStandsInForTheSecret() throws {
         let settings = try TokenSettings(Environment(["JWKS_FILE": "/etc/keys.json"]))
         #expect(settings.secret == nil && settings.keyFile == "/etc/keys.json")
@@ -132,9 +197,11 @@ private func complaint<Value>(_ setting: Setting<Value>, _ text: String) -> Stri
     }
 
     @Test func lists() {
-        let help = SettingsText.help(ProcessSettings.declarations + TokenSettings.declarations)
-        #expect(help.split(separator: "\n").count == 14)
-        #expect(help.contains("  LOG_LEVEL            info     Least severity that is logged. One of debug, info, warning, error.\n"))
+        let help = withSingleBlanks(SettingsText.help(ProcessSettings.declarations + TokenSettings.declarations))
+        #expect(help.split(separator: "\n").count == 18)
+        #expect(
+            help.contains(
+                " LOG_LEVEL info Least severity that is logged. One of debug, info, warning, error.\n"))
         let page = SettingsText.markdown([
             ("gateway", ProcessSettings.declarations + TokenSettings.declarations), ("other", ProcessSettings.declarations),
         ])

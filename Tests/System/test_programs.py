@@ -26,6 +26,18 @@ def test_help_and_version(name):
 
 
 @pytest.mark.parametrize("name", SERVICES)
+def test_what_is_marked_as_required_is_missed_by_name(name):
+    rows = [line.split("\t") for line in program(name, "--settings").stdout.splitlines()]
+    required = [row[0] for row in rows if row[5]]
+    assert required
+    help_rows = program(name, "--help").stdout.splitlines()
+    for variable in required:
+        assert [row for row in help_rows if row.split()[:2] == [variable, "required"] and "(secret)" in row], variable
+        answer = program(name, **{other: "x" * 40 for other in required if other != variable})
+        assert answer.returncode == 78 and answer.stderr.startswith(f"{name}: {variable}: not set"), answer.stderr
+
+
+@pytest.mark.parametrize("name", SERVICES)
 def test_an_invalid_setting_stops_the_start_with_one_line_that_names_it(name):
     answer = program(name, PORT="http", DEMO="true", TOKEN_SECRET="x" * 32, API_KEY="y" * 16)
     text = (answer.stdout + answer.stderr).strip()
@@ -98,9 +110,24 @@ def test_carillonctl_shows_dead_letters_and_their_bodies_only_when_asked(cluster
     assert f"secret words {mark}" in carillonctl("dlq", "show", place, "--body").stdout
 
 
+def refused(cluster):
+    """Credentials that any service refused so far."""
+    return sum(value for service in cluster.all() for name, value in service.metrics().items()
+               if name.startswith("carillon_refused_credentials_total"))
+
+
 def test_carillonctl_doctor(cluster, carillonctl, tmp_path):
+    before = refused(cluster)
     well = carillonctl("doctor")
     assert well.returncode == 0, well.stdout
+    assert [line for line in well.stdout.splitlines() if line.startswith("ok    event to inbox") and " arrived after " in line], well.stdout
+    assert len([line for line in well.stdout.splitlines() if line.startswith("ok    edge to ")]) == 5, well.stdout
+    without = carillonctl("doctor", TOKEN_SECRET="", API_KEY="")
+    assert without.returncode == 0 and "set API_KEY to try what it guards" in without.stdout, without.stdout
+    assert refused(cluster) == before, "the doctor is nobody's intruder"
+    wrong = carillonctl("doctor", API_KEY="another-key-another", TOKEN_SECRET="another-secret-another-secret-1234")
+    assert wrong.returncode == 1 and wrong.stdout.count("was refused: ") == 4 and "event to inbox" not in wrong.stdout, wrong.stdout
+    assert refused(cluster) == before + 4
     ill = carillonctl("doctor", REDIS_URL="redis://127.0.0.1:1")
     assert ill.returncode == 1 and [line for line in ill.stdout.splitlines() if line.startswith("fail") and "redis" in line]
     cluster.redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")

@@ -17,13 +17,26 @@ public final class KafkaBroker: @unchecked Sendable {
     private var child: Child?
 
     public var brokers: String { "127.0.0.1:\(port)" }
+    /// The listener with SASL (PLAIN) over TLS, where there is one.
+    public var secured: String { "localhost:\(heldForSecured.number)" }
+    /// Whom that listener lets in.
+    public static let (user, password) = ("carillon", "geheim")
+    private let certificate: TestCertificate?
+    private let heldForSecured: HeldPort
     public var processIdentifier: Int32 { child?.processIdentifier ?? 0 }
 
     /// Starts it and waits until it answers, 4 to 5 s. Topics are made by their first use, with four partitions.
-    public init() throws {
+    /// - Parameter certificate: of a further listener that wants SASL over TLS.
+    public init(certificate: TestCertificate? = nil) throws {
+        self.certificate = certificate
+        heldForSecured = try HeldPort()
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("kafka-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         (held, heldByController) = (try HeldPort(), try HeldPort())
+        if let certificate {
+            let store = try [certificate.key, certificate.certificate].map { try String(contentsOfFile: $0, encoding: .utf8) }
+            try store.joined().write(to: directory.appendingPathComponent("store.pem"), atomically: true, encoding: .utf8)
+        }
         try properties.write(to: propertiesFile, atomically: true, encoding: .utf8)
         try run("kafka-storage.sh", ["format", "-t", "Q2FyaWxsb25UZXN0cy0tLQ", "-c", propertiesFile.path]).wait()
         try start()
@@ -67,6 +80,19 @@ public final class KafkaBroker: @unchecked Sendable {
         ).wait()
     }
 
+    /// Writes records without a key, each in a transaction of its own; takes about 2 s for each.
+    public func produceInTransactions(_ topic: String, records: Int) throws {
+        for record in 0..<records {
+            try run(
+                "kafka-producer-perf-test.sh",
+                [
+                    "--topic", topic, "--num-records", "1", "--record-size", "10", "--throughput", "-1", "--transactional-id",
+                    "test-\(record)", "--transaction-duration-ms", "1", "--producer-props", "bootstrap.servers=\(brokers)",
+                ], log: directory.appendingPathComponent("tool.log")
+            ).wait()
+        }
+    }
+
     /// SIGSTOP: it keeps its sockets and answers nothing.
     public func suspend() { child?.signal(SIGSTOP) }
     public func resume() { child?.signal(SIGCONT) }
@@ -81,15 +107,29 @@ public final class KafkaBroker: @unchecked Sendable {
             (Self.home ?? "/nowhere") + "/bin/" + tool, arguments, environment: variables, output: (log ?? logFile).path)
     }
 
+    private var listenerOfSecured: String { certificate == nil ? "" : "SASL_SSL://\(secured)," }
+
+    private var securityOfListener: String {
+        guard certificate != nil else { return "" }
+        let module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        return """
+            sasl.enabled.mechanisms=PLAIN
+            listener.name.sasl_ssl.plain.sasl.jaas.config=\(module) required user_\(Self.user)="\(Self.password)";
+            listener.name.sasl_ssl.ssl.keystore.type=PEM
+            listener.name.sasl_ssl.ssl.keystore.location=\(directory.path)/store.pem
+            """
+    }
+
     private var properties: String {
         """
         process.roles=broker,controller
         node.id=1
         controller.quorum.voters=1@127.0.0.1:\(heldByController.number)
-        listeners=PLAINTEXT://\(brokers),CONTROLLER://127.0.0.1:\(heldByController.number)
-        advertised.listeners=PLAINTEXT://\(brokers)
+        listeners=PLAINTEXT://\(brokers),\(listenerOfSecured)CONTROLLER://127.0.0.1:\(heldByController.number)
+        advertised.listeners=\(listenerOfSecured)PLAINTEXT://\(brokers)
         controller.listener.names=CONTROLLER
-        listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+        listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+        \(securityOfListener)
         log.dirs=\(directory.path)/data
         num.partitions=4
         auto.create.topics.enable=true

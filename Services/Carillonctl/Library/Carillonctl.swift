@@ -46,7 +46,7 @@ public enum Carillonctl {
         }
         // A variable that is set to nothing is as good as unset, for a shell makes such of a missing one.
         let given = environment.filter { !$0.value.isEmpty }
-        let whole = ClusterFile.nearest(from: folder, directory: given[Common.localDirectory.name]).merging(given) { $1 }
+        let whole = ClusterFile.filling(given, with: ClusterFile.nearest(from: folder, directory: given[Common.localDirectory.name]))
         return await perform(command, rest, whole, terminal)
     }
 

@@ -19,6 +19,11 @@ enum ClusterFile {
         return [:]
     }
 
+    /// What is given, and what the file has beside it. A secret that is given by its file is not taken from here as well.
+    static func filling(_ given: [String: String], with file: [String: String]) -> [String: String] {
+        file.filter { name, _ in given[name] == nil && given[name + "_FILE"] == nil }.merging(given) { $1 }
+    }
+
     /// `NAME='value'` lines. Lists stand there with blanks between, as a shell likes them; a setting takes commas.
     static func read(_ text: String) -> [String: String] {
         var values: [String: String] = [:]

@@ -11,13 +11,17 @@ struct ControlSettings: Sendable {
         "POLICIES", .path, default: "deploy/policies.yaml",
         help: "The policies' file that doctor checks, and in which produce looks for topics")
 
-    static let declarations = [
-        edgeURL.description, policies.description, Common.namespace.description, Common.kafkaBrokers.description,
-        Common.kafkaProperties.description, Common.redisURL.description, Common.redisCommandTimeout.description,
-        Common.shards.description, Common.tokenSecret.description, Common.tokenIssuer.description,
-        Common.tokenAudience.description, Common.tokenMaxLifetime.description, Common.apiKey.description,
-        Common.localDirectory.description,
-    ]
+    static let dedupWindow = Setting(
+        InboxLimits.markDeclarations[0].name, .duration(.seconds(60) ... .seconds(365 * 86_400)), default: "7d",
+        help: InboxLimits.markDeclarations[0].help)
+
+    static let declarations =
+        [
+            edgeURL.description, dedupWindow.description, policies.description, Common.namespace.description,
+            Common.tokenSecret.description.optional,
+            Common.tokenIssuer.description, Common.tokenAudience.description, Common.tokenMaxLifetime.description,
+            Common.apiKey.description.optional, Common.localDirectory.description,
+        ] + KafkaServerSettings.declarations + RedisSettings.declarations
 
     let environment: Environment
 
@@ -36,9 +40,10 @@ struct ControlSettings: Sendable {
     func namespace() throws(ControlError) -> String { try optional(Common.namespace) ?? "" }
 
     func kafka() throws(ControlError) -> KafkaSettings {
-        KafkaSettings(
-            brokers: try value(Common.kafkaBrokers).map(\.description).joined(separator: ","),
-            properties: try optional(Common.kafkaProperties) ?? [], namespace: try namespace(), instanceID: "carillonctl")
+        let server = try reading { () throws(SettingsError) in try KafkaServerSettings(environment) }
+        return KafkaSettings(
+            brokers: server.brokers.map(\.description).joined(separator: ","), properties: server.properties,
+            isMock: server.mock, namespace: try namespace(), instanceID: "carillonctl")
     }
 
     func redis() throws(ControlError) -> (endpoint: RedisEndpoint, limits: RedisLimits, keys: Keyspace) {

@@ -24,12 +24,8 @@ let deadLetterListCommand = Command(
     for topic in try inspector.topics() where isDeadLetters(topic.name, settings) && wanted?.contains(topic.name) != false {
         var letters: [KafkaRecord] = []
         for partition in topic.partitions {
-            // Without a filter the newest suffice; with one, any may fit.
-            let (_, high) = try inspector.watermarks(topic: topic.name, partition: partition)
-            let from = reason == nil ? max(0, high - Int64(limit)) : 0
-            try inspector.read(topic: topic.name, partitions: [partition], from: from) { record in
-                if reason == nil || record.header("dlq-reason") == reason.map({ Array($0.utf8) }) { letters.append(record) }
-                return true
+            letters += try newest(limit, of: topic.name, partition, inspector) { letter in
+                reason == nil || letter.header("dlq-reason") == reason.map { Array($0.utf8) }
             }
         }
         letters.sort { ($0.timestamp, $0.offset) > ($1.timestamp, $1.offset) }
@@ -38,6 +34,29 @@ let deadLetterListCommand = Command(
     }
     if found == 0 { invocation.terminal.note("no dead letters") }
     return Status.done
+}
+
+/// The newest records of a partition that are wanted, oldest first.
+///
+/// Offsets do not count records: the markers that end transactions take some, and what an aborted one wrote takes more. So it
+/// is looked further back until there are enough, or no more.
+private func newest(
+    _ limit: Int, of topic: String, _ partition: Int32, _ inspector: KafkaInspector, _ isWanted: (KafkaRecord) -> Bool
+) throws(KafkaError) -> [KafkaRecord] {
+    let (low, high) = try inspector.watermarks(topic: topic, partition: partition)
+    var reach = Int64(limit)
+    while true {
+        let from = max(low, high - reach)
+        var found: [KafkaRecord] = []
+        try inspector.read(topic: topic, partitions: [partition], from: from) { record in
+            if isWanted(record) { found.append(record) }
+            // Of many no more is kept than is asked for.
+            if found.count >= 2 * limit { found.removeFirst(limit) }
+            return true
+        }
+        if found.count >= limit || from == low { return found.suffix(limit) }
+        reach = reach > high / 8 ? high : reach * 8
+    }
 }
 
 let deadLetterShowCommand = Command(

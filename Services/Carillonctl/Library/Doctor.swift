@@ -1,34 +1,41 @@
 internal import EventLoop
-internal import Kafka
 internal import Policies
-internal import Redis
 internal import Settings
 
 let doctorCommand = Command(
-    "doctor", summary: "Check a deployment: broker, topics, Redis, policies, edge",
+    "doctor", summary: "Check a deployment: broker, topics, Redis, policies, edge, credentials, and one event's whole way",
     details: """
-        One line a check: ok, or fail with what to do about it. It changes nothing. Status 0 if all is well, else 1. Give it the
-        services' own variables (KAFKA_BROKERS, REDIS_URL, POLICIES, EDGE_URL, NAMESPACE).
+        One line a check: ok, warn or fail, the latter two with what to do about it. Status 0 if nothing fails, else 1. Give it the
+        services' own variables (KAFKA_BROKERS, REDIS_URL, POLICIES, EDGE_URL, NAMESPACE, DEDUP_WINDOW, TOKEN_SECRET, API_KEY). It
+        changes nothing, but for the inbox of one person, carillon-doctor: it sends her an event and waits until it is there.
         """,
     options: [
         Option("no-edge", nil, "leave out the edge and what is behind it"),
         Option("no-policies", nil, "leave out the policies' file"),
+        Option("no-canary", nil, "send no event"),
+        Option("canary-type", "TYPE", "the type of that event (default: the first of the policies whose topic is there)"),
     ]
 ) { invocation in
-    let options = invocation.options
-    let kafka = try invocation.settings.kafka()
-    var findings = brokerFindings(kafka)
-    if !options.has("no-policies") {
-        findings += policyTopicFindings(kafka, policies: try invocation.settings.value(ControlSettings.policies))
-    }
-    let redis = try invocation.settings.redis()
+    let (options, settings) = (invocation.options, invocation.settings)
+    let kafka = try settings.kafka()
+    let (topics, brokerFindings) = examineBroker(kafka, dedupWindow: try settings.value(ControlSettings.dedupWindow))
+    var findings = brokerFindings
+    let policies = try settings.value(ControlSettings.policies)
+    if !options.has("no-policies") { findings += policyTopicFindings(kafka, policies: policies) }
+    let redis = try settings.redis()
     let loop = EventLoop(name: "carillonctl")
     loop.start()
     findings += await RedisExamination(loop: loop, redis.endpoint, redis.limits, redis.keys).findings()
-    if !options.has("no-policies") { findings.append(policyFinding(try invocation.settings.value(ControlSettings.policies))) }
+    if !options.has("no-policies") { findings.append(policyFinding(policies)) }
     if !options.has("no-edge") {
-        let url = try invocation.settings.value(ControlSettings.edgeURL)
-        findings += await EdgeExamination(loop: loop, url: url).findings()
+        let url = try settings.value(ControlSettings.edgeURL)
+        let credentials = try DoctorCredentials(settings)
+        let edge = await EdgeExamination(loop: loop, url: url, credentials: credentials).findings()
+        findings += edge
+        if !options.has("no-canary"), edge.allSatisfy(\.isWell), credentials.areWhole {
+            let type = options["canary-type"] ?? canaryType(policies, topics: topics, kafka)
+            findings.append(await Canary(loop: loop, url: url, credentials: credentials).fly(type))
+        }
     }
     for service in operationsURLs(invocation.environment) {
         findings += await ServiceExamination(loop: loop).findings(service.name, service.urls)
@@ -40,64 +47,34 @@ let doctorCommand = Command(
 
 /// What one check came to.
 struct Finding: Equatable, Sendable {
+    enum Verdict: String, Sendable {
+        case ok
+        case warn, fail
+    }
+
+    let verdict: Verdict
     let name: String
     let text: String
     /// What to do about it; nil where all is well.
     let remedy: String?
 
-    var isWell: Bool { remedy == nil }
+    /// Nothing that must be mended.
+    var isWell: Bool { verdict != .fail }
 
-    static func ok(_ name: String, _ text: String) -> Finding { Finding(name: name, text: text, remedy: nil) }
+    static func ok(_ name: String, _ text: String) -> Finding { Finding(verdict: .ok, name: name, text: text, remedy: nil) }
+    /// It works, and not as well as it could.
+    static func warn(_ name: String, _ text: String, _ remedy: String) -> Finding {
+        Finding(verdict: .warn, name: name, text: text, remedy: remedy)
+    }
     static func fail(_ name: String, _ text: String, _ remedy: String) -> Finding {
-        Finding(name: name, text: text, remedy: remedy)
+        Finding(verdict: .fail, name: name, text: text, remedy: remedy)
     }
 
     func line(width: Int) -> String {
         let padding = String(repeating: " ", count: max(0, width - name.count))
-        return "\(isWell ? "ok  " : "fail")  \(name)\(padding)  \(printable(text))" + (remedy.map { "; \($0)" } ?? "")
+        let word = verdict == .ok ? "ok  " : verdict.rawValue
+        return "\(word)  \(name)\(padding)  \(printable(text))" + (remedy.map { "; \($0)" } ?? "")
     }
-}
-
-// MARK: Kafka
-
-private func brokerFindings(_ settings: KafkaSettings) -> [Finding] {
-    do {
-        let topics = try KafkaInspector(settings).topics()
-        return [.ok("broker", "\(settings.brokers) answers")] + topicFindings(topics, settings)
-    } catch {
-        return [.fail("broker", "\(settings.brokers): \(error.reason)", "start it, or set KAFKA_BROKERS (and KAFKA_PROPERTIES)")]
-    }
-}
-
-/// Compares the topics that are there with those that the services use.
-func topicFindings(_ topics: [KafkaTopic], _ settings: KafkaSettings) -> [Finding] {
-    let present = Set(topics.compactMap { settings.name(ofTopic: $0.name) })
-    let lanes =
-        ["notifications", "push"].flatMap { group in ["high", "normal", "low"].map { "\(group).\($0)" } } + ["push.retry.apns"]
-    let letters = ["events.dlq", "notifications.dlq", "push.dlq"]
-    let events = present.filter { $0.hasPrefix("events.") && $0 != "events.dlq" }
-    let missing = (lanes + letters).filter { !present.contains($0) }
-    var findings: [Finding] = []
-    if events.isEmpty {
-        findings.append(
-            .fail("topics events.*", "there is none", "they are made by the first event; or " + creation("events.social", settings)))
-    } else {
-        findings.append(.ok("topics events.*", events.sorted().joined(separator: " ")))
-    }
-    if missing.isEmpty {
-        findings.append(.ok("topics of the suite", "\((lanes + letters).count) are there"))
-    } else {
-        findings.append(
-            .fail(
-                "topics of the suite", "missing: " + missing.joined(separator: " "), creation(missing[0], settings)))
-    }
-    return findings
-}
-
-private func creation(_ topic: String, _ settings: KafkaSettings) -> String {
-    let partitions = topic.hasSuffix(".dlq") ? 1 : 8
-    return "kafka-topics.sh --bootstrap-server \(settings.brokers) --create --topic \(settings.topic(topic)) --partitions \(partitions)"
-        + (topic.hasSuffix(".dlq") ? " --config retention.ms=-1" : "")
 }
 
 // MARK: Policies
@@ -117,7 +94,8 @@ func policyFinding(_ path: String) -> Finding {
 
 /// `OPERATIONS_GATEWAY` and its like, as a local cluster names them: base URLs separated by blanks.
 func operationsURLs(_ environment: [String: String]) -> [(name: String, urls: [String])] {
-    environment.keys.filter { $0.hasPrefix("OPERATIONS_") && $0 != "OPERATIONS_PORT" }.sorted().map { name in
+    let own = [Common.operationsPort.name, Common.operationsAddress.name]
+    return environment.keys.filter { $0.hasPrefix("OPERATIONS_") && !own.contains($0) }.sorted().map { name in
         let service = name.dropFirst("OPERATIONS_".count).lowercased().split(separator: "_").joined(separator: "-")
         return (service, (environment[name] ?? "").split(separator: " ").map(String.init))
     }

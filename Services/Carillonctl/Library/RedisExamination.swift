@@ -29,19 +29,46 @@ actor RedisExamination: LoopActor {
         }
         defer { client.close() }
         switch state {
-        case .down(let reason): return [.fail("redis", "\(place): \(reason)", "start it, or set REDIS_URL")]
+        case .down(let reason): return [.fail("redis", "\(place): \(reason)", remedy(reason) ?? "start it, or set REDIS_URL")]
         case .refused(let reason):
-            let remedy =
-                reason.contains("noeviction")
-                ? "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration file"
-                : "mend that in Redis or in REDIS_URL"
-            return [.fail("redis", "\(place) is not fit: \(reason)", remedy)]
+            return [.fail("redis", "\(place) is not fit: \(reason)", remedy(reason) ?? "mend that in Redis or in REDIS_URL")]
         case .up: break
         }
         var findings = [Finding.ok("redis", "\(place) answers"), .ok("redis eviction", "noeviction")]
         findings.append(persistence(await setting("appendonly", client), await setting("appendfsync", client)))
         findings.append(shards(await ask(client, "GET", keys.shardsKey)))
+        findings.append(await writes(client))
         return findings
+    }
+
+    /// What to do about a reason that a connection was not made for.
+    private func remedy(_ reason: String) -> String? {
+        let remedies = [
+            ("noeviction", "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration file"),
+            ("certificate", "set REDIS_CA_FILE to the PEM file of who signed it, and name the host as the certificate does"),
+            ("rediss://", "write rediss:// in REDIS_URL"),
+            ("speak TLS", "write redis:// in REDIS_URL, or the port that speaks TLS"),
+            ("WRONGPASS", "mend user and password in REDIS_URL"),
+            ("NOAUTH", "write the password into REDIS_URL: redis://user:password@host:port"),
+            ("refuses the password", "mend the password in REDIS_URL, or leave it out"),
+            ("NOPERM", "let the user do that: docs/operations.md has the ACL"),
+        ]
+        return remedies.first { reason.contains($0.0) }?.1
+    }
+
+    /// A write that changes nothing: `SETRANGE` of no bytes.
+    private func writes(_ client: RedisClient) async -> Finding {
+        let name = "redis writes"
+        guard case .failure(let error) = await ask(client, "SETRANGE", keys.shardsKey, "0", "") else { return .ok(name, "are taken") }
+        guard case .server(let text) = error else { return .fail(name, error.description, "look at Redis") }
+        let remedy =
+            switch text.prefix(while: { $0 != " " }) {
+            case "OOM": "raise maxmemory (redis-cli CONFIG SET maxmemory …, and in its configuration file), or give the machine more"
+            case "NOREPLICAS": "bring its replicas back, or lower min-replicas-to-write"
+            case "MISCONF": "look at its disk and at its log"
+            default: "let the user do that: docs/operations.md has the ACL"
+            }
+        return .fail(name, error.description, remedy)
     }
 
     private func ask(_ client: RedisClient, _ words: String...) async -> Result<RedisValue, RedisError> {

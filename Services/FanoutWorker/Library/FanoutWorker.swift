@@ -21,6 +21,7 @@ public actor FanoutWorker: Service {
     private let lanes: [Lane]
     private let router: RESTRouter
     private let tools: FanoutTools
+    private let redis: DependencySource
     private var server: HTTPServer?
 
     public init(context: ServiceContext<FanoutSettings>) throws {
@@ -31,7 +32,8 @@ public actor FanoutWorker: Service {
         let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
         client = RedisClient(
             loop: loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
-            scripts: StoreScripts.all, checks: [keys.shardsCheck])
+            scripts: StoreScripts.all, checks: [keys.shardsCheck], writable: keys.shardsKey)
+        redis = context.dependencies.source(.redis)
         router = RESTRouter(context, apiKey: settings.apiKey)
         tools = FanoutTools(
             loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox), gateways: Gateways(client, keys),
@@ -51,14 +53,17 @@ public actor FanoutWorker: Service {
     }
 
     public func start() async throws {
-        let redis = context.dependencies.source(.redis)
         client.onState = { state in
-            redis.report(state)
+            self.redis.report(state)
             switch state {
             case .up: for lane in self.lanes { lane.wake() }
             case .down: break
             case .refused(let reason): self.context.fail("Redis is not fit for use", ["reason": .configured(reason)])
             }
+        }
+        client.onWrites = { writes in
+            self.redis.report(writes)
+            if writes == .taken { for lane in self.lanes { lane.wake() } }
         }
         client.start()
         for lane in lanes { try lane.start() }

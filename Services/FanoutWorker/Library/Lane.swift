@@ -9,12 +9,15 @@ import ServiceRuntime
 final class Lane {
     private let pipeline: RecordPipeline
     private let tools: FanoutTools
+    private let priority: Priority
+    private let log: Log
     /// The batch in work.
     private var run: BatchRun?
 
     /// - Throws: a property that librdkafka does not take.
     init(_ priority: Priority, context: ServiceContext<FanoutSettings>, tools: FanoutTools) throws(KafkaError) {
         self.tools = tools
+        self.priority = priority
         var kafka = KafkaSettings(context.settings.kafka, process: context.process)
         // All lanes are members of one group, as the single reader of earlier versions was; a transactional id is one producer's alone.
         kafka.instanceID += "-\(priority.rawValue)"
@@ -22,6 +25,7 @@ final class Lane {
             loop: tools.loop, settings: kafka, service: FanoutWorker.name, topics: ["notifications.\(priority.rawValue)"],
             limits: PipelineLimits(records: tools.limits.batchRecords))
         context.watch(pipeline, lane: priority)
+        log = context.log
         let refused = RefusedOutputs(
             deadLetters: tools.topics.notificationDeadLetters, log: context.log, metrics: context.metrics)
         pipeline.onRefused = { refused.replacement(for: $0, $1) }
@@ -49,6 +53,7 @@ final class Lane {
     private func begin(_ batch: RecordBatch) {
         // A batch that is still here was taken from this member by a rebalance.
         run?.drop()
+        log.debug("batch begun", ["lane": .name(priority), "records": .count(batch.records.count)])
         let run = BatchRun(batch, tools)
         self.run = run
         run.start()

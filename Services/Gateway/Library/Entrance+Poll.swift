@@ -29,7 +29,7 @@ extension Entrance {
                     mark(ticket, client, begin) { if $0 { release() } }
                 }
             }
-        case .none?: refuse(exchange, .missing, "There is neither a token nor a ticket.")
+        case .none?: refuse(request, exchange, .missing, "There is neither a token nor a ticket.")
         case nil: break
         }
     }

@@ -14,7 +14,7 @@ extension Entrance {
     func revoke(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         // Without a key nobody may.
         if let refusal = (apiKeys?.verdict(request, exchange) ?? .refused).refusal {
-            hub.refusals.note(refusal.cause)
+            hub.refusals.note(refusal.cause, from: hub.address(request, exchange))
             return exchange.respond(refusal.response)
         }
         let now = EventLoop.wallClock() / 1000
@@ -59,7 +59,7 @@ extension Entrance {
         hub.isRevoked(identity) { [self] verdict in
             switch verdict {
             case false?: body()
-            case true?: refuse(exchange, .invalid(.revoked))
+            case true?: refuse(request, exchange, .invalid(.revoked))
             case nil: comeBackLater(request, exchange, .redis)
             }
         }

@@ -54,7 +54,7 @@ extension Entrance {
             case .success(let stored?):
                 guard let bearer = bearer(of: stored, name, cursor, request, exchange) else { return }
                 body(bearer)
-            case .success(nil): refuseTicket(exchange)
+            case .success(nil): refuseTicket(request, exchange)
             case .failure: comeBackLater(request, exchange, .redis)
             }
         }
@@ -71,7 +71,7 @@ extension Entrance {
                 case .success(let ticket?):
                     end(ticket)
                     body(bearer.identity)
-                case .success(nil): refuseTicket(exchange)
+                case .success(nil): refuseTicket(request, exchange)
                 case .failure: comeBackLater(request, exchange, .redis)
                 }
             }
@@ -108,15 +108,15 @@ extension Entrance {
         let ticket = stored.ticket
         let now = EventLoop.wallClock()
         guard let use = ticket.use(showing: cursor, at: now) else {
-            refuse(exchange, .ticket, "The ticket has been used, and no cursor is shown that its latest use gave out.")
+            refuse(request, exchange, .ticket, "The ticket has been used, and no cursor is shown that its latest use gave out.")
             return nil
         }
         guard ticket.expires > now / 1000 else {
-            refuse(exchange, .expired(secondsAgo: now / 1000 - ticket.expires))
+            refuse(request, exchange, .expired(secondsAgo: now / 1000 - ticket.expires))
             return nil
         }
         guard !hub.outlives(ticket) else {
-            refuse(exchange, .invalid(.livesTooLong))
+            refuse(request, exchange, .invalid(.livesTooLong))
             return nil
         }
         let identity = Client.Identity(
@@ -125,7 +125,7 @@ extension Entrance {
         return TicketBearer(name: name, stored: stored, use: use, identity: identity, key: ticket.key ?? TagKey())
     }
 
-    private func refuseTicket(_ exchange: HTTPExchange) {
-        refuse(exchange, .ticket, "The ticket is unknown, used or expired.")
+    private func refuseTicket(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        refuse(request, exchange, .ticket, "The ticket is unknown, used or expired.")
     }
 }

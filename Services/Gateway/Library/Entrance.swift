@@ -60,7 +60,9 @@ final class Entrance {
     func comeBackLater(
         _ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel, delay: UInt64? = nil
     ) {
+        let why = why == .redis && hub.refusesWrites ? .writes : why
         hub.metrics.refusals[why].increment()
+        hub.log.debug("a client is asked to come back", ["reason": .name(why)])
         let delay = delay ?? hub.jitteredRetry()
         var response: HTTPResponse
         if request.path == "/connection/sse" {
@@ -88,7 +90,7 @@ final class Entrance {
         exchange.addedHeaders = hub.origins.headers(origin)
         guard origin == .refused else { return true }
         hub.metrics.refusals[.origin].increment()
-        hub.refusals.note(.origin)
+        hub.refusals.note(.origin, from: hub.address(request, exchange))
         exchange.respond(OriginPolicy.refusal)
         return false
     }
@@ -107,7 +109,7 @@ final class Entrance {
             switch hub.claims(token) {
             case .success(let claims): return .bearer(claims)
             case .failure(let error):
-                refuse(exchange, error)
+                refuse(request, exchange, error)
                 return nil
             }
         }
@@ -115,16 +117,18 @@ final class Entrance {
         return Credential.none
     }
 
-    func refuse(_ exchange: HTTPExchange, _ error: TokenError) {
+    func refuse(_ request: HTTPRequest, _ exchange: HTTPExchange, _ error: TokenError) {
         hub.metrics.refusals[.token].increment()
-        hub.refusals.note(error)
+        hub.refusals.note(error, from: hub.address(request, exchange))
         exchange.respond(tokenProblem(error))
     }
 
     /// For what is no fault of a token: `detail` says what was wrong.
-    func refuse(_ exchange: HTTPExchange, _ cause: RefusalCause, _ detail: String) {
+    func refuse(
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ cause: RefusalCause, _ detail: String
+    ) {
         hub.metrics.refusals[.token].increment()
-        hub.refusals.note(cause)
+        hub.refusals.note(cause, from: hub.address(request, exchange))
         exchange.respond(.unauthorised("token_invalid", detail))
     }
 
@@ -133,7 +137,7 @@ final class Entrance {
         switch credential(request, exchange) {
         case .bearer(let claims)?: return claims
         case .none?, .ticket?:
-            refuse(exchange, .missing, "This path takes a token as Authorization: Bearer.")
+            refuse(request, exchange, .missing, "This path takes a token as Authorization: Bearer.")
             return nil
         case nil: return nil
         }
@@ -162,17 +166,19 @@ final class Entrance {
         case .failure(let refusal): return exchange.respond(refusal.response)
         }
         switch credential(request, exchange) {
-        case .bearer(let claims)?: upgrade(exchange, answer, identity(claims, request))
+        case .bearer(let claims)?: upgrade(request, exchange, answer, identity(claims, request))
         case .none?:
             // Its connect command will bring a token; until then only a device may be known.
-            upgrade(exchange, answer, nil)
+            upgrade(request, exchange, answer, nil)
         case .ticket(let name)?:
-            takeTicket(name, request, exchange) { [self] in upgrade(exchange, answer, $0) }
+            takeTicket(name, request, exchange) { [self] in upgrade(request, exchange, answer, $0) }
         case nil: break
         }
     }
 
-    private func upgrade(_ exchange: HTTPExchange, _ answer: WebSocketOpening, _ identity: Client.Identity?) {
+    private func upgrade(
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ answer: WebSocketOpening, _ identity: Client.Identity?
+    ) {
         guard let stream = exchange.stream else { return }
         let opened = exchange.began
         let patience = Int(hub.settings.handshakeTimeout / .seconds(1))
@@ -183,6 +189,7 @@ final class Entrance {
         }
         client.identity = identity
         client.addressKey = exchange.tag ?? 0
+        hub.refusals.keep(hub.clientAddress(request, exchange))
         if !exchange.upgrade(answer.head, to: client) { hub.abandon(client) }
     }
 
@@ -211,7 +218,7 @@ final class Entrance {
                     }
                 }
             }
-        case .none?: refuse(exchange, .missing, "There is neither a token nor a ticket.")
+        case .none?: refuse(request, exchange, .missing, "There is neither a token nor a ticket.")
         case nil: break
         }
     }

@@ -16,6 +16,8 @@ enum TransportLabel: String, MetricLabel {
 /// Why a newcomer was not taken.
 enum RefusalLabel: String, MetricLabel {
     case overload, draining, redis, token, origin
+    /// Redis answers, and takes no writes.
+    case writes = "redis_writes"
     /// Over MAX_CONNECTIONS_PER_ADDRESS, over ADMISSION_RATE.
     case address, admission
     /// A request that did not arrive in time, could not be read, or never came.

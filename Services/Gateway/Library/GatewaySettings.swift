@@ -164,7 +164,8 @@ public struct GatewaySettings: SettingsGroup {
             callIDsSetting.description, windowSetting.description, rateSetting.description,
             maxSubscriptionsSetting.description, presenceMaxSetting.description, presenceBytesSetting.description,
         ] + InboxLimits.markDeclarations + ChannelLimits.declarations + FaultSettings.declarations
-        + RedisSettings.declarations + TokenSettings.declarations + APIKeySettings.declarations
+        + RedisSettings.declarations + TokenSettings.declarations
+        + APIKeySettings.declarations.map(\.optional)
 
     public init(_ environment: Environment) throws(SettingsError) {
         maxConnections = try environment.optional(Self.maxConnectionsSetting)

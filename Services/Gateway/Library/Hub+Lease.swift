@@ -13,6 +13,7 @@ extension Hub {
     func startLease() {
         warnOfFaults()
         redis.onState = { [weak self] state in self?.redisChanged(state) }
+        redis.onWrites = { [weak self] writes in self?.clientSource.report(writes) }
         redis.start()
         leaseTimer = loop.timer(after: settings.leaseInterval, every: settings.leaseInterval) { [weak self] in
             self?.renew(settles: false)

@@ -47,15 +47,30 @@ extension Hub {
             return occupancy.connections(ofAddress: key) > settings.maxPerAddress
         }
         // A proxy's connection carries one client after another: it counts for whom it becomes a session.
-        guard isSession, let peer = exchange.stream?.peer else { return false }
+        guard isSession, exchange.stream?.peer != nil else { return false }
         if let former = exchange.tag, former != 0 { occupancy.leaveAddress(former) }
         exchange.tag = 0
-        let client = RequestOrigin.address(
-            peer: peer, forwarded: request.tokens("x-forwarded-for"), trusted: settings.trustedProxies)
-        guard let key = client.map(Occupancy.key) else { return false }
+        guard let key = clientAddress(request, exchange).map(Occupancy.key) else { return false }
         guard occupancy.enterAddress(key, limit: settings.maxPerAddress) else { return true }
         exchange.tag = key
         return false
+    }
+
+    /// The client's address; nil if it is not known, or is one of `TRUSTED_PROXIES`.
+    func clientAddress(_ request: HTTPRequest, _ exchange: HTTPExchange) -> NetworkAddress? {
+        exchange.stream?.peer.flatMap {
+            RequestOrigin.address(peer: $0, forwarded: request.tokens("x-forwarded-for"), trusted: settings.trustedProxies)
+        }
+    }
+
+    /// Where a request came from, for the line of its refusal.
+    func address(_ request: HTTPRequest, _ exchange: HTTPExchange) -> LoggedAddress? {
+        (clientAddress(request, exchange) ?? exchange.stream?.peer).map(refusals.logged)
+    }
+
+    /// Where a connection came from that has outlived its request.
+    func address(of client: Client) -> LoggedAddress? {
+        client.addressKey == 0 ? client.stream.peer.map(refusals.logged) : refusals.logged(key: client.addressKey)
     }
 
     private func isForwarded(_ exchange: HTTPExchange) -> Bool {

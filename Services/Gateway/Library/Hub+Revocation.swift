@@ -84,7 +84,7 @@ extension Hub {
     }
 
     private func close(_ client: Client) {
-        refusals.note(.invalid(.revoked))
+        refusals.note(.invalid(.revoked), from: address(of: client))
         client.disconnect(.revoked)
     }
 }

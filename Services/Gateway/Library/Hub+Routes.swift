@@ -56,6 +56,8 @@ extension Hub {
         for entry in page.entries { _ = client.session.entry(entry.offset) }
         metrics.deliveries[TransportLabel(client.transport)].increment(by: page.entries.count)
         client.registered(page, start: begin, recovered: recovered)
+        log.debug(
+            "a client is registered", ["transport": .name(TransportLabel(client.transport)), "recovered": .bool(recovered)])
         if let opening {
             metrics.firstUpdate[TransportLabel(client.transport)][opening.name].observe(milliseconds: loop.now &- opening.at)
         }

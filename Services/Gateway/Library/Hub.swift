@@ -94,14 +94,15 @@ final class Hub {
         endpoint = try RedisEndpoint(settings.redis)
         redis = RedisClient(
             loop: loop, endpoint: endpoint, limits: RedisLimits(settings.redis), scripts: StoreScripts.all,
-            checks: [keyspace.shardsCheck])
+            checks: [keyspace.shardsCheck], writable: keyspace.shardsKey)
         inbox = Inbox(redis, keyspace, limits: settings.marking)
         routes = Routes(redis, keyspace)
         gateways = Gateways(redis, keyspace)
         tickets = Tickets(redis, keyspace)
         revocations = Revocations(redis, keyspace)
         credentials = try Credentials(context, settings.tokens)
-        refusals = Refusals(log: context.log, metrics: context.metrics)
+        refusals = Refusals(
+            log: context.log, metrics: context.metrics, showsAddresses: context.process.logsAddresses)
         deflate = settings.deflates ? MessageDeflate() : nil
         origins = OriginPolicy(allowed: context.process.allowedOrigins, takesLoopback: context.process.demo)
         clientSource = context.dependencies.source(.redis)
@@ -125,6 +126,9 @@ final class Hub {
     }
 
     /// Whether newcomers can be registered: Redis answers, and what it publishes for us is heard.
+    /// Redis answers, and takes no writes.
+    var refusesWrites: Bool { redis.writes != .taken || redis.isUp && !isWritable }
+
     var isReady: Bool { isEnrolled && isWritable && redis.isUp && subscriber?.isUp == true }
 
     // MARK: Clients come and go
@@ -176,7 +180,11 @@ final class Hub {
         onStreamClosed?()
     }
 
-    func count(_ disconnect: Disconnect) { metrics.disconnects[DisconnectLabel(disconnect)].increment() }
+    func count(_ disconnect: Disconnect) {
+        let label = DisconnectLabel(disconnect)
+        metrics.disconnects[label].increment()
+        log.debug("a client is disconnected", ["reason": .name(label)])
+    }
 
     /// The client's name beyond this process.
     func connection(of client: Client) -> ConnectionID {

@@ -41,10 +41,7 @@ final class Occupancy: Sendable {
 
     /// What an address is counted under: a hash, for a connection keeps it to its end and has four bytes for it. Two addresses
     /// that meet in one (of 4 billion, by this process's secret) share their limit. Never 0.
-    static func key(_ address: NetworkAddress) -> UInt32 {
-        let key = UInt32(truncatingIfNeeded: address.site.hashValue)
-        return key == 0 ? 1 : key
-    }
+    static func key(_ address: NetworkAddress) -> UInt32 { address.siteKey }
 
     /// One more connection of the address; false, and nothing is counted, if it has `limit` of them.
     func enterAddress(_ key: UInt32, limit: Int) -> Bool { counts.withLock { $0.addresses.enter(key, limit: limit) } }

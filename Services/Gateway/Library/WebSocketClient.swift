@@ -127,7 +127,7 @@ final class WebSocketClient: Client {
             }
         }
         guard let identity, identity.expires > 0 else {
-            hub.refusals.note(.missing)
+            hub.refusals.note(.missing, from: hub.address(of: self))
             return disconnect(.invalidToken("no token and no ticket"))
         }
         let late = EventLoop.wallClock() / 1000 - identity.expires
@@ -147,7 +147,7 @@ final class WebSocketClient: Client {
         switch hub.identify(token) {
         case .success(let claimed):
             guard let person = identity?.person, claimed.person == person else {
-                hub.refusals.note(.claims)
+                hub.refusals.note(.claims, from: hub.address(of: self))
                 return disconnect(.invalidToken("the token is another person's"))
             }
             let isSooner = claimed.expires < identity?.expires ?? 0
@@ -161,7 +161,7 @@ final class WebSocketClient: Client {
         case .failure(.invalid(let fault)): refuse(fault)
         case .failure(let error):
             // An error in the reply would end SDKs for good; upon this code they come back with a new token.
-            hub.refusals.note(error)
+            hub.refusals.note(error, from: hub.address(of: self))
             disconnect(.expired)
         }
     }
@@ -178,14 +178,14 @@ final class WebSocketClient: Client {
 
     /// Answers a connect whose token has expired: another one may follow.
     private func refuse(_ id: UInt64, expired seconds: Int64) {
-        hub.refusals.note(.expired(secondsAgo: seconds))
+        hub.refusals.note(.expired(secondsAgo: seconds), from: hub.address(of: self))
         phase = .refused
         answer(Replies.error(id, .tokenExpired(secondsAgo: seconds)))
     }
 
     /// What is wrong with a token that has not expired does not pass.
     private func refuse(_ fault: TokenFault) {
-        hub.refusals.note(.invalid(fault))
+        hub.refusals.note(.invalid(fault), from: hub.address(of: self))
         disconnect(.invalidToken(fault.rawValue))
     }
 

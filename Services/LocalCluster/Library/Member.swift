@@ -51,8 +51,10 @@ final class Member {
         guard let executable = Files.program(plan.executable, searching: searchPaths) else {
             return onEvent(.failed("\(plan.executable) is not here"))
         }
+        // A secret that the plan sets is not to be read from the file that it came from as well.
+        let besides = inherited.filter { name, _ in !name.hasSuffix("_FILE") || plan.environment[String(name.dropLast(5))] == nil }
         let command = ChildProcess.Command(
-            executable, plan.arguments, environment: inherited.merging(plan.environment) { $1 })
+            executable, plan.arguments, environment: besides.merging(plan.environment) { $1 })
         do {
             let started = Started()
             let process = try ChildProcess.start(

@@ -85,6 +85,7 @@ public actor NotificationService: Service {
             }
         }
         metrics.countBatch(draft.outcomes.count)
+        context.log.debug("batch translated", ["records": .count(draft.outcomes.count), "outputs": .count(draft.outputs.count)])
         batch.finish(draft.outputs, through: draft.outcomes.count)
     }
 

@@ -26,7 +26,7 @@ public actor PresenceService: Service {
         let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
         client = RedisClient(
             loop: context.loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
-            scripts: StoreScripts.all, checks: [keys.shardsCheck])
+            scripts: StoreScripts.all, checks: [keys.shardsCheck], writable: keys.shardsKey)
         routes = Routes(client, keys)
         sweeper = Sweeper(
             loop: context.loop, client: client, keys: keys, leaseLength: settings.leaseLength, log: context.log,
@@ -46,6 +46,7 @@ public actor PresenceService: Service {
             self.redis.report(state)
             if state != .up { self.sweeper.redisIsAway() }
         }
+        client.onWrites = { self.redis.report($0) }
         client.start()
         sweeper.start()
     }

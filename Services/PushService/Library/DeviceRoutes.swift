@@ -87,6 +87,7 @@ struct DeviceRoutes {
     }
 
     private func failed(_ error: RedisError, _ call: RESTCall) {
+        if error.refusesWrites { return call.unavailable("The store takes no writes at present; try again soon.", retryAfter: 2) }
         if error.isOutage { return call.unavailable("The store is away; try again soon.", retryAfter: 2) }
         log.error("devices cannot be read or written", ["reason": .error(error)])
         call.respond(.problem(status: 500, name: "internal_error", detail: "The devices cannot be read or written."))

@@ -74,6 +74,7 @@ final class Lane {
     private func begin(_ batch: RecordBatch) {
         // A batch that is still here was taken from us by a rebalance.
         abandon()
+        post.log.debug("batch begun", ["records": .count(batch.records.count)])
         let work = Work(batch)
         self.work = work
         var people: [PersonID: PersonWork] = [:]

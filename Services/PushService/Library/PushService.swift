@@ -44,7 +44,7 @@ public actor PushService: Service {
         let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
         let redis = RedisClient(
             loop: loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
-            scripts: StoreScripts.all, checks: [keys.shardsCheck])
+            scripts: StoreScripts.all, checks: [keys.shardsCheck], writable: keys.shardsKey)
         self.redis = redis
         let source = context.dependencies.source(.redis)
         let context = context
@@ -52,6 +52,7 @@ public actor PushService: Service {
             source.report(state)
             if case .refused(let reason) = state { context.fail("Redis cannot be used", ["reason": .configured(reason)]) }
         }
+        redis.onWrites = { source.report($0) }
         redis.start()
         let devices = Devices(redis, keys, window: settings.dedupWindow)
         let instruments = Instruments(context.metrics)

@@ -17,6 +17,9 @@ static inline void carillon_ssl_ctx_set_modes(SSL_CTX *context) {
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 static inline int carillon_ssl_ctx_require_tls12(SSL_CTX *context) { return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION); }
+// Both of an error of the SSL library: packed from its reason, and the reason alone.
+static inline unsigned long carillon_ssl_error(int reason) { return ERR_PACK(ERR_LIB_SSL, 0, reason); }
+static inline int carillon_ssl_reason(unsigned long error) { return ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0; }
 static inline size_t carillon_bio_pending(BIO *bio) { return BIO_ctrl_pending(bio); }
 // Only tickets resume a session: nothing is kept for those who have gone. One of them is enough.
 static inline void carillon_ssl_ctx_keep_no_sessions(SSL_CTX *context) {
