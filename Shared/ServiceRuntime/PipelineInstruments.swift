@@ -1,6 +1,5 @@
 internal import EventLoop
 public import Kafka
-public import Models
 
 extension ServiceContext {
     /// Gives a pipeline its voice: its state to `/health/ready` and `carillon_dependency_up`, its notes and alarms to the log, and how far it is
