@@ -64,7 +64,7 @@ private func bytes(_ count: Int) -> [UInt8] { [UInt8](repeating: 0x78, count: co
     /// Whatever becomes of an output, it is counted and is an error in the log; what repeats is summed up, and not swallowed.
     @Test func whatKafkaRefusesLeavesATrace() throws {
         var lines: [String] = []
-        let log = Log(service: "s", instance: "i", level: .error, clock: { 0 }) {
+        let log = Log(service: "s", instance: "i", level: .error, clock: { 0 }, ticks: { 0 }) {
             lines.append(String(decoding: $0, as: UTF8.self))
             return true
         }
