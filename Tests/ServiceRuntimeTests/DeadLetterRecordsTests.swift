@@ -64,11 +64,10 @@ private func bytes(_ count: Int) -> [UInt8] { [UInt8](repeating: 0x78, count: co
     /// Whatever becomes of an output, it is counted and is an error in the log; what repeats is summed up, and not swallowed.
     @Test func whatKafkaRefusesLeavesATrace() throws {
         var lines: [String] = []
-        let write: ([UInt8]) -> Bool = {
+        let log = Log(service: "s", instance: "i", level: .error, clock: { 0 }, ticks: { 0 }) {
             lines.append(String(decoding: $0, as: UTF8.self))
             return true
         }
-        let log = Log(service: "s", instance: "i", level: .error, clock: { 0 }, ticks: { 0 }, write: write)
         let metrics = Metrics()
         let refused = RefusedOutputs(deadLetters: "events.dlq", log: log, metrics: metrics)
         // Any will do: which one it was is only told.
