@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 import time
 import uuid
 
@@ -52,6 +53,28 @@ def test_a_record_without_a_content_type_is_structured(cluster, person):
     with cluster.websocket(bob) as client:
         kafka.produce_raw(cluster.broker.address, "events.social", json.dumps(message(bob, "plain kcat")).encode(), key=bob)
         client.wait_title("plain kcat")
+
+
+def test_how_late_it_is_counts_from_its_record_in_kafka(cluster, person):
+    """A service that stands still hides nothing: what waited for it shows at the gateway as late as it was."""
+    bob, payments = person("bob"), [f"payment {number}" for number in range(20)]
+    name, labels = "carillon_gateway_delivery_delay_seconds", 'priority="high",transport="websocket"'
+
+    def delays():
+        found = [gateway.metrics() for gateway in cluster.gateways]
+        return [sum(values[series] for values in found) for series in (f"{name}_count{{{labels}}}", f'{name}_bucket{{{labels},le="0.5"}}')]
+    with cluster.websocket(bob) as client:
+        count, prompt = delays()
+        cluster["notification-service"].send(signal.SIGSTOP)
+        try:
+            kafka.produce(cluster.broker.address, "events.system-tests",
+                          [kafka.event("transaction.payment", {"user": bob}, title=title) for title in payments])
+            written = time.monotonic()
+            until(lambda: time.monotonic() > written + 1, what="a second has passed")
+        finally:
+            cluster["notification-service"].send(signal.SIGCONT)
+        client.wait(20)
+        assert client.titles == payments and delays() == [count + 20, prompt]
 
 
 def test_whoever_is_online_gets_no_push(cluster, person):
