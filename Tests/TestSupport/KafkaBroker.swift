@@ -14,13 +14,16 @@ public final class KafkaBroker: @unchecked Sendable {
     private let held: HeldPort
     private let heldByController: HeldPort
     private let directory: URL
+    private let settings: [String]
     private var child: Child?
 
     public var brokers: String { "127.0.0.1:\(port)" }
     public var processIdentifier: Int32 { child?.processIdentifier ?? 0 }
 
     /// Starts it and waits until it answers, 4 to 5 s. Topics are made by their first use, with four partitions.
-    public init() throws {
+    /// - Parameter settings: of the broker, beside its own.
+    public init(settings: [String] = []) throws {
+        self.settings = settings
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("kafka-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         (held, heldByController) = (try HeldPort(), try HeldPort())
@@ -99,6 +102,7 @@ public final class KafkaBroker: @unchecked Sendable {
         transaction.state.log.min.isr=1
         transaction.state.log.num.partitions=4
         group.initial.rebalance.delay.ms=0
+        \(settings.joined(separator: "\n"))
         """
     }
 }
