@@ -47,11 +47,6 @@ public final class EmbeddedBroker: @unchecked Sendable {
         rd_kafka_mock_push_request_errors_array(cluster, kind, errors.count, errors)
     }
 
-    /// Every answer takes this long.
-    func delay(milliseconds: Int32) {
-        for broker in 1...count { rd_kafka_mock_broker_set_rtt(cluster, broker, milliseconds) }
-    }
-
     /// An outage: all brokers close their connections and take none.
     public func setDown() {
         for broker in 1...count { rd_kafka_mock_broker_set_down(cluster, broker) }

@@ -1,4 +1,3 @@
-import Settings
 import TestSupport
 import Testing
 
@@ -47,29 +46,6 @@ import Testing
         #expect(try await holds(settings, "out", 35))
         #expect(try read(settings, "out").map { text($0.value) } == (0..<35).map { "\($0)" })
         await stop(bench)
-    }
-
-    /// A broker that is there and takes a second for everything, when half a second is allowed.
-    @Test func aTransactionThatTimedOutIsHalved() async throws {
-        let broker = try EmbeddedBroker()
-        var settings = KafkaSettings.mock(broker)
-        settings.properties = try KafkaServerSettings(Environment(["KAFKA_PROPERTIES": "message.timeout.ms=500"])).properties
-        try await produce(settings, [OutgoingRecord(topic: "in", value: bytes("one"))])
-        let bench = try await Bench { [settings] in
-            let echo = try Echo($0, settings, topics: ["in"], output: "out")
-            echo.holdsBatches = true
-            return echo
-        }
-        #expect(await bench.until { !$0.batches.isEmpty })
-        broker.delay(milliseconds: 1_000)
-        await bench.ask { echo in
-            echo.batches.removeLast().finish((0..<40).map { OutgoingRecord(topic: "out", key: [1], value: bytes("\($0)")) })
-        }
-        #expect(await bench.until(60) { $0.pipeline.bound.records <= 20 })
-        broker.delay(milliseconds: 0)
-        #expect(try await holds(settings, "out", 40))
-        await stop(bench)
-        #expect(Set(try read(settings, "out").map { text($0.value) }).count == 40)
     }
 }
 

@@ -14,6 +14,7 @@ public final class KafkaBroker: @unchecked Sendable {
     private let held: HeldPort
     private let heldByController: HeldPort
     private let directory: URL
+    private let settings: [String]
     private var child: Child?
 
     public var brokers: String { "127.0.0.1:\(port)" }
@@ -26,9 +27,12 @@ public final class KafkaBroker: @unchecked Sendable {
     public var processIdentifier: Int32 { child?.processIdentifier ?? 0 }
 
     /// Starts it and waits until it answers, 4 to 5 s. Topics are made by their first use, with four partitions.
-    /// - Parameter certificate: of a further listener that wants SASL over TLS.
-    public init(certificate: TestCertificate? = nil) throws {
+    /// - Parameters:
+    ///   - certificate: of a further listener that wants SASL over TLS.
+    ///   - settings: of the broker, beside its own.
+    public init(certificate: TestCertificate? = nil, settings: [String] = []) throws {
         self.certificate = certificate
+        self.settings = settings
         heldForSecured = try HeldPort()
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("kafka-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -139,6 +143,7 @@ public final class KafkaBroker: @unchecked Sendable {
         transaction.state.log.min.isr=1
         transaction.state.log.num.partitions=4
         group.initial.rebalance.delay.ms=0
+        \(settings.joined(separator: "\n"))
         """
     }
 }
