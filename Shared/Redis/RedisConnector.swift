@@ -11,7 +11,10 @@ final class RedisConnector {
     private let loop: EventLoop
     private let endpoint: RedisEndpoint
     private let limits: RedisLimits
+    private var entry: [Step] = []
     private let steps: [Step]
+    /// Our latest connection, as Redis names it.
+    private var former: (id: String, address: String)?
     private var backoff: Backoff
     private var random = SystemRandomNumberGenerator()
     private var state: RedisState?
@@ -22,7 +25,7 @@ final class RedisConnector {
 
     /// One command of the handshake; all are sent together.
     private struct Step {
-        let command: [String]
+        let command: @Sendable () -> [String]
         let verdict: (Result<RedisValue, RedisError>) -> String?
     }
 
@@ -37,7 +40,7 @@ final class RedisConnector {
         backoff = Backoff(limit: limits.reconnectLimit)
         var steps: [Step] = []
         if let password = endpoint.password {
-            steps.append(Self.step(["AUTH"] + (endpoint.user.map { [$0] } ?? []) + [password], "user or password refused"))
+            entry.append(Self.step(["AUTH"] + (endpoint.user.map { [$0] } ?? []) + [password], "user or password refused"))
         }
         if endpoint.database != 0 {
             steps.append(Self.step(["SELECT", String(endpoint.database)], "there is no database \(endpoint.database)"))
@@ -49,7 +52,7 @@ final class RedisConnector {
     }
 
     private static func step(_ command: [String], _ complaint: String) -> Step {
-        Step(command: command) { result in
+        Step(command: { command }) { result in
             switch result {
             case .success: nil
             case .failure(let error): "\(complaint): \(error)"
@@ -94,11 +97,29 @@ final class RedisConnector {
         connection.onEnd = { self.lost(.down(reason: $0)) }
         onOpen?(connection)
         var failure: RedisState?
+        for step in entry { connection.send(step.command()) { failure = failure ?? Self.judge($0, step) } }
+        endFormer(connection)
         for (index, step) in steps.enumerated() {
-            connection.send(step.command) { result in
+            connection.send(step.command()) { result in
                 if failure == nil { failure = Self.judge(result, step) }
                 if index == self.steps.count - 1 { self.finishHandshake(connection, failure) }
             }
+        }
+    }
+
+    /// Lets Redis close the connection before this one, if it still holds it: what that one brings late must not be done
+    /// behind what this one brings. Id and address together name no other, on another server either. A Redis that does not
+    /// allow it is used all the same.
+    private func endFormer(_ connection: RedisConnection) {
+        if let former { connection.send(["CLIENT", "KILL", "ID", former.id, "ADDR", former.address]) { _ in } }
+        connection.send(["CLIENT", "INFO"]) { result in
+            guard let text = (try? result.get())?.text else { return }
+            var fields: [Substring: Substring] = [:]
+            for field in text.split(separator: " ") {
+                let parts = field.split(separator: "=", maxSplits: 1)
+                if parts.count == 2 { fields[parts[0]] = parts[1] }
+            }
+            if let id = fields["id"], let address = fields["addr"] { self.former = (String(id), String(address)) }
         }
     }
 
