@@ -11,7 +11,10 @@ final class RedisConnector {
     private let loop: EventLoop
     private let endpoint: RedisEndpoint
     private let limits: RedisLimits
+    private var entry: [Step] = []
     private let steps: [Step]
+    /// Our latest connection, as Redis names it.
+    private var former: (id: String, address: String)?
     private var backoff: Backoff
     private var random = SystemRandomNumberGenerator()
     private var state: RedisState?
@@ -24,7 +27,7 @@ final class RedisConnector {
 
     /// One command of the handshake; all are sent together.
     private struct Step {
-        let command: [String]
+        let command: @Sendable () -> [String]
         let verdict: (Result<RedisValue, RedisError>) -> String?
     }
 
@@ -39,7 +42,7 @@ final class RedisConnector {
         backoff = Backoff(limit: limits.reconnectLimit)
         var steps: [Step] = []
         if let password = endpoint.password {
-            steps.append(
+            entry.append(
                 Self.step(
                     ["AUTH"] + (endpoint.user.map { [$0] } ?? []) + [password], "Redis refuses the password of its URL, or has none set"))
         }
@@ -53,7 +56,7 @@ final class RedisConnector {
     }
 
     private static func step(_ command: [String], _ complaint: String) -> Step {
-        Step(command: command) { result in
+        Step(command: { command }) { result in
             switch result {
             case .success: nil
             case .failure(let error): Self.isRefusal(error) ? error.description : "\(complaint): \(error)"
@@ -99,8 +102,10 @@ final class RedisConnector {
         onOpen?(connection)
         refusedWrite = nil
         var failure: RedisState?
+        for step in entry { connection.send(step.command()) { failure = failure ?? Self.judge($0, step) } }
+        endFormer(connection)
         for (index, step) in steps.enumerated() {
-            connection.send(step.command) { result in
+            connection.send(step.command()) { result in
                 if case .failure(let error) = result, error.refusesWrites { self.refusedWrite = error }
                 if failure == nil { failure = Self.judge(result, step) }
                 if index == self.steps.count - 1 { self.finishHandshake(connection, failure) }
@@ -114,6 +119,22 @@ final class RedisConnector {
         return endpoint.tls == nil
             ? "\(reason), before any answer (a port that speaks TLS wants rediss://)"
             : "\(reason), before any answer (does this port speak TLS?)"
+    }
+
+    /// Lets Redis close the connection before this one, if it still holds it: what that one brings late must not be done
+    /// behind what this one brings. Id and address together name no other, on another server either. A Redis that does not
+    /// allow it is used all the same.
+    private func endFormer(_ connection: RedisConnection) {
+        if let former { connection.send(["CLIENT", "KILL", "ID", former.id, "ADDR", former.address]) { _ in } }
+        connection.send(["CLIENT", "INFO"]) { result in
+            guard let text = (try? result.get())?.text else { return }
+            var fields: [Substring: Substring] = [:]
+            for field in text.split(separator: " ") {
+                let parts = field.split(separator: "=", maxSplits: 1)
+                if parts.count == 2 { fields[parts[0]] = parts[1] }
+            }
+            if let id = fields["id"], let address = fields["addr"] { self.former = (String(id), String(address)) }
+        }
     }
 
     private static func judge(_ result: Result<RedisValue, RedisError>, _ step: Step) -> RedisState? {

@@ -21,13 +21,21 @@ public struct RedisScript: Sendable {
 
 /// A question that Redis must answer rightly before a client counts as up: once for each connection.
 public struct RedisCheck: Sendable {
-    let command: [String]
+    let command: @Sendable () -> [String]
     let verdict: @Sendable (Result<RedisValue, RedisError>) -> String?
+
+    /// - Parameter command: made for each connection.
+    public init(
+        asking command: @escaping @Sendable () -> [String],
+        verdict: @escaping @Sendable (Result<RedisValue, RedisError>) -> String?
+    ) {
+        self.command = command
+        self.verdict = verdict
+    }
 
     /// - Parameter verdict: `nil` if the answer will do, otherwise in one line why it will not.
     public init(_ command: String..., verdict: @escaping @Sendable (Result<RedisValue, RedisError>) -> String?) {
-        self.command = command
-        self.verdict = verdict
+        self.init(asking: { command }, verdict: verdict)
     }
 
     /// Redis must keep what it was given: no eviction.

@@ -28,16 +28,17 @@ extension ChannelStreams {
     /// Appends what is new, in order, and answers for all of it.
     ///
     /// KEYS: channel, state, watchers, `channel:{c}:seen:` (the prefix of the buckets).
-    /// ARGV: most entries, greatest age in ms, dedup window in ms; then id, accepted and bytes of each post.
-    /// Answers epoch, instances with watchers, and for each post whether it is fresh and its offset.
+    /// ARGV: as `deliver` of an inbox; then id, accepted and bytes of each post.
+    /// Answers epoch, instances with watchers, and for each post whether it is fresh and its offset; then the clock's time, if
+    /// it is not believed.
     ///
     /// All keys are read before the first write, and the first write is an XADD, which is refused when memory is short.
     static let appendScript = RedisScript(
         "append", keys: 4,
-        Lua.clock + Lua.newEpoch + """
-            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor')
+        Lua.clock + Lua.believed + Lua.newEpoch + Lua.seen + Lua.trimByAge + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'seen', 'base', 'oldest')
             local watchers = redis.call('HKEYS', KEYS[3])
-            local maxEntries, maxAge, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+            local maxEntries, maxAge, window, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
             local epoch, offset, floor = state[1], 0, 1
             if epoch then
               offset, floor = tonumber(state[2]), tonumber(state[3])
@@ -45,12 +46,11 @@ extension ChannelStreams {
               epoch = newEpoch(KEYS[1], now)
             end
             local first = offset
-            local bucket = math.floor(now / window)
-            local seen, seenBefore = KEYS[4] .. bucket, KEYS[4] .. bucket - 1
+            local bucket, base = bucketOf(KEYS[4], state[4], state[5], offset, now, window)
             local ids = {}
-            for i = 4, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
-            local known = redis.call('HMGET', seen, unpack(ids))
-            local before = tonumber(epoch) < bucket * window and redis.call('HMGET', seenBefore, unpack(ids)) or {}
+            for i = 6, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
+            local known = redis.call('HMGET', KEYS[4] .. bucket, unpack(ids))
+            local before = base > 0 and redis.call('HMGET', KEYS[4] .. bucket - 1, unpack(ids)) or {}
 
             local reply, marks, added = {tonumber(epoch), watchers}, {}, {}
             for i = 1, #ids do
@@ -58,7 +58,7 @@ extension ChannelStreams {
               if not old then
                 offset = offset + 1
                 redis.call('XADD', KEYS[1], epoch .. '-' .. offset,
-                  'n', ARGV[3 + i * 3], 'id', ids[i], 't', now, 'a', ARGV[2 + i * 3])
+                  'n', ARGV[5 + i * 3], 'id', ids[i], 't', now, 'a', ARGV[4 + i * 3])
                 added[ids[i]] = offset
                 marks[#marks + 1] = ids[i]
                 marks[#marks + 1] = offset
@@ -66,51 +66,52 @@ extension ChannelStreams {
               reply[#reply + 1] = old and 0 or 1
               reply[#reply + 1] = old and tonumber(old) or offset
             end
+            if told ~= now then reply[#reply + 1] = told end
             if offset == first then return reply end
 
             if first == 0 then
               redis.call('XTRIM', KEYS[1], 'MINID', epoch)
-              redis.call('DEL', seen, seenBefore)
+              redis.call('DEL', KEYS[4] .. bucket - 1, KEYS[4] .. bucket, KEYS[4] .. bucket + 1)
             end
-            redis.call('HSET', seen, unpack(marks))
-            redis.call('PEXPIREAT', seen, (bucket + 2) * window, 'NX')
+            bucket, base = nextBucket(KEYS[4], bucket, base, first, now, window, most)
+            redis.call('HSET', KEYS[4] .. bucket, unpack(marks))
+            -- Unlike an inbox a channel ends by itself, and what it has seen ends with it.
+            redis.call('PEXPIRE', KEYS[4] .. bucket, math.max(maxAge, 2 * window))
             local gone = 0
             if offset - floor + 1 > maxEntries then gone = redis.call('XTRIM', KEYS[1], 'MAXLEN', maxEntries) end
-            -- No entry is older than its epoch, so the oldest need not be looked at before that age.
-            local looking = now - tonumber(epoch) > maxAge
-            while looking do
-              local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
-              local fields = oldest[2]
-              looking = false
-              for j = 1, #fields, 2 do
-                if fields[j] == 't' and tonumber(fields[j + 1]) < now - maxAge then looking = true end
-              end
-              if looking then gone = gone + redis.call('XDEL', KEYS[1], oldest[1]) end
+            -- No entry is older than that, unless the clock was ahead when it was noted.
+            local oldest = tonumber(state[6] or epoch)
+            if now - oldest > maxAge or oldest > now then
+              local aged
+              aged, oldest = trimByAge(KEYS[1], epoch, now, maxAge)
+              gone = gone + aged
+              redis.call('HSET', KEYS[2], 'oldest', oldest)
             end
             if gone > 0 then
               floor = tonumber(string.match(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1], '%d+$'))
             end
-            redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', offset, 'floor', floor)
+            redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', offset, 'floor', floor, 'seen', bucket, 'base', base)
             -- With its last post a channel ends: the next one, if there is any, begins a later epoch.
             redis.call('PEXPIRE', KEYS[1], maxAge)
             redis.call('PEXPIRE', KEYS[2], maxAge)
             return reply
             """)
 
-    /// Reads on from a position, or backwards; writes nothing.
+    /// Reads on from a position, or backwards; writes nothing but the new epoch of a channel of an earlier generation.
     ///
     /// KEYS: channel, state. ARGV: as `page` of an inbox, then 1 for backwards.
     static let historyScript = RedisScript(
         "history", keys: 2,
-        Lua.readPage + """
-            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor')
+        Lua.clock + Lua.newEpoch + Lua.renewed + Lua.readPage + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'generation')
             local epoch = state[1]
             if not epoch then
               local lost = ARGV[1] == 'present' or (ARGV[1] ~= 'floor' and (ARGV[1] ~= '0' or tonumber(ARGV[2]) > 0))
               return {0, 0, 1, 0, lost and 0 or 1, 1, {}}
             end
+            if tonumber(state[4] or 0) < tonumber(ARGV[5]) then epoch = renewed(KEYS[1], KEYS[2], epoch, ARGV[5], now) end
             local offset, floor, after, limit = tonumber(state[2]), tonumber(state[3]), tonumber(ARGV[2]), tonumber(ARGV[3])
-            if ARGV[5] == '0' then
+            if ARGV[6] == '0' then
               return readPage(KEYS[1], epoch, offset, floor, 0, ARGV[1], after, limit, tonumber(ARGV[4]))
             end
             local isKnown = ARGV[1] == 'floor' or ARGV[1] == epoch
@@ -125,8 +126,8 @@ extension ChannelStreams {
     /// connection and `storedWatcher`.
     static let watchScript = RedisScript(
         "watch", keys: 6,
-        Lua.clock + Lua.newEpoch + Lua.readPage + Lua.crowd + """
-            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor')
+        Lua.clock + Lua.newEpoch + Lua.renewed + Lua.readPage + Lua.crowd + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'generation')
             -- Read before anything is written: a key of the wrong type must fail here.
             for i = 3, 6 do redis.call('HLEN', KEYS[i]) end
             local epoch, offset, floor = state[1], 0, 1
@@ -135,22 +136,23 @@ extension ChannelStreams {
               epoch = newEpoch(KEYS[1], now)
             else
               offset, floor = tonumber(state[2]), tonumber(state[3])
+              if tonumber(state[4] or 0) < tonumber(ARGV[5]) then epoch = renewed(KEYS[1], KEYS[2], epoch, ARGV[5], now) end
             end
             local page = readPage(KEYS[1], epoch, offset, floor, 0,
               ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
             if isNew then
-              redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0, 'floor', 1)
-              redis.call('PEXPIRE', KEYS[2], ARGV[5])
+              redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0, 'floor', 1, 'generation', ARGV[5])
+              redis.call('PEXPIRE', KEYS[2], ARGV[6])
             end
             local changed = 0
-            for i = 9, #ARGV, 2 do
+            for i = 10, #ARGV, 2 do
               if redis.call('HSET', KEYS[6], ARGV[i], ARGV[i + 1]) == 1 then
                 redis.call('HINCRBY', KEYS[5], string.match(ARGV[i + 1], '^[^|]*'), 1)
                 changed = changed + 1
               end
             end
-            set(KEYS[3], ARGV[6], ARGV[7])
-            set(KEYS[4], ARGV[6], ARGV[8])
+            set(KEYS[3], ARGV[7], ARGV[8])
+            set(KEYS[4], ARGV[7], ARGV[9])
             return {page, {changed, count(KEYS[3]), redis.call('HKEYS', KEYS[4])}}
             """)
 

@@ -1,3 +1,4 @@
+internal import EventLoop
 public import Models
 public import Redis
 
@@ -81,17 +82,19 @@ public struct ChannelStreams {
     let client: RedisClient
     let keys: Keyspace
     let limits: ChannelLimits
-    let dedupWindow: Int64
+    let inbox: InboxLimits
+    let witness: Witness
 
-    /// - Parameter dedupWindow: `DEDUP_WINDOW` in ms.
+    /// - Parameter inbox: what it knows of what it has seen, it knows as an inbox does.
     public init(
-        _ client: RedisClient, _ keys: Keyspace, limits: ChannelLimits = ChannelLimits(),
-        dedupWindow: Int64 = InboxLimits().dedupWindow
+        _ client: RedisClient, _ keys: Keyspace, limits: ChannelLimits = ChannelLimits(), inbox: InboxLimits = InboxLimits(),
+        witness: Witness = Witness()
     ) {
         self.client = client
         self.keys = keys
         self.limits = limits
-        self.dedupWindow = dedupWindow
+        self.inbox = inbox
+        self.witness = witness
     }
 
     // MARK: Posts
@@ -106,7 +109,7 @@ public struct ChannelStreams {
         precondition((1...Self.maximumItems).contains(posts.count), "posts out of bounds")
         let tag = bytes(channel.text)
         client.eval(
-            Self.appendScript, arguments: 7 + 3 * posts.count,
+            Self.appendScript, arguments: 9 + 3 * posts.count,
             { writer in
                 keys.write("channel:{", tag, "}", to: &writer)
                 keys.write("channel:{", tag, "}:state", to: &writer)
@@ -114,14 +117,18 @@ public struct ChannelStreams {
                 keys.write("channel:{", tag, "}:seen:", to: &writer)
                 writer.argument(Int64(limits.maxEntries))
                 writer.argument(limits.maxAge)
-                writer.argument(dedupWindow)
+                inbox.writeSeen(atLeast: limits.maxEntries, to: &writer)
+                writer.argument(witness.time(at: client.loop.now))
                 for post in posts {
                     writer.argument(post.id.bytes)
                     writer.argument(post.accepted)
                     writer.argument(post.bytes, post.range)
                 }
             },
-            { reply($0.decoded("append") { Posted($0, count: posts.count) }) })
+            { result in
+                witness.heard(result, count: 2 + 2 * posts.count, at: client.loop.now)
+                reply(result.decoded("append") { Posted($0, count: posts.count) })
+            })
     }
 
     /// Reads a channel's history from a position; changes nothing. `state.unread` is always 0.
@@ -135,11 +142,11 @@ public struct ChannelStreams {
     ) {
         let tag = bytes(channel.text)
         client.eval(
-            Self.historyScript, arguments: 7,
+            Self.historyScript, arguments: 8,
             { writer in
                 keys.write("channel:{", tag, "}", to: &writer)
                 keys.write("channel:{", tag, "}:state", to: &writer)
-                start.write(limit: limit, bytes: size, to: &writer)
+                start.write(limit: limit, bytes: size, witness, to: &writer)
                 writer.argument(isReversed ? 1 : 0)
             },
             { reply($0.decoded("history", InboxPage.init)) })
@@ -161,12 +168,12 @@ public struct ChannelStreams {
         note("SADD", channel, instance) { if case .failure(let error) = $0 { failure = error } }
         let tag = bytes(channel.text)
         client.eval(
-            Self.watchScript, arguments: 14 + 2 * newcomers.count,
+            Self.watchScript, arguments: 15 + 2 * newcomers.count,
             { writer in
                 keys.write("channel:{", tag, "}", to: &writer)
                 keys.write("channel:{", tag, "}:state", to: &writer)
                 writeCrowd(tag, instance, to: &writer)
-                start.write(limit: limit, bytes: size, to: &writer)
+                start.write(limit: limit, bytes: size, witness, to: &writer)
                 writer.argument(limits.maxAge)
                 write(instance, count, to: &writer)
                 for newcomer in newcomers {
@@ -276,7 +283,7 @@ public struct ChannelStreams {
 
 extension Posted {
     init?(_ value: RedisValue, count: Int) {
-        guard let parts = value.array, parts.count == 2 + 2 * count, let epoch = parts[0].unsigned,
+        guard let parts = value.array, parts.count >= 2 + 2 * count, let epoch = parts[0].unsigned,
             let watchers = parts[1].array
         else { return nil }
         self.epoch = epoch

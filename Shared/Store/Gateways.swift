@@ -1,3 +1,4 @@
+internal import EventLoop
 public import Models
 public import Redis
 
@@ -48,10 +49,12 @@ public struct Published: Equatable, Sendable {
 public struct Gateways {
     let client: RedisClient
     let keys: Keyspace
+    let witness: Witness
 
-    public init(_ client: RedisClient, _ keys: Keyspace) {
+    public init(_ client: RedisClient, _ keys: Keyspace, witness: Witness = Witness()) {
         self.client = client
         self.keys = keys
+        self.witness = witness
     }
 
     /// Begins an instance's lease, and its numbering of batches at 0. Before its first route.
@@ -59,16 +62,26 @@ public struct Gateways {
         lease(Self.enrolScript, instance) { reply($0.map { _ in }) }
     }
 
-    /// Advances the lease; to be called every `LEASE_INTERVAL`.
+    /// Advances the lease; to be called every `LEASE_INTERVAL`. Learns what Redis holds: the generation, too.
     public func renew(_ instance: InstanceID, reply: @escaping (Result<Renewal, RedisError>) -> Void) {
-        lease(Self.renewScript, instance) { result in
-            reply(
-                result.decoded("renew") { value in
-                    guard let parts = value.array else { return value.isNull ? .gone : nil }
-                    guard parts.count == 2, let count = parts[0].unsigned, let sequence = parts[1].unsigned else { return nil }
-                    return .renewed(count: count, sequence: sequence)
-                })
-        }
+        client.eval(
+            Self.renewScript, arguments: 7,
+            { writer in
+                keys.write("gateways", [], to: &writer)
+                keys.write("gateway:{", bytes(instance.text), "}:sequence", to: &writer)
+                keys.write("generation", [], to: &writer)
+                writer.argument(instance.text)
+                witness.write(at: client.loop.now, to: &writer)
+            },
+            { result in
+                reply(
+                    result.decoded("renew") { value in
+                        guard let parts = value.array, parts.count >= 4, witness.learn(parts[..<4]) else { return nil }
+                        if parts.count == 4 { return .gone }
+                        guard parts.count == 6, let count = parts[4].unsigned, let sequence = parts[5].unsigned else { return nil }
+                        return .renewed(count: count, sequence: sequence)
+                    })
+            })
     }
 
     /// Ends an instance: its field and its keys go. After its last route. May be repeated.
@@ -93,6 +106,17 @@ public struct Gateways {
                 writer.argument(instance.text)
                 if let extra { writer.argument(extra) }
             }, reply)
+    }
+
+    /// All leases, if Redis can be written to; else an error. What stands still while it cannot stands still for that reason.
+    public func look(reply: @escaping (Result<[Lease], RedisError>) -> Void) {
+        client.eval(
+            Self.lookScript, arguments: 2,
+            { writer in
+                keys.write("gateways", [], to: &writer)
+                keys.write("gateways:looked", [], to: &writer)
+            },
+            { reply($0.decoded("look", Lease.leases)) })
     }
 
     /// All leases.
@@ -140,13 +164,32 @@ public struct Gateways {
         return 1
         """)
 
+    /// KEYS[3]: generation. ARGV: instance, generation, beats, and what Redis's clock should say (0: whatever it says).
+    /// Answers what `confirm` does, then, if the lease stands, its count and the latest batch's number.
+    ///
+    /// A beat is noted with a time that is believed: who comes new compares the clock with that.
     static let renewScript = RedisScript(
-        "renew", keys: 2,
+        "renew", keys: 3,
+        Lua.clock + Lua.generation + """
+            local count = redis.call('HGET', KEYS[1], ARGV[1])
+            local sequence = tonumber(redis.call('GET', KEYS[2]) or 0)
+            local isGone = not count or tonumber(count) < 0
+            local reply = confirm(KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), false, now)
+            if isGone then return reply end
+            reply[5], reply[6] = redis.call('HINCRBY', KEYS[1], ARGV[1], 1), sequence
+            local told, expected = now, tonumber(ARGV[4])
+            if expected > 0 and math.abs(told - expected) > 3600000 then now = expected end
+            reply[2] = redis.call('HINCRBY', KEYS[3], 'beats', 1)
+            redis.call('HSET', KEYS[3], 'at', now)
+            return reply
+            """)
+
+    /// KEYS: gateways, the time of the latest look.
+    static let lookScript = RedisScript(
+        "look", keys: 2,
         """
-        local count = redis.call('HGET', KEYS[1], ARGV[1])
-        if not count or tonumber(count) < 0 then return false end
-        local sequence = tonumber(redis.call('GET', KEYS[2]) or 0)
-        return {redis.call('HINCRBY', KEYS[1], ARGV[1], 1), sequence}
+        redis.call('SET', KEYS[2], redis.call('TIME')[1])
+        return redis.call('HGETALL', KEYS[1])
         """)
 
     /// ARGV[2]: the count at which it stood still. A count of -1 says that the instance is condemned.

@@ -1,3 +1,4 @@
+internal import EventLoop
 public import Models
 public import Redis
 
@@ -140,11 +141,15 @@ public struct Inbox {
     let client: RedisClient
     let keys: Keyspace
     let limits: InboxLimits
+    let witness: Witness
 
-    public init(_ client: RedisClient, _ keys: Keyspace, limits: InboxLimits = InboxLimits()) {
+    public init(
+        _ client: RedisClient, _ keys: Keyspace, limits: InboxLimits = InboxLimits(), witness: Witness = Witness()
+    ) {
         self.client = client
         self.keys = keys
         self.limits = limits
+        self.witness = witness
     }
 
     /// Appends notifications for one person, in order, those that the inbox has not seen within the dedup window.
@@ -157,7 +162,7 @@ public struct Inbox {
         precondition((1...Self.maximumDeliveries).contains(deliveries.count), "deliveries out of bounds")
         let tag = keys.tag(person)
         client.eval(
-            Self.deliverScript, arguments: 8 + 3 * deliveries.count,
+            Self.deliverScript, arguments: 10 + 3 * deliveries.count,
             { writer in
                 keys.write("inbox:", tag, to: &writer)
                 keys.write("inbox:", tag, ":state", to: &writer)
@@ -166,17 +171,25 @@ public struct Inbox {
                 keys.write("inbox:", tag, ":marks", to: &writer)
                 writer.argument(Int64(limits.maxEntries))
                 writer.argument(limits.maxAge)
-                writer.argument(limits.dedupWindow)
+                limits.writeSeen(atLeast: limits.maxEntries, to: &writer)
+                writer.argument(witness.time(at: client.loop.now))
                 for delivery in deliveries {
                     writer.argument(delivery.id.bytes)
                     writer.argument(delivery.accepted)
                     writer.argument(delivery.bytes, delivery.range)
                 }
             },
-            { reply($0.decoded("deliver") { Delivered($0, count: deliveries.count) }) })
+            { result in
+                witness.heard(result, count: 3 + 2 * deliveries.count, at: client.loop.now)
+                let delivered = result.decoded("deliver") { Delivered($0, count: deliveries.count) }
+                if case .success(let delivered) = delivered, let last = delivered.entries.last {
+                    witness.acknowledged(Witness.Write(person: person, epoch: delivered.epoch, offset: last.offset))
+                }
+                reply(delivered)
+            })
     }
 
-    /// Reads a person's inbox from a position; changes nothing.
+    /// Reads a person's inbox from a position. Changes nothing, but for the epoch of an inbox of an earlier generation.
     /// - Parameters:
     ///   - limit: entries at most.
     ///   - bytes: where a page ends early, with the entry that passes it.
@@ -186,19 +199,19 @@ public struct Inbox {
     ) {
         let tag = keys.tag(person)
         client.eval(
-            Self.pageScript, arguments: 6,
+            Self.pageScript, arguments: 7,
             { writer in
                 keys.write("inbox:", tag, to: &writer)
                 keys.write("inbox:", tag, ":state", to: &writer)
-                start.write(limit: limit, bytes: bytes, to: &writer)
+                start.write(limit: limit, bytes: bytes, witness, to: &writer)
             },
             { reply($0.decoded("page", InboxPage.init)) })
     }
 }
 
 extension InboxStart {
-    /// Four arguments.
-    func write(limit: Int, bytes: Int, to writer: inout RESPWriter) {
+    /// Five arguments, the generation the last.
+    func write(limit: Int, bytes: Int, _ witness: Witness, to writer: inout RESPWriter) {
         switch self {
         case .present:
             writer.argument("present" as StaticString)
@@ -212,12 +225,13 @@ extension InboxStart {
         }
         writer.argument(Int64(limit))
         writer.argument(Int64(bytes))
+        writer.argument(Int64(clamping: witness.generation))
     }
 }
 
 extension Delivered {
     init?(_ value: RedisValue, count: Int) {
-        guard let parts = value.array, parts.count == 3 + 2 * count, let epoch = parts[0].unsigned,
+        guard let parts = value.array, parts.count >= 3 + 2 * count, let epoch = parts[0].unsigned,
             let unread = parts[1].integer, let routes = parts[2].array
         else { return nil }
         self.epoch = epoch

@@ -1,3 +1,4 @@
+internal import Redis
 public import Settings
 
 /// How much an inbox keeps, and for how long it knows what it has seen.
@@ -8,6 +9,8 @@ public struct InboxLimits: SettingsGroup {
     public var maxAge: Int64 = 30 * 86_400_000
     /// ms; a notification that is repeated within it is known.
     public var dedupWindow: Int64 = 7 * 86_400_000
+    /// Notifications of one inbox, or one channel, of which so much is known in any case; up to twice as many are.
+    public var dedupMost = 100_000
 
     static let maxEntriesSetting = Setting(
         "INBOX_MAX_ENTRIES", .integer(1...100_000), default: "1000", help: "Notifications that an inbox keeps; the oldest go")
@@ -18,8 +21,12 @@ public struct InboxLimits: SettingsGroup {
         "DEDUP_WINDOW", .duration(.seconds(60) ... .seconds(365 * 86_400)), default: "7d",
         help: "How long a repeated event is recognised; at least the retention of the topics")
 
+    static let dedupMostSetting = Setting(
+        "DEDUP_MAX_NOTIFICATIONS", .integer(1_000...10_000_000), default: "100000",
+        help: "Notifications of one person, or of one channel, of which the newest are recognised; beyond twice as many the oldest are not")
+
     public static let declarations = [
-        maxEntriesSetting.description, maxAgeSetting.description, dedupWindowSetting.description,
+        maxEntriesSetting.description, maxAgeSetting.description, dedupWindowSetting.description, dedupMostSetting.description,
     ]
 
     public init() {}
@@ -35,5 +42,12 @@ public struct InboxLimits: SettingsGroup {
         maxEntries = try environment.value(Self.maxEntriesSetting)
         maxAge = Int64(try environment.value(Self.maxAgeSetting) / .milliseconds(1))
         dedupWindow = Int64(try environment.value(Self.dedupWindowSetting) / .milliseconds(1))
+        dedupMost = try environment.value(Self.dedupMostSetting)
+    }
+
+    /// Two arguments: for how long, and of how many at least, what was seen is known. What stands in the stream is known.
+    func writeSeen(atLeast entries: Int, to writer: inout RESPWriter) {
+        writer.argument(dedupWindow)
+        writer.argument(Int64(max(dedupMost, entries)))
     }
 }

@@ -9,6 +9,14 @@ enum Lua {
 
         """
 
+    /// After `clock`, where ARGV[5] is what it should say: `told` is what it says, and `now` what is believed of it. Neither
+    /// trims nor forgets by a step of more than an hour (`SteadyClock`).
+    static let believed = """
+        local told, expected = now, tonumber(ARGV[5])
+        if expected > 0 and math.abs(told - expected) > 3600000 then now = expected end
+
+        """
+
     // Numbers are put into ids with `..`, which writes all digits up to 10^14: more than a clock or an inbox will count.
 
     /// `newEpoch(stream, now)`: later than any that the stream has ever held, so that its ids go on growing.
@@ -63,18 +71,19 @@ extension Inbox {
     /// Appends what is new, in order, and answers for all of it.
     ///
     /// KEYS: inbox, state, routes, `seen:P:` (the prefix of the buckets), marks.
-    /// ARGV: most entries, greatest age in ms, dedup window in ms; then id, accepted and bytes of each notification.
+    /// ARGV: most entries, greatest age in ms, dedup window in ms, most that one bucket holds, what Redis's clock should say
+    /// (0: whatever it says); then id, accepted and bytes of each notification.
     /// Answers epoch, unread, routes, and for each notification 1 if it is fresh, 0 if it stood there and is open, 2 if it
-    /// stood there and is not (`Delivered.Entry`), and its offset.
+    /// stood there and is not (`Delivered.Entry`), and its offset; then the clock's time, if it is not believed.
     ///
     /// All keys are read before the first write, and the first write is an XADD, which is refused when memory is short:
     /// so either nothing happens or everything does.
     static let deliverScript = RedisScript(
         "deliver", keys: 5,
-        Lua.clock + Lua.newEpoch + Lua.dropMarks + Lua.openness + """
-            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'read')
+        Lua.clock + Lua.believed + Lua.newEpoch + Lua.dropMarks + Lua.openness + Lua.seen + Lua.trimByAge + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'read', 'seen', 'base', 'oldest')
             local routes = redis.call('HKEYS', KEYS[3])
-            local maxEntries, maxAge, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+            local maxEntries, maxAge, window, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
             local epoch = state[1]
             local offset, floor, unread, read = 0, 1, 0, 0
             if epoch then
@@ -84,19 +93,17 @@ extension Inbox {
               epoch = newEpoch(KEYS[1], now)
             end
             local first = offset
+            -- No entry is older than that, unless the clock was ahead when it was noted.
+            local oldest = tonumber(state[8] or epoch)
+            local isAged = now - oldest > maxAge or oldest > now
             -- What is trimmed may be marked: a key of the wrong type fails here.
-            if #ARGV / 3 - 1 + offset - floor + 1 > maxEntries or now - tonumber(epoch) > maxAge then
-              redis.call('SCARD', KEYS[5])
-            end
+            if (#ARGV - 5) / 3 + offset - floor + 1 > maxEntries or isAged then redis.call('SCARD', KEYS[5]) end
 
-            local bucket = math.floor(now / window)
-            local seen = KEYS[4] .. bucket
-            local seenBefore = KEYS[4] .. bucket - 1
+            local bucket, base = bucketOf(KEYS[4], state[6], state[7], offset, now, window)
             local ids = {}
-            for i = 4, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
-            local known = redis.call('HMGET', seen, unpack(ids))
-            -- What this epoch has seen, it has seen since it began.
-            local before = tonumber(epoch) < bucket * window and redis.call('HMGET', seenBefore, unpack(ids)) or {}
+            for i = 6, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
+            local known = redis.call('HMGET', KEYS[4] .. bucket, unpack(ids))
+            local before = base > 0 and redis.call('HMGET', KEYS[4] .. bucket - 1, unpack(ids)) or {}
 
             -- An epoch in which nothing was delivered yet knows nothing: what was seen was seen in another.
             local repeated, isOpen = {}, nil
@@ -119,7 +126,7 @@ extension Inbox {
               else
                 offset = offset + 1
                 redis.call('XADD', KEYS[1], epoch .. '-' .. offset,
-                  'n', ARGV[3 + i * 3], 'id', id, 't', now, 'a', ARGV[2 + i * 3])
+                  'n', ARGV[5 + i * 3], 'id', id, 't', now, 'a', ARGV[4 + i * 3])
                 added[id] = offset
                 marks[#marks + 1] = id
                 marks[#marks + 1] = offset
@@ -131,35 +138,32 @@ extension Inbox {
             if offset > first then
               if first == 0 then
                 redis.call('XTRIM', KEYS[1], 'MINID', epoch)
-                redis.call('DEL', seen, seenBefore, KEYS[5])
+                redis.call('DEL', KEYS[4] .. bucket - 1, KEYS[4] .. bucket, KEYS[4] .. bucket + 1, KEYS[5])
               end
-              redis.call('HSET', seen, unpack(marks))
-              redis.call('PEXPIREAT', seen, (bucket + 2) * window, 'NX')
+              local latest, start = nextBucket(KEYS[4], bucket, base, first, now, window, most)
+              redis.call('HSET', KEYS[4] .. latest, unpack(marks))
+              if latest ~= bucket or not state[6] then
+                -- A former version has let them expire by a clock that may step.
+                if first > 0 and not state[6] then
+                  redis.call('PERSIST', KEYS[4] .. bucket)
+                  redis.call('PERSIST', KEYS[4] .. bucket - 1)
+                end
+                redis.call('HSET', KEYS[2], 'seen', latest, 'base', start)
+              end
               unread = unread + offset - first
 
               local gone = 0
               if offset - floor + 1 > maxEntries then gone = redis.call('XTRIM', KEYS[1], 'MAXLEN', maxEntries) end
-              -- No entry is older than its epoch, so the oldest need not be looked at before that age.
-              local looking = now - tonumber(epoch) > maxAge
-              while looking do
-                local chunk = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 16)
-                local kept = false
-                for i = 1, #chunk do
-                  local fields = chunk[i][2]
-                  for j = 1, #fields, 2 do
-                    if fields[j] == 't' and tonumber(fields[j + 1]) >= now - maxAge then kept = chunk[i][1] end
-                  end
-                  if kept then break end
-                end
-                looking = not kept
-                -- What was appended just now is young: a chunk of old entries only has others behind it.
-                local minimum = kept or epoch .. '-' .. (tonumber(string.match(chunk[#chunk][1], '%d+$')) + 1)
-                gone = gone + redis.call('XTRIM', KEYS[1], 'MINID', minimum)
+              if isAged then
+                local aged
+                aged, oldest = trimByAge(KEYS[1], epoch, now, maxAge)
+                gone = gone + aged
+                redis.call('HSET', KEYS[2], 'oldest', oldest)
               end
               if gone > 0 then
-                local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1]
+                local head = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1]
                 local before = floor
-                floor = tonumber(string.match(oldest, '%d+$'))
+                floor = tonumber(string.match(head, '%d+$'))
                 -- Below `read` nothing counts as unread. Above it, all that is left was counted and is not marked.
                 if floor > read + 1 then
                   dropMarks(KEYS[5], math.max(before, read + 1), floor - 1)
@@ -173,21 +177,24 @@ extension Inbox {
               end
             end
             reply[2] = unread
+            if told ~= now then reply[#reply + 1] = told end
             return reply
             """)
 
-    /// Reads on from a position; writes nothing.
+    /// Reads on from a position; writes nothing but the new epoch of an inbox of an earlier generation.
     ///
-    /// KEYS: inbox, state. ARGV: epoch (or `floor`, `present`), offset after which to read, most entries, most bytes.
+    /// KEYS: inbox, state. ARGV: epoch (or `floor`, `present`), offset after which to read, most entries, most bytes,
+    /// generation.
     static let pageScript = RedisScript(
         "page", keys: 2,
-        Lua.readPage + """
-            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'revision')
+        Lua.clock + Lua.newEpoch + Lua.renewed + Lua.readPage + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'revision', 'generation')
             local epoch = state[1]
             if not epoch then
               local lost = ARGV[1] == 'present' or (ARGV[1] ~= 'floor' and (ARGV[1] ~= '0' or tonumber(ARGV[2]) > 0))
               return {0, 0, 1, 0, lost and 0 or 1, 1, {}, 0}
             end
+            if tonumber(state[6] or 0) < tonumber(ARGV[5]) then epoch = renewed(KEYS[1], KEYS[2], epoch, ARGV[5], now) end
             local page = readPage(KEYS[1], epoch, tonumber(state[2]), tonumber(state[3]), tonumber(state[4]),
               ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
             page[8] = tonumber(state[5]) or 0

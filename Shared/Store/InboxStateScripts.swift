@@ -45,7 +45,7 @@ extension Lua {
     /// person yet. A field that a former version did not write is 0.
     static let readState = """
         local function readState(key)
-          local names = {'offset', 'floor', 'unread', 'acked', 'read', 'taken', 'revision'}
+          local names = {'offset', 'floor', 'unread', 'acked', 'read', 'taken', 'revision', 'generation', 'seen'}
           local values = redis.call('HMGET', key, 'epoch', unpack(names))
           if not values[1] then return nil end
           local state = {epoch = values[1]}
@@ -80,12 +80,12 @@ extension Lua {
     /// `find(stream, seen, state, window, now, ids)`: the offsets of those entries that are there, rising, each once.
     ///
     /// An id is found through the two buckets of what was seen; what is older than those (an inbox may keep it for longer)
-    /// is looked for among the oldest entries, 1,000 of them at most.
+    /// is looked for among the oldest entries, 1,000 of them at most. A former version's buckets are those of now and before.
     static let find = """
         local function find(stream, seen, state, window, now, ids)
           local found, offsets = {}, {}
           if state.offset == 0 then return offsets end
-          local bucket = math.floor(now / window)
+          local bucket = state.seen > 0 and state.seen or math.floor(now / window)
           local known = redis.call('HMGET', seen .. bucket, unpack(ids))
           local before = redis.call('HMGET', seen .. bucket - 1, unpack(ids))
           local missing, wanted = 0, {}
@@ -101,7 +101,7 @@ extension Lua {
             end
           end
           local horizon, looked = (bucket - 1) * window, 0
-          if missing > 0 and tonumber(state.epoch) < horizon then
+          if missing > 0 then
             eachEntry(stream, state.epoch, state.floor, state.offset, function(offset, fields)
               looked = looked + 1
               if wanted[field(fields, 'id')] then
@@ -118,22 +118,35 @@ extension Lua {
 
         """
 
-    static let states = clock + dropMarks + readState + eachEntry + find
+    /// `currentState(stream, key, generation)`: as `readState`, of the epoch to go on with.
+    static let currentState =
+        readState + newEpoch + renewed + """
+            local function currentState(stream, key, generation)
+              local state = readState(key)
+              if state and state.generation < tonumber(generation) then
+                state.epoch = renewed(stream, key, state.epoch, generation, now)
+              end
+              return state
+            end
+
+            """
+
+    static let states = clock + dropMarks + currentState + eachEntry + find
 }
 
 extension Inbox {
-    /// KEYS: inbox, state, `seen:P:`. ARGV: `acked` or `taken`, dedup window in ms; then `position`, epoch, offset, or `ids`
-    /// and ids. Answers unread, revision, offset, accepted, and whether nobody had acknowledged that offset before.
+    /// KEYS: inbox, state, `seen:P:`. ARGV: `acked` or `taken`, dedup window in ms, generation; then `position`, epoch,
+    /// offset, or `ids` and ids. Answers unread, revision, offset, accepted, and whether nobody had acknowledged that offset before.
     static let acknowledgeScript = RedisScript(
         "acknowledge", keys: 3,
         Lua.states + """
-            local state = readState(KEYS[2])
+            local state = currentState(KEYS[1], KEYS[2], ARGV[3])
             if not state then return {0, 0, 0, 0, 0} end
             local to = 0
-            if ARGV[3] == 'position' then
-              if ARGV[4] == state.epoch and tonumber(ARGV[5]) <= state.offset then to = tonumber(ARGV[5]) end
+            if ARGV[4] == 'position' then
+              if ARGV[5] == state.epoch and tonumber(ARGV[6]) <= state.offset then to = tonumber(ARGV[6]) end
             else
-              local offsets = find(KEYS[1], KEYS[3], state, tonumber(ARGV[2]), now, {unpack(ARGV, 4)})
+              local offsets = find(KEYS[1], KEYS[3], state, tonumber(ARGV[2]), now, {unpack(ARGV, 5)})
               to = offsets[#offsets] or 0
             end
             local accepted, isFirst = 0, 0
@@ -148,7 +161,8 @@ extension Inbox {
             return {state.unread, state.revision, to, accepted, isFirst}
             """)
 
-    /// KEYS: inbox, state, marks, routes, `seen:P:`. ARGV: `read`, `unread` or `archive`, dedup window in ms; then as above.
+    /// KEYS: inbox, state, marks, routes, `seen:P:`. ARGV: `read`, `unread` or `archive`, dedup window in ms, generation; then as
+    /// above.
     /// Answers unread, revision and routes.
     ///
     /// Marks are read before anything is written: a key of the wrong type fails here. After the first write Redis refuses
@@ -157,10 +171,10 @@ extension Inbox {
         "mark", keys: 5,
         Lua.states + """
             local stream, marks = KEYS[1], KEYS[3]
-            local state = readState(KEYS[2])
             local routes = redis.call('HKEYS', KEYS[4])
-            if not state then return {0, 0, routes} end
             redis.call('SCARD', marks)
+            local state = currentState(stream, KEYS[2], ARGV[3])
+            if not state then return {0, 0, routes} end
             local unread, read, acked, taken = state.unread, state.read, state.acked, state.taken
 
             local function readUpTo(to)
@@ -205,10 +219,10 @@ extension Inbox {
               read = below - 1
             end
 
-            if ARGV[3] == 'position' then
-              if ARGV[1] == 'read' and ARGV[4] == state.epoch then readUpTo(tonumber(ARGV[5])) end
+            if ARGV[4] == 'position' then
+              if ARGV[1] == 'read' and ARGV[5] == state.epoch then readUpTo(tonumber(ARGV[6])) end
             else
-              local offsets = find(stream, KEYS[5], state, tonumber(ARGV[2]), now, {unpack(ARGV, 4)})
+              local offsets = find(stream, KEYS[5], state, tonumber(ARGV[2]), now, {unpack(ARGV, 5)})
               if ARGV[1] == 'unread' then
                 markUnread(offsets)
               else
@@ -231,11 +245,11 @@ extension Inbox {
             return {unread, revision, routes}
             """)
 
-    /// KEYS: inbox, state. ARGV: epoch, offset, most entries, most bytes. Answers as `page`.
+    /// KEYS: inbox, state. ARGV: epoch, offset, most entries, most bytes, generation. Answers as `page`.
     static let newestScript = RedisScript(
         "newest", keys: 2,
-        Lua.readState + """
-            local state = readState(KEYS[2])
+        Lua.clock + Lua.currentState + """
+            local state = currentState(KEYS[1], KEYS[2], ARGV[5])
             if not state then return {0, 0, 1, 0, 0, 1, {}, 0} end
             local after, limit, budget = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
             local answer = {tonumber(state.epoch), state.offset, state.floor, state.unread, 0, 1, {}, state.revision}

@@ -100,13 +100,14 @@ extension Inbox {
     ) {
         let tag = keys.tag(person)
         client.eval(
-            Self.acknowledgeScript, arguments: 5 + selection.arguments,
+            Self.acknowledgeScript, arguments: 6 + selection.arguments,
             { writer in
                 keys.write("inbox:", tag, to: &writer)
                 keys.write("inbox:", tag, ":state", to: &writer)
                 keys.write("seen:", tag, ":", to: &writer)
                 writer.argument(field)
                 writer.argument(limits.dedupWindow)
+                writer.argument(Int64(clamping: witness.generation))
                 selection.write(to: &writer)
             },
             { reply($0.decoded("acknowledge", Acknowledged.init)) })
@@ -118,7 +119,7 @@ extension Inbox {
     ) {
         let tag = keys.tag(person)
         client.eval(
-            Self.markScript, arguments: 7 + selection.arguments,
+            Self.markScript, arguments: 8 + selection.arguments,
             { writer in
                 keys.write("inbox:", tag, to: &writer)
                 keys.write("inbox:", tag, ":state", to: &writer)
@@ -127,6 +128,7 @@ extension Inbox {
                 keys.write("seen:", tag, ":", to: &writer)
                 writer.argument(change)
                 writer.argument(limits.dedupWindow)
+                writer.argument(Int64(clamping: witness.generation))
                 selection.write(to: &writer)
             },
             { reply($0.decoded("mark", Marked.init)) })
@@ -140,11 +142,11 @@ extension Inbox {
     ) {
         let tag = keys.tag(person)
         client.eval(
-            Self.newestScript, arguments: 6,
+            Self.newestScript, arguments: 7,
             { writer in
                 keys.write("inbox:", tag, to: &writer)
                 keys.write("inbox:", tag, ":state", to: &writer)
-                InboxStart.after(position).write(limit: limit, bytes: bytes, to: &writer)
+                InboxStart.after(position).write(limit: limit, bytes: bytes, witness, to: &writer)
             },
             { reply($0.decoded("newest", InboxPage.init)) })
     }

@@ -73,7 +73,7 @@ public enum StoreScripts {
     public static let all = [
         Inbox.deliverScript, Inbox.pageScript, Inbox.acknowledgeScript, Inbox.markScript, Inbox.newestScript,
         Inbox.auditScript, Routes.registerScript, Routes.unregisterScript, Routes.sweepScript,
-        Gateways.enrolScript, Gateways.renewScript, Gateways.condemnScript, Gateways.withdrawScript,
+        Gateways.enrolScript, Gateways.renewScript, Gateways.condemnScript, Gateways.lookScript, Gateways.withdrawScript,
         Gateways.publishScript,
         ChannelStreams.appendScript, ChannelStreams.historyScript, ChannelStreams.watchScript,
         ChannelStreams.unwatchScript, ChannelStreams.sweepScript, ChannelStreams.presenceScript,

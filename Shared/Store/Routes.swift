@@ -12,10 +12,12 @@ public enum Transport: String, Sendable {
 public struct Routes {
     let client: RedisClient
     let keys: Keyspace
+    let witness: Witness
 
-    public init(_ client: RedisClient, _ keys: Keyspace) {
+    public init(_ client: RedisClient, _ keys: Keyspace, witness: Witness = Witness()) {
         self.client = client
         self.keys = keys
+        self.witness = witness
     }
 
     /// Sets the connection's route and reads the first page in one, so that nothing can fall between the two.
@@ -29,13 +31,13 @@ public struct Routes {
     ) {
         let tag = keys.tag(person)
         client.eval(
-            Self.registerScript, arguments: 11,
+            Self.registerScript, arguments: 12,
             { writer in
                 keys.write("inbox:", tag, to: &writer)
                 keys.write("inbox:", tag, ":state", to: &writer)
                 keys.write("routes:", tag, to: &writer)
                 keys.writeConnections(shard(of: person, shards: keys.shards), of: connection.instance, to: &writer)
-                start.write(limit: limit, bytes: bytes, to: &writer)
+                start.write(limit: limit, bytes: bytes, witness, to: &writer)
                 writer.argument(connection.description)
                 writer.argument("\(device)|\(transport.rawValue)")
                 writer.argument(person.text)
@@ -103,11 +105,11 @@ public struct Routes {
     /// last divides, for a device's id may have some), person.
     static let registerScript = RedisScript(
         "register", keys: 4,
-        Lua.clock + Lua.newEpoch + Lua.readPage + """
-            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'revision')
+        Lua.clock + Lua.newEpoch + Lua.renewed + Lua.readPage + """
+            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'revision', 'generation')
             -- Read before anything is written: a key of the wrong type must fail here.
-            redis.call('HEXISTS', KEYS[3], ARGV[5])
-            local note = ARGV[5] .. ' ' .. ARGV[7]
+            redis.call('HEXISTS', KEYS[3], ARGV[6])
+            local note = ARGV[6] .. ' ' .. ARGV[8]
             redis.call('SISMEMBER', KEYS[4], note)
             local epoch, offset, floor, unread = state[1], 0, 1, 0
             local isNew = not epoch
@@ -115,15 +117,17 @@ public struct Routes {
               epoch = newEpoch(KEYS[1], now)
             else
               offset, floor, unread = tonumber(state[2]), tonumber(state[3]), tonumber(state[4])
+              if tonumber(state[6] or 0) < tonumber(ARGV[5]) then epoch = renewed(KEYS[1], KEYS[2], epoch, ARGV[5], now) end
             end
             local page = readPage(KEYS[1], epoch, offset, floor, unread,
               ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
             page[8] = tonumber(state[5]) or 0
             if isNew then
               redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0, 'floor', 1, 'unread', 0)
+              if ARGV[5] ~= '0' then redis.call('HSET', KEYS[2], 'generation', ARGV[5]) end
             end
             redis.call('SADD', KEYS[4], note)
-            redis.call('HSET', KEYS[3], ARGV[5], ARGV[6])
+            redis.call('HSET', KEYS[3], ARGV[6], ARGV[7])
             return page
             """)
 

@@ -32,6 +32,19 @@ import Testing
         #expect(nobody.status == 0 && nobody.written.error.contains("nobody has no inbox"))
     }
 
+    @Test func aRestoredRedisBeginsAGeneration() async throws {
+        let redis = try RedisServer()
+        defer { redis.stop() }
+        let environment = ["REDIS_URL": redis.url, "NAMESPACE": "n"]
+        for generation in ["1", "2"] {
+            let answer = await carillonctl("redis", "restored", environment: environment)
+            #expect(answer.status == 0 && answer.written.lines == ["generation \(generation)"])
+        }
+        #expect(try redis.cli("HGET", "n:generation", "number") == "2")
+        let away = await carillonctl("redis", "restored", environment: ["REDIS_URL": "redis://127.0.0.1:1"])
+        #expect(away.status == 1 && away.written.error.contains("REDIS_URL"))
+    }
+
     @Test func whatCannotBeDoneIsSaid() async throws {
         #expect(await carillonctl("inbox", "audit").status == 64)
         #expect(await carillonctl("inbox", "audit", "--all", "--user", "bob").status == 64)

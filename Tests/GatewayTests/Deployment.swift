@@ -148,6 +148,8 @@ actor Feeder: LoopActor {
         }
     }
 
+    var isUp: Bool { client?.isUp == true }
+
     func stop() {
         client?.close()
         loop.stop()

@@ -227,6 +227,37 @@ private func waits(_ condition: () async throws -> Bool) async rethrows -> Bool 
         await gateways.stop()
     }
 
+    /// A Redis without memory answers and renews no lease: whoever looks on counts nothing, also when memory is there again.
+    @Test func whoCouldNotRenewForWantOfMemoryIsNotDead() async throws {
+        let server = try RedisServer()
+        let gateways = Gateways(server)
+        await gateways.start()
+        try await gateways.enrol(live)
+        try await gateways.enrol(dead)
+        let lines = Lines()
+        let presence = try host(server, lines)
+        try await presence.start()
+        let count = { Int(try server.cli("HGET", "gateways", live.text)) ?? -1 }
+        let before = try count()
+        #expect(try await waits { try count() > before })
+        try server.cli("CONFIG", "SET", "maxmemory", "1")
+        let stands = try count()
+        // Longer than a lease, and then memory comes while nobody renews: only from here on it counts.
+        try await Task.sleep(for: .seconds(6))
+        await gateways.kill(live)
+        #expect(try count() == stands)
+        try server.cli("CONFIG", "SET", "maxmemory", "0")
+        try await Task.sleep(for: .seconds(2))
+        #expect(try count() == stands && lines.count("a gateway is dead") == 0)
+        await gateways.revive(live)
+        await gateways.kill(dead)
+        #expect(try await waits { try server.cli("HKEYS", "gateways") == live.text })
+        #expect(await gateways.gone.isEmpty)
+        #expect(await presence.drain())
+        presence.loop.stop()
+        await gateways.stop()
+    }
+
     @Test func anOutageIsNobodysDeath() async throws {
         let server = try RedisServer()
         let gateways = Gateways(server)

@@ -55,6 +55,24 @@ public final class RedisServer: @unchecked Sendable {
         child = nil
     }
 
+    /// Ends it, keeps what it has on disk as `name`, and starts it again.
+    public func keep(as name: String) throws {
+        stop()
+        let copy = directory.appendingPathComponent(name)
+        try? FileManager.default.removeItem(at: copy)
+        try FileManager.default.copyItem(at: directory.appendingPathComponent("appendonlydir"), to: copy)
+        try start()
+    }
+
+    /// Ends it, and starts it again with what was kept: an older state than it had.
+    public func restore(_ name: String) throws {
+        stop()
+        let data = directory.appendingPathComponent("appendonlydir")
+        try FileManager.default.removeItem(at: data)
+        try FileManager.default.copyItem(at: directory.appendingPathComponent(name), to: data)
+        try start()
+    }
+
     /// SIGSTOP: it keeps its sockets and answers nothing.
     public func suspend() { child?.signal(SIGSTOP) }
     public func resume() { child?.signal(SIGCONT) }

@@ -30,15 +30,16 @@ public actor FanoutWorker: Service {
         self.context = context
         let topics = Topics(namespace: context.process.namespace)
         let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
+        let witness = Witness()
         client = RedisClient(
             loop: loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
-            scripts: StoreScripts.all, checks: [keys.shardsCheck], writable: keys.shardsKey)
+            scripts: StoreScripts.all, checks: [keys.shardsCheck, witness.check(keys)], writable: keys.shardsKey)
         redis = context.dependencies.source(.redis)
         router = RESTRouter(context, apiKey: settings.apiKey)
         tools = FanoutTools(
-            loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox), gateways: Gateways(client, keys),
+            loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox, witness: witness), gateways: Gateways(client, keys),
             audiences: Audiences(client, keys),
-            channels: ChannelStreams(client, keys, limits: settings.channels, dedupWindow: settings.inbox.dedupWindow), topics: topics,
+            channels: ChannelStreams(client, keys, limits: settings.channels, inbox: settings.inbox, witness: witness), topics: topics,
             limits: settings.limits, metrics: FanoutMetrics(context.metrics), log: context.log)
         let tools = tools
         let lanes = try Priority.allCases.map { try Lane($0, context: context, tools: tools) }

@@ -35,8 +35,9 @@ extension Hub {
     /// `run`: which run of which server answers. One that we do not know may lack what the one before had acknowledged:
     /// routes may be gone though the lease is there.
     private func redisIsUp(_ run: String?) {
-        let isKnown = run != nil && run == redisRun
+        let isKnown = run != nil && run == redisRun && generation == witness.generation
         redisRun = run
+        noteGeneration()
         guard isEnrolled else {
             enrol()
             return retryRemovals()
@@ -48,6 +49,16 @@ extension Hub {
         }
         renew(settles: true)
         retryRemovals()
+    }
+
+    /// Another generation than before: Redis came back older than what was acknowledged, or an operator says so.
+    private func noteGeneration() {
+        let former = generation
+        generation = witness.generation
+        guard let former, former != witness.generation else { return }
+        log.error(
+            "Redis was set back: who comes with a position of before is told that something may be missing",
+            ["generation": .count(Int(clamping: witness.generation))])
     }
 
     /// From here on every route is asked for anew by the walk that follows.
@@ -109,10 +120,15 @@ extension Hub {
             switch result {
             case .success(.gone): self.beginNewEpoch()
             case .success(.renewed(_, let latest)):
+                let isOfBefore = self.generation != self.witness.generation
+                if isOfBefore {
+                    self.noteGeneration()
+                    self.takeNewEpochNumber()
+                }
                 let wasWritable = self.isWritable
                 self.isWritable = true
                 if !wasWritable { self.clientSource.up() }
-                self.renewed(latest, settles: settles || !wasWritable)
+                self.renewed(latest, settles: settles || !wasWritable || isOfBefore)
             case .failure(let error): self.renewalFailed(error)
             }
         }

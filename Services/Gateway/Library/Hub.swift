@@ -26,6 +26,8 @@ final class Hub {
     let keyspace: Keyspace
     let redis: RedisClient
     let endpoint: RedisEndpoint
+    /// What was seen of Redis; it knows an older state when one comes back.
+    let witness = Witness()
     let inbox: Inbox
     let routes: Routes
     let gateways: Gateways
@@ -64,6 +66,8 @@ final class Hub {
     var leaseTimer: LoopTimer?
     /// Which run of which Redis we are registered at; nil if that is not known.
     var redisRun: String?
+    /// The generation in which all routes were asked for; nil before the first.
+    var generation: UInt64?
     let faults: BatchFaults?
 
     let pacing = Pacing()
@@ -81,7 +85,7 @@ final class Hub {
 
     /// What clients watch beside their inboxes.
     private(set) lazy var channels = WatchedChannels(
-        hub: self, streams: ChannelStreams(redis, keyspace, limits: settings.channels))
+        hub: self, streams: ChannelStreams(redis, keyspace, limits: settings.channels, witness: witness))
 
     init(context: ServiceContext<GatewaySettings>, instance: InstanceID, occupancy: Occupancy) throws {
         self.occupancy = occupancy
@@ -94,10 +98,10 @@ final class Hub {
         endpoint = try RedisEndpoint(settings.redis)
         redis = RedisClient(
             loop: loop, endpoint: endpoint, limits: RedisLimits(settings.redis), scripts: StoreScripts.all,
-            checks: [keyspace.shardsCheck], writable: keyspace.shardsKey)
-        inbox = Inbox(redis, keyspace, limits: settings.marking)
-        routes = Routes(redis, keyspace)
-        gateways = Gateways(redis, keyspace)
+            checks: [keyspace.shardsCheck, witness.check(keyspace)], writable: keyspace.shardsKey)
+        inbox = Inbox(redis, keyspace, limits: settings.marking, witness: witness)
+        routes = Routes(redis, keyspace, witness: witness)
+        gateways = Gateways(redis, keyspace, witness: witness)
         tickets = Tickets(redis, keyspace)
         revocations = Revocations(redis, keyspace)
         credentials = try Credentials(context, settings.tokens)

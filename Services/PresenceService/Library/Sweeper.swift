@@ -64,7 +64,7 @@ final class Sweeper {
         guard client.isUp else { return watch.failed() }
         isLooking = true
         let asked = loop.now
-        gateways.leases { result in
+        gateways.look { result in
             self.isLooking = false
             guard self.timer != nil else { return }
             switch result {

@@ -1,0 +1,53 @@
+// What an inbox or a channel has seen: hashes `…:seen:<bucket>` (`seen:P:<bucket>` of an inbox) from a notification's id to
+// its offset. The state says which bucket is written (`seen`), and which offset was the last before it began (`base`; absent: 0).
+// The one before it is kept, all older ones go. A bucket's number is that of its time (now / window), or one more than the
+// last where a crowd has filled it. So a clock that goes back finds what it has written, and no bucket grows for ever.
+extension Lua {
+    /// `bucketOf(prefix, stored, base, offset, now, window)`: the bucket that is written now, and its base. `stored` is nil where a
+    /// former version wrote, whose buckets are those before, at and after now, or nobody yet.
+    ///
+    /// `nextBucket(prefix, bucket, base, offset, now, window, most)`: the bucket to write to, and its base; what is too old goes.
+    static let seen = """
+        local function bucketOf(prefix, stored, base, offset, now, window)
+          if stored then return tonumber(stored), tonumber(base) or 0 end
+          local bucket = math.floor(now / window)
+          if offset == 0 then return bucket, 0 end
+          if redis.call('EXISTS', prefix .. bucket + 1) == 1 then bucket = bucket + 1 end
+          return bucket, offset - redis.call('HLEN', prefix .. bucket)
+        end
+        local function nextBucket(prefix, bucket, base, offset, now, window, most)
+          local later = math.floor(now / window)
+          if later <= bucket then
+            if offset - base < most then return bucket, base end
+            later = bucket + 1
+          end
+          redis.call('UNLINK', prefix .. bucket - 1)
+          if later > bucket + 1 then redis.call('UNLINK', prefix .. bucket) end
+          return later, offset
+        end
+
+        """
+
+    /// `trimByAge(stream, epoch, now, maxAge)`: takes away the entries at the head that are older, answers how many, and the
+    /// time of the first that is kept, but none that is still to come. Something young must be behind them.
+    static let trimByAge = """
+        local function trimByAge(stream, epoch, now, maxAge)
+          local gone = 0
+          while true do
+            local chunk = redis.call('XRANGE', stream, '-', '+', 'COUNT', 16)
+            for i = 1, #chunk do
+              local fields = chunk[i][2]
+              for j = 1, #fields, 2 do
+                if fields[j] == 't' and tonumber(fields[j + 1]) >= now - maxAge then
+                  if i > 1 then gone = gone + redis.call('XTRIM', stream, 'MINID', chunk[i][1]) end
+                  return gone, math.min(tonumber(fields[j + 1]), now)
+                end
+              end
+            end
+            local last = tonumber(string.match(chunk[#chunk][1], '%d+$'))
+            gone = gone + redis.call('XTRIM', stream, 'MINID', epoch .. '-' .. last + 1)
+          end
+        end
+
+        """
+}
