@@ -148,7 +148,7 @@ final class RedisConnector {
     /// What was refused, by the command's name: its arguments may be a password or a script.
     private static func words(_ error: RedisError, _ step: Step) -> String {
         guard case .server(let text) = error, text.hasPrefix("NOPERM") else { return error.description }
-        return "\(error): \(step.command[0])"
+        return "\(error): \(step.command()[0])"
     }
 
     private static func isRefusal(_ error: RedisError) -> Bool {

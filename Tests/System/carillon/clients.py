@@ -35,9 +35,9 @@ class Frame:
 
 
 def position(cursor):
-    """(epoch, offset) of a cursor, version 1."""
+    """(epoch, offset) of a cursor, version 1; a ticket's stream puts a tag behind it."""
     version, _, rest = cursor.partition(".")
-    epoch, _, offset = rest.rpartition("-")
+    epoch, _, offset = rest.partition(".")[0].partition("-")
     assert version == "1", cursor
     return epoch, int(offset)
 
