@@ -24,7 +24,8 @@ import Testing
             for number in 1...19 {
                 try await until("the others' arrive") { try await bench.received("phone\(number)").count == 1 }
             }
-            try await until("the parked one arrives") { try await bench.received("quick1").map(\.status) == [429, 200] }
+            try await until("the parked one arrives") { try await bench.received("quick1").contains { $0.status == 200 } }
+            #expect(try await bench.received("quick1").first?.status == 429)
             // Its next notification is parked without a question.
             try await bench.produce([ServiceBench.record("bob", 3), ServiceBench.record("p1", 4)])
             try await until("the next arrives") { try await bench.received("phone1").count == 2 }
@@ -57,7 +58,8 @@ import Testing
             }
             try await bench.produce((1...5).map { ServiceBench.record("p\($0)", $0) })
             for number in 1...5 {
-                try await until("it arrives") { try await bench.received("slow\(number)").map(\.status) == [429, 200] }
+                // The group may settle anew meanwhile, and the mock forgets what transactions passed: once or more.
+                try await until("it arrives") { try await bench.received("slow\(number)").contains { $0.status == 200 } }
             }
         }
     }
