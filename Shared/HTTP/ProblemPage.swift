@@ -10,6 +10,10 @@ enum ProblemPage {
         ("token_revoked", 401, "the token, or all of the person's of its time, was revoked"),
         ("origin_not_allowed", 403, "a web page asks whose origin is neither listed in ALLOWED_ORIGINS nor the host's own"),
         ("api_key_invalid", 401, "X-API-Key is missing or wrong"),
+        (
+            "too_many_wrong_keys", 429,
+            "more than API_KEY_FAILURES wrong keys in a minute from this address; come back after Retry-After"
+        ),
         ("invalid_request", 400, "detail names what is wrong"),
         ("invalid_limit", 400, "limit is not a number in its bounds"),
         ("invalid_wait", 400, "wait of a long poll is not a number of seconds"),
