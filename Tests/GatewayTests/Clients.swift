@@ -91,7 +91,7 @@ final class WebSocketPeer {
         if message.isEmpty {
             pings += 1
             if answersPings { send("{}") }
-        } else if let push = message["push"] as? [String: Any], (push["channel"] as? String)?.hasPrefix("channel:") == true {
+        } else if let push = message["push"] as? [String: Any], (push["channel"] as? String)?.utf8.starts(with: "channel:".utf8) == true {
             pushes.append(push)
         } else if let push = message["push"] as? [String: Any], let publication = push["pub"] as? [String: Any] {
             take(publication)
