@@ -167,8 +167,10 @@ private struct Attributes {
             case .type: type = try Self.text(bytes, &at, "type")
             case .time:
                 guard let string = try Form.text(bytes, &at, "time", must: "RFC 3339") else { continue }
-                guard let moment = Timestamp.read(JSON.text(bytes, string)) else { throw Misfit("time", "must be RFC 3339") }
-                time = moment
+                time =
+                    string.isEscaped
+                    ? Timestamp.read(JSON.text(bytes, string)) : Timestamp.read(bytes.extracting(string.contents))
+                if time == nil { throw Misfit("time", "must be RFC 3339") }
             case .partitionKey: partitionKey = try Self.text(bytes, &at, "partitionkey")
             case .traceParent: traceParent = try Self.text(bytes, &at, "traceparent")
             case .data: data = try Form.isAbsent(bytes, &at) ? nil : JSON.value(bytes, &at)

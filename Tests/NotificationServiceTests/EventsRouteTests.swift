@@ -54,6 +54,21 @@ private final class Rig: Sendable {
         return socket.takeAll()
     }
 
+    /// Writes a record to `events.social`, once Kafka has it.
+    func produce(_ value: String) async throws {
+        let settings = KafkaSettings(brokers: broker.brokers, isMock: true, instanceID: "test")
+        try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
+            loop.post { [loop] in
+                do {
+                    let producer = try KafkaProducer(loop: loop, settings: settings)
+                    producer.produce(OutgoingRecord(topic: "events.social", value: Array(value.utf8))) { error in
+                        producer.close { done.resume(with: error.map { .failure($0) } ?? .success(())) }
+                    }
+                } catch { done.resume(throwing: error) }
+            }
+        }
+    }
+
     func end() async {
         await host.drain()
         loop.stop()
@@ -61,6 +76,17 @@ private final class Rig: Sendable {
 }
 
 @Suite struct EventsRouteTests {
+    @Test func aDeadLetterIsAnErrorInTheLog() async throws {
+        let rig = try await Rig(hidden: [])
+        try await rig.produce("no secret of Bob's")
+        let deadline = Date() + 40
+        while rig.errors.isEmpty, Date() < deadline { usleep(5_000) }
+        #expect(rig.errors.count == 1)
+        let line = rig.errors.first ?? ""
+        #expect(line.contains("message=\"an event became a dead letter\" reason=not_json") && !line.contains("Bob"))
+        await rig.end()
+    }
+
     /// Not 503 for ever: it will never be there, so the sender is told which topic is missing, and so is the log.
     @Test func aTypeWhoseTopicDoesNotExistIs404WithItsName() async throws {
         let rig = try await Rig(hidden: ["events.social"])

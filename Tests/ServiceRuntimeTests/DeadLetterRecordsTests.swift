@@ -1,6 +1,7 @@
 import Kafka
 import Models
 import ServiceRuntime
+import Settings
 import Testing
 
 private func text(_ record: OutgoingRecord, _ name: String) -> String? {
@@ -58,5 +59,37 @@ private func bytes(_ count: Int) -> [UInt8] { [UInt8](repeating: 0x78, count: co
         #expect(letter.topic == "events.dlq" && letter.key?.count == 4_096 && letter.value == output.value)
         #expect(text(letter, "dlq-reason") == "too_large" && text(letter, "dlq-topic") == "notifications.low")
         #expect(text(letter, "dlq-key-length") == "2000000" && text(letter, "traceparent") == "t")
+    }
+
+    /// Whatever becomes of an output, it is counted and is an error in the log; what repeats is summed up, and not swallowed.
+    @Test func whatKafkaRefusesLeavesATrace() throws {
+        var lines: [String] = []
+        let log = Log(service: "s", instance: "i", level: .error, clock: { 0 }) {
+            lines.append(String(decoding: $0, as: UTF8.self))
+            return true
+        }
+        let metrics = Metrics()
+        let refused = RefusedOutputs(deadLetters: "events.dlq", log: log, metrics: metrics)
+        // Any will do: which one it was is only told.
+        let error = try #require(throws: KafkaError.self) {
+            _ = try KafkaInspector(KafkaSettings(brokers: "127.0.0.1:1", instanceID: "i")).topics(timeout: .milliseconds(10))
+        }
+        let output = OutgoingRecord(topic: "notifications.low", value: bytes(100_000))
+        var rest = refused.replacement(for: output, error)
+        var rounds = 1
+        while let letter = rest {
+            rest = refused.replacement(for: letter, error)
+            rounds += 1
+        }
+        #expect(rounds == 3)
+        for _ in 0..<20 { _ = refused.replacement(for: output, error) }
+        log.sumUp(all: true)
+        let text = String(decoding: metrics.render(), as: UTF8.self)
+        for (outcome, count) in [("dead_letter", 21), ("cut", 1), ("lost", 1)] {
+            #expect(text.contains("carillon_refused_outputs_total{outcome=\"\(outcome)\"} \(count)\n"))
+        }
+        #expect(lines.count == 11 && lines.allSatisfy { $0.contains(" error s#i message=\"Kafka refused a record for good\"") })
+        #expect(lines[0].contains("outcome=dead_letter reason=\(error.name) bytes=100000"))
+        #expect(lines[10].contains("repeated=13"))
     }
 }

@@ -77,6 +77,26 @@ def test_a_record_of_two_megabytes_leaves_its_beginning(cluster, person):
     assert found["headers"]["dlq-sha256"] == hashlib.sha256(record).hexdigest()
 
 
+def test_a_megabyte_of_headers_or_of_key_leaves_what_fits(cluster, person):
+    """Of as many bytes as a producer sends at most; with what a dead letter adds it would be over that."""
+    bob, mark = person("bob"), kafka.identity()
+    headers = [f"h{number}={'x' * 124_900}" for number in range(8)]
+    kafka.produce_raw(cluster.broker.address, TOPIC, f"not json {mark}".encode(), key="k", headers=headers)
+    found = letter(cluster, mark)
+    assert found["headers"]["dlq-reason"] == "not_json" and found["headers"]["h0"] == "x" * 1024
+    assert found["headers"]["dlq-headers-length"] == str(8 * (2 + 124_900)) and found["headers"]["dlq-headers-count"] == "8"
+    # A valid post: its notification would be written under its key.
+    post = json.dumps(kafka.event("channel.post", {"channel": mark}, id=f"post-{mark}"))
+    kafka.kcat(cluster.broker.address, "-P", "-t", TOPIC, "-K", "\x1f", "-X", "message.max.bytes=4000000",
+               input=f"{'k' * 1_000_000}\x1f{post}".encode())
+    found = letter(cluster, f"post-{mark}")
+    assert found["headers"]["dlq-reason"] == "too_large" and found["headers"]["dlq-key-length"] == "1000000"
+    assert found["value"] == post and found["key"] == "k" * 4096
+    with cluster.websocket(bob) as client:
+        kafka.produce(cluster.broker.address, TOPIC, [kafka.event("message.direct", {"user": bob}, title="behind them")], key="k")
+        client.wait_title("behind them")
+
+
 def test_the_dead_letters_are_not_read_as_events(cluster):
     mark = kafka.identity()
     kafka.produce_raw(cluster.broker.address, "events.dlq", f"not an event {mark}".encode())

@@ -7,6 +7,7 @@ import pytest
 from carillon import http, kafka
 from carillon.browser import Browser
 from carillon.processes import ROOT
+from carillon.servers import Edge
 from carillon.waiting import until
 
 LIVE = "document.querySelector('#state').dataset.state === 'live'"
@@ -54,9 +55,53 @@ def test_the_page(cluster, browser):
     browser.until(f"{LIVE} && {TEXTS}[0] === 'While you were away'")
     assert browser.value("document.querySelector('#caught').textContent") == "1"
     if os.environ.get("UPDATE_SCREENSHOT"):
+        browser.click(".note:last-child .check")
         browser.value("new Promise((resolve) => setTimeout(resolve, 3200))")
         browser.screenshot(ROOT / "docs/images/demo.png")
     assert browser.errors == []
+
+
+def test_a_person_reads_and_the_badge_falls_on_both_tabs(cluster, browser):
+    badge = "(document.querySelector('#unread').hidden ? 0 : Number(document.querySelector('#unread').textContent))"
+    dots = "document.querySelectorAll('.note.unread').length"
+    tabs = [browser, browser.tab()]
+    for tab in tabs:
+        tab.open(cluster.edge_url + "/?as=alice")
+        tab.until(LIVE)
+    if before := browser.value(badge):
+        browser.click("#read-all")
+        browser.until(f"{badge} === 0")
+    for number in range(3):
+        write(browser, f"to be read {number}", "message.direct", "alice")
+    for tab in tabs:
+        tab.until(f"{badge} === 3 && {dots} === 3")
+    browser.click(".note.unread .check")
+    for tab in tabs:
+        tab.until(f"{badge} === 2")
+    assert browser.value(dots) == 2 and cluster.inbox("alice")["unread"] == 2
+    tabs[1].click("#read-all")
+    for tab in tabs:
+        tab.until(f"{badge} === 0 && {dots} === 0 && document.querySelector('#read-all').hidden && document.title === 'Carillon'")
+    assert cluster.inbox("alice")["unread"] == 0, before
+    browser.open(cluster.edge_url + "/?as=alice")
+    browser.until(LIVE)
+    assert browser.value(badge) == 0 and browser.value(dots) == 0
+    assert all(tab.errors == [] for tab in tabs)
+
+
+def test_with_a_secret_of_ones_own_the_page_says_why(cluster, browser, tmp_path):
+    own = {"PUBLIC_URL": "", "TOKEN_SECRET": "a secret of one's own, long enough", "API_KEY": "a key of one's own, too"}
+    gateway = cluster.extra("gateway", "gateway-of-ones-own", own)
+    edge = Edge(tmp_path, {"gateway": [gateway.url.removeprefix("http://")]}, "edge-of-ones-own")
+    edge.start()
+    try:
+        browser.open(edge.url + "/?as=bob")
+        browser.until("document.querySelector('#state').dataset.state === 'refused'")
+        words = browser.value("document.querySelector('#alarm').hidden ? '' : document.querySelector('#alarm').textContent")
+        assert "TOKEN_SECRET" in words and "carillonctl" in words and words.startswith("This page cannot sign in: “401"), words
+    finally:
+        edge.end()
+        gateway.end()
 
 
 def test_an_event_source_survives_the_death_of_gateways(cluster, browser):
