@@ -35,7 +35,7 @@ extension ChannelStreams {
     /// All keys are read before the first write, and the first write is an XADD, which is refused when memory is short.
     static let appendScript = RedisScript(
         "append", keys: 4,
-        Lua.clock + Lua.believed + Lua.newEpoch + Lua.seen + Lua.trimByAge + """
+        Lua.clock + Lua.believed + Lua.newEpoch + Lua.bucketOf + Lua.nextBucket + Lua.trimByAge + """
             local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'seen', 'base', 'oldest')
             local watchers = redis.call('HKEYS', KEYS[3])
             local maxEntries, maxAge, window, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -46,7 +46,8 @@ extension ChannelStreams {
               epoch = newEpoch(KEYS[1], now)
             end
             local first = offset
-            local bucket, base = bucketOf(KEYS[4], state[4], state[5], offset, now, window)
+            local bucket, base = tonumber(state[4]), tonumber(state[5] or 0)
+            if not bucket then bucket, base = bucketOf(KEYS[4], offset, now, window) end
             local ids = {}
             for i = 6, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
             local known = redis.call('HMGET', KEYS[4] .. bucket, unpack(ids))
@@ -73,7 +74,9 @@ extension ChannelStreams {
               redis.call('XTRIM', KEYS[1], 'MINID', epoch)
               redis.call('DEL', KEYS[4] .. bucket - 1, KEYS[4] .. bucket, KEYS[4] .. bucket + 1)
             end
-            bucket, base = nextBucket(KEYS[4], bucket, base, first, now, window, most)
+            if now >= (bucket + 1) * window or first - base >= most then
+              bucket, base = nextBucket(KEYS[4], bucket, first, now, window)
+            end
             redis.call('HSET', KEYS[4] .. bucket, unpack(marks))
             -- Unlike an inbox a channel ends by itself, and what it has seen ends with it.
             redis.call('PEXPIRE', KEYS[4] .. bucket, math.max(maxAge, 2 * window))

@@ -13,7 +13,7 @@ enum Lua {
     /// trims nor forgets by a step of more than an hour (`SteadyClock`).
     static let believed = """
         local told, expected = now, tonumber(ARGV[5])
-        if expected > 0 and math.abs(told - expected) > 3600000 then now = expected end
+        if expected > 0 and (told - expected > 3600000 or expected - told > 3600000) then now = expected end
 
         """
 
@@ -77,10 +77,11 @@ extension Inbox {
     /// stood there and is not (`Delivered.Entry`), and its offset; then the clock's time, if it is not believed.
     ///
     /// All keys are read before the first write, and the first write is an XADD, which is refused when memory is short:
-    /// so either nothing happens or everything does.
+    /// so either nothing happens or everything does. Functions stand where they are needed, which is seldom: to make one costs
+    /// time.
     static let deliverScript = RedisScript(
         "deliver", keys: 5,
-        Lua.clock + Lua.believed + Lua.newEpoch + Lua.dropMarks + Lua.openness + Lua.seen + Lua.trimByAge + """
+        Lua.clock + Lua.believed + """
             local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'read', 'seen', 'base', 'oldest')
             local routes = redis.call('HKEYS', KEYS[3])
             local maxEntries, maxAge, window, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -90,6 +91,7 @@ extension Inbox {
               offset, floor, unread = tonumber(state[2]), tonumber(state[3]), tonumber(state[4])
               read = tonumber(state[5]) or 0
             else
+              \(Lua.newEpoch)
               epoch = newEpoch(KEYS[1], now)
             end
             local first = offset
@@ -99,7 +101,11 @@ extension Inbox {
             -- What is trimmed may be marked: a key of the wrong type fails here.
             if (#ARGV - 5) / 3 + offset - floor + 1 > maxEntries or isAged then redis.call('SCARD', KEYS[5]) end
 
-            local bucket, base = bucketOf(KEYS[4], state[6], state[7], offset, now, window)
+            local bucket, base = tonumber(state[6]), tonumber(state[7] or 0)
+            if not bucket then
+              \(Lua.bucketOf)
+              bucket, base = bucketOf(KEYS[4], offset, now, window)
+            end
             local ids = {}
             for i = 6, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
             local known = redis.call('HMGET', KEYS[4] .. bucket, unpack(ids))
@@ -110,7 +116,10 @@ extension Inbox {
             for i = 1, first > 0 and #ids or 0 do
               local old = tonumber(known[i] or before[i])
               if old then
-                isOpen = isOpen or openness(KEYS[1], KEYS[2], KEYS[5], epoch, floor)
+                if not isOpen then
+                  \(Lua.openness)
+                  isOpen = openness(KEYS[1], KEYS[2], KEYS[5], epoch, floor)
+                end
                 repeated[i] = {isOpen(old) and 0 or 2, old}
               end
             end
@@ -140,7 +149,11 @@ extension Inbox {
                 redis.call('XTRIM', KEYS[1], 'MINID', epoch)
                 redis.call('DEL', KEYS[4] .. bucket - 1, KEYS[4] .. bucket, KEYS[4] .. bucket + 1, KEYS[5])
               end
-              local latest, start = nextBucket(KEYS[4], bucket, base, first, now, window, most)
+              local latest, start = bucket, base
+              if now >= (bucket + 1) * window or first - base >= most then
+                \(Lua.nextBucket)
+                latest, start = nextBucket(KEYS[4], bucket, first, now, window)
+              end
               redis.call('HSET', KEYS[4] .. latest, unpack(marks))
               if latest ~= bucket or not state[6] then
                 -- A former version has let them expire by a clock that may step.
@@ -155,6 +168,7 @@ extension Inbox {
               local gone = 0
               if offset - floor + 1 > maxEntries then gone = redis.call('XTRIM', KEYS[1], 'MAXLEN', maxEntries) end
               if isAged then
+                \(Lua.trimByAge)
                 local aged
                 aged, oldest = trimByAge(KEYS[1], epoch, now, maxAge)
                 gone = gone + aged
@@ -166,6 +180,7 @@ extension Inbox {
                 floor = tonumber(string.match(head, '%d+$'))
                 -- Below `read` nothing counts as unread. Above it, all that is left was counted and is not marked.
                 if floor > read + 1 then
+                  \(Lua.dropMarks)
                   dropMarks(KEYS[5], math.max(before, read + 1), floor - 1)
                   unread = redis.call('XLEN', KEYS[1]) - redis.call('SCARD', KEYS[5])
                 end

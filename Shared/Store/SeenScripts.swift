@@ -3,24 +3,23 @@
 // The one before it is kept, all older ones go. A bucket's number is that of its time (now / window), or one more than the
 // last where a crowd has filled it. So a clock that goes back finds what it has written, and no bucket grows for ever.
 extension Lua {
-    /// `bucketOf(prefix, stored, base, offset, now, window)`: the bucket that is written now, and its base. `stored` is nil where a
-    /// former version wrote, whose buckets are those before, at and after now, or nobody yet.
-    ///
-    /// `nextBucket(prefix, bucket, base, offset, now, window, most)`: the bucket to write to, and its base; what is too old goes.
-    static let seen = """
-        local function bucketOf(prefix, stored, base, offset, now, window)
-          if stored then return tonumber(stored), tonumber(base) or 0 end
+    /// `bucketOf(prefix, offset, now, window)`: the bucket that is written now, and its base, where the state does not say so:
+    /// a former version wrote, whose buckets are those before, at and after now, or nobody yet.
+    static let bucketOf = """
+        local function bucketOf(prefix, offset, now, window)
           local bucket = math.floor(now / window)
           if offset == 0 then return bucket, 0 end
           if redis.call('EXISTS', prefix .. bucket + 1) == 1 then bucket = bucket + 1 end
           return bucket, offset - redis.call('HLEN', prefix .. bucket)
         end
-        local function nextBucket(prefix, bucket, base, offset, now, window, most)
-          local later = math.floor(now / window)
-          if later <= bucket then
-            if offset - base < most then return bucket, base end
-            later = bucket + 1
-          end
+
+        """
+
+    /// `nextBucket(prefix, bucket, offset, now, window)`: the bucket to go on with when the time has come, or this one is full,
+    /// and its base; what is too old goes.
+    static let nextBucket = """
+        local function nextBucket(prefix, bucket, offset, now, window)
+          local later = math.max(bucket + 1, math.floor(now / window))
           redis.call('UNLINK', prefix .. bucket - 1)
           if later > bucket + 1 then redis.call('UNLINK', prefix .. bucket) end
           return later, offset

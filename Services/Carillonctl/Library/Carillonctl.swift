@@ -5,7 +5,8 @@ internal import Settings
 /// The operator's tool.
 public enum Carillonctl {
     static let commands = [
-        tokenCommand, produceCommand, tailCommand, deadLetterListCommand, deadLetterShowCommand, inboxAuditCommand, redisRestoredCommand, revokeCommand,
+        tokenCommand, produceCommand, tailCommand, deadLetterListCommand, deadLetterShowCommand, inboxAuditCommand, redisRestoredCommand,
+        revokeCommand,
         doctorCommand, environmentCommand,
     ]
 
