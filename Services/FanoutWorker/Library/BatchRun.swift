@@ -5,20 +5,6 @@ import Redis
 import ServiceRuntime
 import Store
 
-/// What the work on every batch needs. Confined to the loop.
-struct FanoutTools {
-    let loop: EventLoop
-    let client: RedisClient
-    let inbox: Inbox
-    let gateways: Gateways
-    let audiences: Audiences
-    let channels: ChannelStreams
-    let topics: Topics
-    let limits: FanoutLimits
-    let metrics: FanoutMetrics
-    let log: Log
-}
-
 /// The work on one batch of records: each to its recipients' inboxes, then to the gateways that hold them, then, for who has
 /// none, to the push topics, in the transaction that passes the batch.
 ///
@@ -30,13 +16,14 @@ final class BatchRun {
         let record: NotificationRecord
         /// Its place in the batch.
         let source: Int
-        let priority: Priority
         /// Some recipient's call was given up, and the dead letter is written.
         var isDeadLetter = false
     }
 
     let tools: FanoutTools
     private let batch: RecordBatch
+    /// Of all its records: each priority has a topic of its own.
+    private let priority: Priority
     var items: [Item] = []
     private var outputs: BatchOutputs
     private var queues = PersonQueues()
@@ -56,11 +43,11 @@ final class BatchRun {
     private var pauseLength: Int64 = 0
     var posts = ChannelPosts()
     private var isTurnScheduled = false
-    private var lane = (topic: "", priority: Priority.normal)
     private(set) var isOver = false
 
-    init(_ batch: RecordBatch, _ tools: FanoutTools) {
+    init(_ batch: RecordBatch, _ priority: Priority, _ tools: FanoutTools) {
         self.batch = batch
+        self.priority = priority
         self.tools = tools
         table = GatewayTable(limit: tools.limits.gatewayBatchBytes)
         outputs = BatchOutputs(limits: tools.limits)
@@ -87,7 +74,7 @@ final class BatchRun {
             let record = try NotificationRecord.read(incoming.value)
             guard record.expiresAt > now else { return tools.metrics.records[.expired].increment() }
             let index = items.count
-            let item = Item(record: record, source: source, priority: priority(incoming.topic))
+            let item = Item(record: record, source: source)
             switch record.audience {
             case .user, .users:
                 items.append(item)
@@ -101,12 +88,6 @@ final class BatchRun {
         } catch {
             deadLetter(source, error, attempts: 1)
         }
-    }
-
-    /// Records of one topic stand together, so its lane is looked up once for all of them.
-    private func priority(_ topic: String) -> Priority {
-        if lane.topic != topic { lane = (topic, tools.topics.priority(ofTopic: topic) ?? .normal) }
-        return lane.priority
     }
 
     /// Puts a record for named people into their queues.
@@ -301,9 +282,9 @@ final class BatchRun {
             let position = StreamPosition(epoch: calls[slot].epoch, offset: entry.offset)
             outputs.append(
                 .push(
-                    item.record, to: queues.person(slot), position, topic: tools.topics.push(item.priority),
+                    item.record, to: queues.person(slot), position, topic: tools.topics.push(priority),
                     headers: batch.records[item.source].headers))
-            tools.metrics.pushes[item.priority].increment()
+            tools.metrics.pushes[priority].increment()
         }
     }
 

@@ -37,7 +37,8 @@ public actor FanoutWorker: Service {
         redis = context.dependencies.source(.redis)
         router = RESTRouter(context, apiKey: settings.apiKey)
         tools = FanoutTools(
-            loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox, witness: witness), gateways: Gateways(client, keys),
+            loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox, witness: witness),
+            gateways: Gateways(client, keys),
             audiences: Audiences(client, keys),
             channels: ChannelStreams(client, keys, limits: settings.channels, inbox: settings.inbox, witness: witness), topics: topics,
             limits: settings.limits, metrics: FanoutMetrics(context.metrics), log: context.log)

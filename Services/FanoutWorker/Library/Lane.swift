@@ -54,7 +54,7 @@ final class Lane {
         // A batch that is still here was taken from this member by a rebalance.
         run?.drop()
         log.debug("batch begun", ["lane": .name(priority), "records": .count(batch.records.count)])
-        let run = BatchRun(batch, tools)
+        let run = BatchRun(batch, priority, tools)
         self.run = run
         run.start()
     }

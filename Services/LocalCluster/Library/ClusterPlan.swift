@@ -191,7 +191,8 @@ public struct ClusterPlan: Sendable {
         }
         return MemberPlan(
             name: "edge", stage: .edge, executable: "haproxy",
-            arguments: ["-db", "-f", edgeTemplates + "/haproxy.cfg", "-f", edgeFile], environment: environment,
+            arguments: ["-db", "-f", edgeTemplates + "/haproxy.cfg", "-f", edgeFile],
+            environment: environment.merging(settings.edge.environment) { own, _ in own },
             probe: .http(port: edgePort, path: "/edge/health"))
     }
 }

@@ -20,6 +20,7 @@ public struct ClusterSettings: SettingsGroup, Equatable {
     public var edgeCertificate: String?
     /// Where it speaks TLS.
     public var edgeTLSPort: Int
+    public var edge = EdgeSettings()
     public var broker: BrokerChoice
     /// Options of the Java machine for a broker of a distribution.
     public var brokerHeap: String
@@ -53,7 +54,7 @@ public struct ClusterSettings: SettingsGroup, Equatable {
             edgePort.description, edgeCertificate.description, edgeTLSPort.description, folder.description, brokers.description,
             home.description, brokerHeap.description,
             tokenSecret.description, apiKey.description,
-        ]
+        ] + EdgeSettings.declarations
 
     public init(_ environment: Environment) throws(SettingsError) {
         counts = [:]
@@ -61,6 +62,7 @@ public struct ClusterSettings: SettingsGroup, Equatable {
         edgePort = try environment.value(Self.edgePort)
         edgeCertificate = try environment.optional(Self.edgeCertificate)
         edgeTLSPort = try environment.value(Self.edgeTLSPort)
+        edge = try EdgeSettings(environment)
         folder = try environment.value(Self.folder)
         tokenSecret = try environment.value(Self.tokenSecret)
         apiKey = try environment.value(Self.apiKey)

@@ -1,0 +1,19 @@
+import EventLoop
+import Models
+import Redis
+import ServiceRuntime
+import Store
+
+/// What the work on every batch needs. Confined to the loop.
+struct FanoutTools {
+    let loop: EventLoop
+    let client: RedisClient
+    let inbox: Inbox
+    let gateways: Gateways
+    let audiences: Audiences
+    let channels: ChannelStreams
+    let topics: Topics
+    let limits: FanoutLimits
+    let metrics: FanoutMetrics
+    let log: Log
+}
