@@ -100,15 +100,18 @@ final class RedisConnector {
         self.connection = connection
         connection.onEnd = { [unowned connection] in self.lost(.down(reason: self.words($0, connection))) }
         onOpen?(connection)
-        refusedWrite = nil
+        // What the former handshake met holds until this one has ended: who asks between two attempts is told the same.
+        var refused: RedisError?
         var failure: RedisState?
         for step in entry { connection.send(step.command()) { failure = failure ?? Self.judge($0, step) } }
         endFormer(connection)
         for (index, step) in steps.enumerated() {
             connection.send(step.command()) { result in
-                if case .failure(let error) = result, error.refusesWrites { self.refusedWrite = error }
+                if case .failure(let error) = result, error.refusesWrites { refused = error }
                 if failure == nil { failure = Self.judge(result, step) }
-                if index == self.steps.count - 1 { self.finishHandshake(connection, failure) }
+                guard index == self.steps.count - 1 else { return }
+                self.refusedWrite = refused
+                self.finishHandshake(connection, failure)
             }
         }
     }

@@ -76,7 +76,7 @@ struct RealBrokerTests {
         try Self.shared.get().createTopic("steps.in")
         try await produce(settings, records(settings, 0..<20, keys: 1))
         let first = try await Bench {
-            let echo = try Echo($0, settings, topics: ["in"], output: "out", limits: PipelineLimits(stopPatience: .zero))
+            let echo = try Echo($0, settings, topics: ["in"], output: "out", limits: PipelineLimits(stopPatience: .seconds(2)))
             echo.holdsBatches = true
             return echo
         }
