@@ -108,7 +108,8 @@ private func header(_ record: KafkaRecord, _ name: String) -> String {
         for member in ["m0", "m123", "m349"] { #expect(try await rig.inbox(member) == posts.map(\.id)) }
         #expect(try await rig.inbox("m7") == [posts[0].id, posts[2].id, after.id])
         #expect(try await rig.until { $0.heardCount("one") > before })
-        #expect(try await rig.heard("one").dropFirst(before).map { $0.notification.contains(posts[1].id) } == [true])
+        // A batch that the group takes back meanwhile is published again.
+        #expect(try await rig.heard("one").dropFirst(before).allSatisfy { $0.notification.contains(posts[1].id) })
         // A channel without members is nobody's fault.
         await rig.produce("notifications.low", [("x", record(2004, for: #"{"channel":"empty"}"#).value)])
         let seven = try await rig.read("push.low", count: 1050).filter { $0.key == Array("m7".utf8) }
