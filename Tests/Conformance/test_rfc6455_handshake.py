@@ -99,10 +99,16 @@ def test_fields_are_known_in_any_case(dial):
 
 
 def test_an_unknown_subprotocol_is_not_chosen(dial):
-    """4.2.2 (5): one of those offered, or none."""
+    """4.2.2 (5): one of those offered, or none; where none of them is spoken, that is said before the connection stands."""
     raw = dial()
-    assert raw.open(Sec_WebSocket_Protocol="chat, superchat") == 101
+    assert raw.open(Sec_WebSocket_Protocol="chat, superchat") == 400
     assert raw.field("Sec-WebSocket-Protocol") is None
+
+
+def test_a_subprotocol_that_is_spoken_is_answered(dial):
+    raw = dial()
+    assert raw.open(Sec_WebSocket_Protocol="chat, centrifuge-json") == 101
+    assert raw.field("Sec-WebSocket-Protocol") == "centrifuge-json"
 
 
 @pytest.mark.parametrize("offer", ["foo", "foo; bar=1, x-webkit-deflate-frame", "permessage-bzip2"])
