@@ -35,6 +35,11 @@ public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The partition has no leader at present, or not the one that was asked.
+    var lacksLeader: Bool {
+        code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE.rawValue || code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION.rawValue
+    }
+
     /// The topic does not exist, and the broker makes none for a record.
     public var isUnknownTopic: Bool {
         code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC.rawValue || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART.rawValue

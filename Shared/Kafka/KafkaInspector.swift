@@ -56,10 +56,16 @@ public final class KafkaInspector {
         topic: String, partition: Int32, timeout: Duration = .seconds(5)
     ) throws(KafkaError) -> (low: Int64, high: Int64) {
         var (low, high): (Int64, Int64) = (0, 0)
-        let code = rd_kafka_query_watermark_offsets(
-            client.raw, topic, partition, &low, &high, milliseconds(timeout))
-        guard code == RD_KAFKA_RESP_ERR_NO_ERROR else { throw KafkaError(code) }
-        return (low, high)
+        let deadline = ContinuousClock.now + timeout
+        while true {
+            let code = rd_kafka_query_watermark_offsets(
+                client.raw, topic, partition, &low, &high, milliseconds(timeout))
+            if code == RD_KAFKA_RESP_ERR_NO_ERROR { return (low, high) }
+            let error = KafkaError(code)
+            // A topic that was just made has no leader for a moment, or one that does not know it yet.
+            guard error.lacksLeader, ContinuousClock.now < deadline else { throw error }
+            rd_kafka_poll(client.raw, 100)
+        }
     }
 
     /// Reads the committed records of a topic, from `from` in each partition to its present end, partition by partition in
