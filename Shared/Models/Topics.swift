@@ -24,11 +24,6 @@ public struct Topics: Sendable {
     /// `carillon-<service>-<INSTANCE_ID>`.
     public func transactionalID(_ service: String, instance: String) -> String { "\(prefix)carillon-\(service)-\(instance)" }
 
-    /// The priority whose lane a topic of notifications or pushes is, by its last part.
-    public func priority(ofTopic topic: String) -> Priority? {
-        topic.split(separator: ".").last.flatMap { Priority(rawValue: String($0)) }
-    }
-
     /// The topic for an event of a type: the one that its policy names, else `events.<first part of the type>`; nil for a
     /// reserved or impossible domain (decision 0024).
     public func events(forType type: String, policy: Policy? = nil) -> String? {

@@ -115,7 +115,5 @@ import Testing
         let staging = Topics(namespace: "staging")
         #expect(staging.everyEvent == #"^staging\.events\..*"#)
         #expect(staging.consumerGroup("fanout-worker") == "staging.carillon-fanout-worker")
-        #expect(staging.priority(ofTopic: staging.push(.low)) == .low)
-        #expect(staging.priority(ofTopic: "events.dlq") == nil)
     }
 }
