@@ -29,15 +29,16 @@ func shared(_ name: String, _ dependencies: [Target.Dependency] = [], settings: 
     ]
 }
 
-/// A service is a library that decides and a main file that wires; its product bears the kebab-case name.
-func service(_ name: String, _ dependencies: [Target.Dependency]) -> [Target] {
+/// A service is a library that decides and a main file that wires; its product bears the kebab-case name. What `tests` names
+/// stands behind a border that the service knows, and only its tests look behind it.
+func service(_ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency] = []) -> [Target] {
     [
         .target(name: name, dependencies: dependencies, path: "Services/\(name)/Library", swiftSettings: pointerFree),
         .executableTarget(
             name: "\(name)Main", dependencies: [.init(stringLiteral: name), "ServiceRuntime"],
             path: "Services/\(name)/Main", swiftSettings: pointerFree),
         .testTarget(
-            name: "\(name)Tests", dependencies: dependencies + [.init(stringLiteral: name), "TestSupport"],
+            name: "\(name)Tests", dependencies: dependencies + tests + [.init(stringLiteral: name), "TestSupport"],
             path: "Tests/\(name)Tests", swiftSettings: strict),
     ]
 }
@@ -58,12 +59,14 @@ targets += shared("Redis", ["Network", "EventLoop", "CHiredis", "Settings"])
 targets += shared("Store", ["Redis", "Models", "EventLoop", "Settings", "Tokens"])
 targets += shared("Kafka", ["EventLoop", "CRDKafka", "Settings"])
 targets += shared("HTTPClient", ["EventLoop", "CCurl", "CUV"])
-targets += shared("ServiceRuntime", ["EventLoop", "Network", "HTTP", "Settings", "Tokens", "Redis", "Kafka", "Models"])
-targets += service("Gateway", runtime + ["Network", "HTTP", "WebSocket", "Redis", "Store", "Tokens"])
-targets += service("NotificationService", runtime + ["HTTP", "Kafka", "Policies", "Rules", "Tokens"])
-targets += service("FanoutWorker", runtime + ["HTTP", "Kafka", "Redis", "Store", "Rules"])
-targets += service("PresenceService", runtime + ["HTTP", "Redis", "Store"])
-targets += service("PushService", runtime + ["HTTP", "HTTPClient", "Kafka", "Redis", "Store", "Tokens"])
+targets += shared("ServiceRuntime", ["EventLoop", "Network", "HTTP", "Settings", "Tokens", "Models"])
+targets += shared("ServiceStore", ["ServiceRuntime", "Store", "Redis", "EventLoop", "Settings", "Models"])
+targets += shared("ServiceKafka", ["ServiceRuntime", "Kafka", "EventLoop", "Models", "Settings", "Tokens"])
+targets += service("Gateway", runtime + ["Network", "HTTP", "WebSocket", "Redis", "Store", "ServiceStore", "Tokens"])
+targets += service("NotificationService", runtime + ["HTTP", "Kafka", "ServiceKafka", "Policies", "Rules", "Tokens"])
+targets += service("FanoutWorker", runtime + ["HTTP", "Kafka", "ServiceKafka", "Store", "ServiceStore", "Rules"], tests: ["Redis"])
+targets += service("PresenceService", runtime + ["HTTP", "Store", "ServiceStore"], tests: ["Redis"])
+targets += service("PushService", runtime + ["HTTP", "HTTPClient", "Kafka", "ServiceKafka", "Store", "ServiceStore", "Tokens"])
 targets += service("Carillonctl", runtime + ["HTTPClient", "Kafka", "Network", "Redis", "Store", "Tokens", "Policies"])
 targets += service("LocalCluster", runtime + ["Kafka", "Network"])
 targets.append(

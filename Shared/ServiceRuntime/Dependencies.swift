@@ -19,18 +19,34 @@ public final class Dependencies {
         case down(since: Int64)
     }
 
-    /// Where a loop that is not the process's first tells what its own connections say.
-    typealias Report = @Sendable (_ dependency: Dependency, _ isUp: Bool?, _ reason: LogValue) -> Void
+    /// What a connection says of its dependency, and all of them together.
+    enum Standing: Sendable {
+        case up, down
+        /// It answers, and only a person can make it fit for use.
+        case unfit
+    }
+
+    /// Where a loop that is not the process's first tells what its own connections say; nil where the dependency is declared.
+    typealias Report = @Sendable (_ dependency: Dependency, _ standing: Standing?, _ reason: LogValue) -> Void
 
     private struct Entry {
         let dependency: Dependency
         let gauge: Gauge?
         var state = State.starting
+        /// Nil until its connections have said so.
+        var standing: Standing?
         /// Why it is down, as the log says it.
         var reason = ""
         /// When it went down, in ms of the monotonic clock.
         var downAt: Int64 = 0
-        var sources: [Bool?] = []
+        var sources: [Standing?] = []
+
+        /// Nil: some have not reported yet, and none is down.
+        var ofAllSources: Standing? {
+            if sources.contains(.unfit) { return .unfit }
+            if sources.contains(.down) { return .down }
+            return sources.contains(nil) ? nil : .up
+        }
     }
 
     private let log: Log
@@ -60,8 +76,7 @@ public final class Dependencies {
         forward = nil
     }
 
-    /// For a further loop: nothing is logged or counted here, and every change goes to `forward`. The first report of a
-    /// dependency says nil: it is declared.
+    /// For a further loop: nothing is logged or counted here, and every change goes to `forward`.
     init(log: Log, metrics: Metrics, forward: @escaping Report) {
         self.log = log
         self.metrics = metrics
@@ -71,15 +86,11 @@ public final class Dependencies {
     }
 
     /// What a further loop said of all its connections to a dependency.
-    func remote(_ branch: Int, _ dependency: Dependency, isUp: Bool?, reason: LogValue) {
+    func remote(_ branch: Int, _ dependency: Dependency, _ standing: Standing?, reason: LogValue) {
         let key = Remote(branch: branch, dependency: dependency)
         let its = remotes[key] ?? source(dependency)
         remotes[key] = its
-        switch isUp {
-        case true?: its.up()
-        case false?: its.down(reason)
-        case nil: break
-        }
+        if let standing { its.report(standing, reason) }
     }
 
     /// Declares one more connection to the dependency. It counts as starting until its first report.
@@ -110,32 +121,34 @@ public final class Dependencies {
         entries.map { ($0.dependency, $0.state, $0.reason) }
     }
 
-    fileprivate func report(_ entry: Int, _ source: Int, up: Bool, reason: LogValue) {
-        entries[entry].sources[source] = up
-        let allUp = entries[entry].sources.allSatisfy { $0 == true }
-        let former = entries[entry].state
-        switch former {
-        case .starting where allUp, .down where allUp:
-            entries[entry].state = .up
-            entries[entry].reason = ""
-        case .starting where !up, .up where !up:
-            entries[entry].state = .down(since: clock())
-            entries[entry].reason = reason.text
-            entries[entry].downAt = ticks()
-        default: return
+    fileprivate func report(_ index: Int, _ source: Int, _ standing: Standing, reason: LogValue) {
+        entries[index].sources[source] = standing
+        let former = entries[index].standing
+        guard let now = entries[index].ofAllSources, now != former else { return }
+        entries[index].standing = now
+        if now == .up {
+            entries[index].state = .up
+            entries[index].reason = ""
+        } else {
+            if former == nil || former == .up {
+                entries[index].state = .down(since: clock())
+                entries[index].downAt = ticks()
+            }
+            entries[index].reason = reason.text
         }
-        if let forward { return forward(entries[entry].dependency, allUp, reason) }
-        say(entries[entry], former, isUp: allUp, reason)
-        entries[entry].gauge?.set(allUp ? 1 : 0)
+        if let forward { return forward(entries[index].dependency, now, reason) }
+        say(entries[index], former, now, reason)
+        entries[index].gauge?.set(now == .up ? 1 : 0)
     }
 
-    private func say(_ entry: Entry, _ former: State, isUp: Bool, _ reason: LogValue) {
+    private func say(_ entry: Entry, _ former: Standing?, _ now: Standing, _ reason: LogValue) {
         let name = LogValue.name(entry.dependency)
-        switch former {
-        case .starting where isUp: log.info("dependency is up", ["dependency": name])
-        case .down where isUp:
+        switch now {
+        case .up where former == nil: log.info("dependency is up", ["dependency": name])
+        case .up:
             log.info("dependency is up again", ["dependency": name, "away": .milliseconds(max(0, ticks() - entry.downAt))])
-        default: log.warning("dependency is down", ["dependency": name, "reason": reason])
+        case .down: log.warning("dependency is down", ["dependency": name, "reason": reason])
+        case .unfit: log.error("dependency is not fit for use until somebody mends it", ["dependency": name, "reason": reason])
         }
     }
 }
@@ -145,7 +158,7 @@ public final class DependencySource {
     private let dependencies: Dependencies
     private let entry: Int
     private let source: Int
-    private var last: Bool?
+    private var last: Dependencies.Standing?
 
     fileprivate init(_ dependencies: Dependencies, entry: Int, source: Int) {
         self.dependencies = dependencies
@@ -153,14 +166,17 @@ public final class DependencySource {
         self.source = source
     }
 
-    public func up() { report(true, .text("")) }
+    public func up() { report(.up, .text("")) }
 
     /// - Parameter reason: why, for the log line.
-    public func down(_ reason: LogValue) { report(false, reason) }
+    public func down(_ reason: LogValue) { report(.down, reason) }
 
-    private func report(_ up: Bool, _ reason: LogValue) {
-        guard last != up else { return }
-        last = up
-        dependencies.report(entry, source, up: up, reason: reason)
+    /// It answers and must not be used as it is; only a person can mend that.
+    public func unfit(_ reason: LogValue) { report(.unfit, reason) }
+
+    fileprivate func report(_ standing: Dependencies.Standing, _ reason: LogValue) {
+        guard last != standing else { return }
+        last = standing
+        dependencies.report(entry, source, standing, reason: reason)
     }
 }

@@ -68,6 +68,12 @@ public final class Metrics {
         gauge(name, help, labels: "").measure = measure
     }
 
+    /// One gauge of a family whose labels are no enumeration: names that an operator chose, a topic's say. Whoever makes them
+    /// bounds how many there are.
+    public func gauge(_ name: StaticString, _ help: StaticString, labels: KeyValuePairs<StaticString, String>) -> Gauge {
+        gauge(name, help, labels: labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ","))
+    }
+
     public func gauge<Label: MetricLabel>(
         _ name: StaticString, _ help: StaticString, by label: StaticString, _ type: Label.Type = Label.self
     ) -> Labeled<Label, Gauge> {

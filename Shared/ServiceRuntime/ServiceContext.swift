@@ -29,8 +29,6 @@ public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {
     public internal(set) var isStarted = false
     /// What the service listens on, where it does; for the line that says it is ready, and for whoever started it with port 0.
     public private(set) var port: Int?
-    /// Ends the process after a failure that no retry can mend.
-    var onFailure: ((StaticString) -> Void)?
     /// The service's further loops (ServiceContext+Branches). Home loop only.
     var branches: [Branch] = []
     let name: String
@@ -68,19 +66,13 @@ public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {
             service: name, instance: instanceID, level: home.process.logLevel, format: home.process.logFormat, write: sink)
         metrics = Metrics()
         let homeLoop = home.loop
-        dependencies = Dependencies(log: log, metrics: metrics) { dependency, isUp, reason in
-            homeLoop.post { home.dependencies.remote(number, dependency, isUp: isUp, reason: reason) }
+        dependencies = Dependencies(log: log, metrics: metrics) { dependency, standing, reason in
+            homeLoop.post { home.dependencies.remote(number, dependency, standing, reason: reason) }
         }
     }
 
     /// To be called once the service's listener is open. On the first loop.
     public func listens(on port: Int) { self.port = port }
-
-    /// A failure at run time that no retry can mend (a Redis that evicts, say): says so and ends the process with status 1.
-    public func fail(_ message: StaticString, _ fields: KeyValuePairs<StaticString, LogValue> = [:]) {
-        log.error(message, fields)
-        onFailure?(message)
-    }
 }
 
 /// The second half of an instance's name: 64 random bits as 16 hex digits, so that nothing a former life left behind matches.

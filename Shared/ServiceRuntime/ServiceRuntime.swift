@@ -45,12 +45,7 @@ public enum ServiceRuntime {
         } catch {
             stop(Hosted.name, LogValue.text(of: error), Exit.failed)
         }
-        for await cause in ended {
-            switch cause {
-            case .signal: _exit(await host.drain() ? Exit.done : Exit.failed)
-            case .failure: _exit(Exit.failed)
-            }
-        }
+        for await _ in ended { _exit(await host.drain() ? Exit.done : Exit.failed) }
     }
 
     /// A write to a closed socket is an error and no signal; and the signals that end a service reach it even if whoever
@@ -98,24 +93,18 @@ public enum ServiceRuntime {
     }
 }
 
-/// Why a service comes to its end.
-enum EndOfService: Sendable {
-    case signal, failure
-}
-
 extension ServiceHost {
     /// SIGTERM and SIGINT end the service once; a second one ends the process there and then.
-    func watchSignals() -> AsyncStream<EndOfService> {
-        let (ended, end) = AsyncStream.makeStream(of: EndOfService.self)
+    func watchSignals() -> AsyncStream<Void> {
+        let (ended, end) = AsyncStream.makeStream(of: Void.self)
         var signals = 0
         for number in [SIGTERM, SIGINT] {
             loop.onSignal(number) {
                 signals += 1
                 if signals > 1 { _exit(ServiceRuntime.Exit.failed) }
-                end.yield(.signal)
+                end.yield()
             }
         }
-        context.onFailure = { _ in end.yield(.failure) }
         return ended
     }
 }

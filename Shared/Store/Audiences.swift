@@ -27,20 +27,20 @@ public struct Audiences {
     }
 
     /// Adds members; answers how many there are afterwards. May be repeated.
-    public func add(_ members: [PersonID], to audience: String, reply: @escaping (Result<Int, RedisError>) -> Void) {
+    public func add(_ members: [PersonID], to audience: String, reply: @escaping (Result<Int, StoreError>) -> Void) {
         change(adds: true, members, audience, reply)
     }
 
     /// Removes members; answers how many there are afterwards. May be repeated.
-    public func remove(_ members: [PersonID], from audience: String, reply: @escaping (Result<Int, RedisError>) -> Void) {
+    public func remove(_ members: [PersonID], from audience: String, reply: @escaping (Result<Int, StoreError>) -> Void) {
         change(adds: false, members, audience, reply)
     }
 
     private func change(
-        adds: Bool, _ members: [PersonID], _ audience: String, _ reply: @escaping (Result<Int, RedisError>) -> Void
+        adds: Bool, _ members: [PersonID], _ audience: String, _ reply: @escaping (Result<Int, StoreError>) -> Void
     ) {
         precondition(members.count <= Self.maximumMembers, "members out of bounds")
-        var failure: RedisError?
+        var failure: StoreError?
         if !members.isEmpty {
             client.send(
                 arguments: 2 + members.count * (adds ? 2 : 1),
@@ -52,7 +52,7 @@ public struct Audiences {
                         writer.argument(member.text)
                     }
                 },
-                { if case .failure(let error) = $0 { failure = error } })
+                { if case .failure(let error) = $0 { failure = StoreError(error) } })
         }
         client.send(
             arguments: 2,
@@ -68,7 +68,7 @@ public struct Audiences {
     /// One page of members in the order of their bytes, after `last` (from the beginning if nil).
     /// Who is added or removed meanwhile may be missed; who stays is not.
     public func members(
-        of audience: String, after last: PersonID?, limit: Int, reply: @escaping (Result<MemberPage, RedisError>) -> Void
+        of audience: String, after last: PersonID?, limit: Int, reply: @escaping (Result<MemberPage, StoreError>) -> Void
     ) {
         client.send(
             arguments: 8,

@@ -104,7 +104,7 @@ public struct ChannelStreams {
     /// Whole or not at all; may be repeated after any error. At most one call a channel may be under way.
     /// - Parameter posts: 1 to `maximumItems`.
     public func append(
-        _ posts: [Delivery], to channel: ChannelID, reply: @escaping (Result<Posted, RedisError>) -> Void
+        _ posts: [Delivery], to channel: ChannelID, reply: @escaping (Result<Posted, StoreError>) -> Void
     ) {
         precondition((1...Self.maximumItems).contains(posts.count), "posts out of bounds")
         let tag = bytes(channel.text)
@@ -138,7 +138,7 @@ public struct ChannelStreams {
     ///   - isReversed: from the newest, or from before the position, backwards; the page is then never continued.
     public func page(
         of channel: ChannelID, from start: InboxStart, limit: Int, bytes size: Int = 1 << 20, isReversed: Bool = false,
-        reply: @escaping (Result<InboxPage, RedisError>) -> Void
+        reply: @escaping (Result<InboxPage, StoreError>) -> Void
     ) {
         let tag = bytes(channel.text)
         client.eval(
@@ -161,10 +161,10 @@ public struct ChannelStreams {
     ///   - count: the newcomers among them.
     public func watch(
         _ channel: ChannelID, at instance: InstanceID, _ newcomers: [Watcher], count: WatcherCount, from start: InboxStart,
-        limit: Int, bytes size: Int = 1 << 20, reply: @escaping (Result<(InboxPage, Crowd), RedisError>) -> Void
+        limit: Int, bytes size: Int = 1 << 20, reply: @escaping (Result<(InboxPage, Crowd), StoreError>) -> Void
     ) {
         precondition(newcomers.count <= Self.maximumItems, "watchers out of bounds")
-        var failure: RedisError?
+        var failure: StoreError?
         note("SADD", channel, instance) { if case .failure(let error) = $0 { failure = error } }
         let tag = bytes(channel.text)
         client.eval(
@@ -196,7 +196,7 @@ public struct ChannelStreams {
     /// After the last one, `forget` may follow.
     public func unwatch(
         _ channel: ChannelID, at instance: InstanceID, _ connections: [ConnectionID], count: WatcherCount,
-        reply: @escaping (Result<Crowd, RedisError>) -> Void
+        reply: @escaping (Result<Crowd, StoreError>) -> Void
     ) {
         precondition(connections.count <= Self.maximumItems, "watchers out of bounds")
         let tag = bytes(channel.text)
@@ -211,23 +211,24 @@ public struct ChannelStreams {
     }
 
     /// Takes a channel that an instance watches no more from the note of what to sweep. Harmless where it is not there.
-    public func forget(_ channel: ChannelID, at instance: InstanceID, reply: @escaping (Result<Void, RedisError>) -> Void) {
-        note("SREM", channel, instance) { reply($0.map { _ in }) }
+    public func forget(_ channel: ChannelID, at instance: InstanceID, reply: @escaping (Result<Void, StoreError>) -> Void) {
+        note("SREM", channel, instance, reply)
     }
 
     /// Removes the whole note of what to sweep: an instance that has left in order.
-    public func forgetAll(at instance: InstanceID, reply: @escaping (Result<Void, RedisError>) -> Void) {
+    public func forgetAll(at instance: InstanceID, reply: @escaping (Result<Void, StoreError>) -> Void) {
         client.send(
             arguments: 2,
             { writer in
                 writer.argument("UNLINK" as StaticString)
                 keys.write("watching:{", bytes(instance.text), "}", to: &writer)
             },
-            { reply($0.map { _ in }) })
+            { reply($0.done) })
     }
 
     private func note(
-        _ command: StaticString, _ channel: ChannelID, _ instance: InstanceID, _ reply: @escaping RedisClient.Reply
+        _ command: StaticString, _ channel: ChannelID, _ instance: InstanceID,
+        _ reply: @escaping (Result<Void, StoreError>) -> Void
     ) {
         client.send(
             arguments: 3,
@@ -235,11 +236,12 @@ public struct ChannelStreams {
                 writer.argument(command)
                 keys.write("watching:{", bytes(instance.text), "}", to: &writer)
                 writer.argument(channel.text)
-            }, reply)
+            },
+            { reply($0.done) })
     }
 
     /// Who watches the channel; names them only if there are at most `limit`.
-    public func presence(of channel: ChannelID, limit: Int, reply: @escaping (Result<Presence, RedisError>) -> Void) {
+    public func presence(of channel: ChannelID, limit: Int, reply: @escaping (Result<Presence, StoreError>) -> Void) {
         let tag = bytes(channel.text)
         client.eval(
             Self.presenceScript, arguments: 4,
@@ -254,7 +256,7 @@ public struct ChannelStreams {
 
     /// Whether the person is a member of the channel's audience.
     public func isMember(
-        _ person: PersonID, of channel: ChannelID, reply: @escaping (Result<Bool, RedisError>) -> Void
+        _ person: PersonID, of channel: ChannelID, reply: @escaping (Result<Bool, StoreError>) -> Void
     ) {
         client.send(
             arguments: 3,
@@ -263,7 +265,7 @@ public struct ChannelStreams {
                 keys.write("audience:{channel:", bytes(channel.text), "}", to: &writer)
                 writer.argument(person.text)
             },
-            { reply($0.map { !$0.isNull }) })
+            { reply($0.decoded("ZSCORE") { !$0.isNull }) })
     }
 
     /// The four keys of who watches, the last of them this instance's own.

@@ -1,5 +1,5 @@
 public import Models
-public import Redis
+internal import Redis
 
 /// What one step of a sweep took from one channel.
 public struct SweptWatchers: Equatable, Sendable {
@@ -19,7 +19,7 @@ extension ChannelStreams {
     /// Removes watchers that a dead instance left: a step, to be repeated until it answers nothing. Harmless when several do
     /// it at once. A channel that cannot be swept because its keys are of another type is let go.
     public func sweep(
-        _ instance: InstanceID, limit: Int = 500, reply: @escaping (Result<[SweptWatchers], RedisError>) -> Void
+        _ instance: InstanceID, limit: Int = 500, reply: @escaping (Result<[SweptWatchers], StoreError>) -> Void
     ) {
         client.send(
             arguments: 3,
@@ -40,7 +40,7 @@ extension ChannelStreams {
 
     private func sweep(
         _ instance: InstanceID, _ channels: [ChannelID], _ limit: Int,
-        _ reply: @escaping (Result<[SweptWatchers], RedisError>) -> Void
+        _ reply: @escaping (Result<[SweptWatchers], StoreError>) -> Void
     ) {
         guard !channels.isEmpty else { return reply(.success([])) }
         let gathering = Gathering<SweptWatchers>(count: channels.count) { result in
@@ -55,7 +55,7 @@ extension ChannelStreams {
     /// The same for one channel, without the note of it.
     public func sweep(
         _ instance: InstanceID, channel: ChannelID, limit: Int = 500,
-        reply: @escaping (Result<SweptWatchers, RedisError>) -> Void
+        reply: @escaping (Result<SweptWatchers, StoreError>) -> Void
     ) {
         client.eval(
             Self.sweepScript, arguments: 6,
@@ -73,7 +73,7 @@ extension ChannelStreams {
     }
 
     private func forget(
-        _ channels: [ChannelID], _ instance: InstanceID, _ reply: @escaping (Result<Void, RedisError>) -> Void
+        _ channels: [ChannelID], _ instance: InstanceID, _ reply: @escaping (Result<Void, StoreError>) -> Void
     ) {
         guard !channels.isEmpty else { return reply(.success(())) }
         client.send(
@@ -83,7 +83,7 @@ extension ChannelStreams {
                 keys.write("watching:{", bytes(instance.text), "}", to: &writer)
                 for channel in channels { writer.argument(channel.text) }
             },
-            { reply($0.map { _ in }) })
+            { reply($0.done) })
     }
 }
 

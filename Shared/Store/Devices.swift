@@ -64,7 +64,7 @@ public struct Devices {
     /// that were registered longest ago: they are the ones least likely to be in use. Answers how many went. May be repeated after
     /// any error.
     public func put(
-        _ device: Device, of person: PersonID, limit: Int, reply: @escaping (Result<Int, RedisError>) -> Void
+        _ device: Device, of person: PersonID, limit: Int, reply: @escaping (Result<Int, StoreError>) -> Void
     ) {
         var device = device
         device.token = Device.canonical(token: device.token)
@@ -83,7 +83,7 @@ public struct Devices {
     }
 
     private func store(
-        _ device: Device, _ person: PersonID, _ limit: Int, _ reply: @escaping (Result<Int, RedisError>) -> Void
+        _ device: Device, _ person: PersonID, _ limit: Int, _ reply: @escaping (Result<Int, StoreError>) -> Void
     ) {
         own(device.token, person, unlessOwned: false) { result in
             if case .failure(let error) = result { return reply(.failure(error)) }
@@ -108,13 +108,13 @@ public struct Devices {
     // MARK: Reading
 
     /// A person's devices, in no order.
-    public func list(of person: PersonID, reply: @escaping (Result<[Device], RedisError>) -> Void) {
+    public func list(of person: PersonID, reply: @escaping (Result<[Device], StoreError>) -> Void) {
         targets(of: person, for: nil) { reply($0.map { $0.map(\.device) }) }
     }
 
     /// A person's devices, in no order, and which of them were pushed this notification before, as far as is known.
     public func targets(
-        of person: PersonID, for id: NotificationID?, reply: @escaping (Result<[PushTarget], RedisError>) -> Void
+        of person: PersonID, for id: NotificationID?, reply: @escaping (Result<[PushTarget], StoreError>) -> Void
     ) {
         let tag = keys.tag(person)
         client.eval(
@@ -136,7 +136,7 @@ public struct Devices {
     /// Leaves out what another person has taken over meanwhile, and first brings rows of earlier versions into their one form.
     private func settle(
         _ targets: [PushTarget], of person: PersonID, for id: NotificationID?,
-        _ reply: @escaping (Result<[PushTarget], RedisError>) -> Void
+        _ reply: @escaping (Result<[PushTarget], StoreError>) -> Void
     ) {
         guard !targets.isEmpty else { return reply(.success([])) }
         let old = targets.map(\.device.token).filter { $0 != Device.canonical(token: $0) }
@@ -156,7 +156,7 @@ public struct Devices {
 
     /// Brings a row of an earlier version, whose token is not in its one form, into that, if the person still owns the device;
     /// otherwise the row goes. May be repeated, wherever it was cut off.
-    private func merge(_ token: String, of person: PersonID, _ reply: @escaping (Result<Void, RedisError>) -> Void) {
+    private func merge(_ token: String, of person: PersonID, _ reply: @escaping (Result<Void, StoreError>) -> Void) {
         let canonical = Device.canonical(token: token)
         let gathering = Gathering<PersonID?>(count: 2) { owners in
             switch owners {
@@ -175,7 +175,7 @@ public struct Devices {
     }
 
     private func moveRow(
-        _ token: String, to canonical: String?, of person: PersonID, _ reply: @escaping (Result<Void, RedisError>) -> Void
+        _ token: String, to canonical: String?, of person: PersonID, _ reply: @escaping (Result<Void, StoreError>) -> Void
     ) {
         client.eval(
             Self.moveScript, arguments: 3,
@@ -185,7 +185,7 @@ public struct Devices {
                 writer.argument(canonical ?? "")
             },
             { result in
-                if case .failure(let error) = result { return reply(.failure(error)) }
+                if case .failure(let error) = result.done { return reply(.failure(error)) }
                 self.disown([token], person, reply)
             })
     }
@@ -193,7 +193,7 @@ public struct Devices {
     // MARK: Removing
 
     /// Removes a person's device, if the person has it. May be repeated.
-    public func delete(_ token: String, of person: PersonID, reply: @escaping (Result<Void, RedisError>) -> Void) {
+    public func delete(_ token: String, of person: PersonID, reply: @escaping (Result<Void, StoreError>) -> Void) {
         let token = Device.canonical(token: token)
         disown([token], person) { result in
             if case .failure(let error) = result { return reply(.failure(error)) }
@@ -204,7 +204,7 @@ public struct Devices {
     /// Removes a device that the provider calls gone, unless it was registered after `timestamp` (ms since 1970).
     /// Answers whether the person no longer has it.
     public func delete(
-        _ token: String, of person: PersonID, unlessNewerThan timestamp: Int64, reply: @escaping (Result<Bool, RedisError>) -> Void
+        _ token: String, of person: PersonID, unlessNewerThan timestamp: Int64, reply: @escaping (Result<Bool, StoreError>) -> Void
     ) {
         client.eval(
             Self.deleteOlderScript, arguments: 3,
@@ -223,7 +223,7 @@ public struct Devices {
     }
 
     /// The rows of a token in its one form and in every other.
-    private func remove(_ token: String, from person: PersonID, _ reply: @escaping (Result<Void, RedisError>) -> Void) {
+    private func remove(_ token: String, from person: PersonID, _ reply: @escaping (Result<Void, StoreError>) -> Void) {
         client.eval(
             Self.removeScript, arguments: 2,
             { writer in
@@ -242,7 +242,7 @@ public struct Devices {
 
     /// Remembers that the provider has taken a notification for a device, for `window` ms at least.
     public func remember(
-        _ id: NotificationID, sentTo token: String, of person: PersonID, reply: @escaping (Result<Void, RedisError>) -> Void
+        _ id: NotificationID, sentTo token: String, of person: PersonID, reply: @escaping (Result<Void, StoreError>) -> Void
     ) {
         client.eval(
             Self.sentScript, arguments: 4,
@@ -252,12 +252,12 @@ public struct Devices {
                 writer.argument(id.bytes)
                 writer.argument(token)
             },
-            { reply($0.map { _ in }) })
+            { reply($0.done) })
     }
 
     // MARK: Owners
 
-    private func owner(of token: String, _ reply: @escaping (Result<PersonID?, RedisError>) -> Void) {
+    private func owner(of token: String, _ reply: @escaping (Result<PersonID?, StoreError>) -> Void) {
         client.send(
             arguments: 2,
             { writer in
@@ -268,7 +268,7 @@ public struct Devices {
     }
 
     private func own(
-        _ token: String, _ person: PersonID, unlessOwned: Bool, _ reply: @escaping (Result<Void, RedisError>) -> Void
+        _ token: String, _ person: PersonID, unlessOwned: Bool, _ reply: @escaping (Result<Void, StoreError>) -> Void
     ) {
         client.send(
             arguments: unlessOwned ? 4 : 3,
@@ -278,11 +278,11 @@ public struct Devices {
                 writer.argument(person.text)
                 if unlessOwned { writer.argument("NX" as StaticString) }
             },
-            { reply($0.map { _ in }) })
+            { reply($0.done) })
     }
 
     /// Each of the tokens that the person owns belongs to nobody afterwards.
-    private func disown(_ tokens: [String], _ person: PersonID, _ reply: @escaping (Result<Void, RedisError>) -> Void) {
+    private func disown(_ tokens: [String], _ person: PersonID, _ reply: @escaping (Result<Void, StoreError>) -> Void) {
         guard !tokens.isEmpty else { return reply(.success(())) }
         let gathering = Gathering<Void>(count: tokens.count) { all in reply(all.map { _ in }) }
         for (index, token) in tokens.enumerated() {
@@ -292,7 +292,7 @@ public struct Devices {
                     writeOwner(token, to: &writer)
                     writer.argument(person.text)
                 },
-                { gathering.take($0.map { _ in }, at: index) })
+                { gathering.take($0.done, at: index) })
         }
     }
 

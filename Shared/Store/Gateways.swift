@@ -58,12 +58,12 @@ public struct Gateways {
     }
 
     /// Begins an instance's lease, and its numbering of batches at 0. Before its first route.
-    public func enrol(_ instance: InstanceID, reply: @escaping (Result<Void, RedisError>) -> Void) {
-        lease(Self.enrolScript, instance) { reply($0.map { _ in }) }
+    public func enrol(_ instance: InstanceID, reply: @escaping (Result<Void, StoreError>) -> Void) {
+        lease(Self.enrolScript, instance) { reply($0.done) }
     }
 
     /// Advances the lease; to be called every `LEASE_INTERVAL`. Learns what Redis holds: the generation, too.
-    public func renew(_ instance: InstanceID, reply: @escaping (Result<Renewal, RedisError>) -> Void) {
+    public func renew(_ instance: InstanceID, reply: @escaping (Result<Renewal, StoreError>) -> Void) {
         client.eval(
             Self.renewScript, arguments: 7,
             { writer in
@@ -85,14 +85,14 @@ public struct Gateways {
     }
 
     /// Ends an instance: its field and its keys go. After its last route. May be repeated.
-    public func withdraw(_ instance: InstanceID, reply: @escaping (Result<Void, RedisError>) -> Void) {
-        lease(Self.withdrawScript, instance) { reply($0.map { _ in }) }
+    public func withdraw(_ instance: InstanceID, reply: @escaping (Result<Void, StoreError>) -> Void) {
+        lease(Self.withdrawScript, instance) { reply($0.done) }
     }
 
     /// Condemns an instance whose counter still stands at `count`: from here on its renewals find it gone, so that it cannot
     /// come back to life while its routes are swept. Answers whether it is condemned, or gone, now.
     public func condemn(
-        _ instance: InstanceID, ifCountIs count: UInt64, reply: @escaping (Result<Bool, RedisError>) -> Void
+        _ instance: InstanceID, ifCountIs count: UInt64, reply: @escaping (Result<Bool, StoreError>) -> Void
     ) {
         lease(Self.condemnScript, instance, String(count)) { reply($0.decoded("condemn") { $0.integer.map { $0 == 1 } }) }
     }
@@ -109,7 +109,7 @@ public struct Gateways {
     }
 
     /// All leases, if Redis can be written to; else an error. What stands still while it cannot stands still for that reason.
-    public func look(reply: @escaping (Result<[Lease], RedisError>) -> Void) {
+    public func look(reply: @escaping (Result<[Lease], StoreError>) -> Void) {
         client.eval(
             Self.lookScript, arguments: 2,
             { writer in
@@ -120,7 +120,7 @@ public struct Gateways {
     }
 
     /// All leases.
-    public func leases(reply: @escaping (Result<[Lease], RedisError>) -> Void) {
+    public func leases(reply: @escaping (Result<[Lease], StoreError>) -> Void) {
         client.send(
             arguments: 2,
             { writer in
@@ -133,7 +133,7 @@ public struct Gateways {
     /// Numbers a batch and publishes it. `lines` are a `GatewayBatch`'s: all but the first line, which is made here.
     /// Not to be repeated blindly: a repetition is another batch (and harmless, for gateways drop what they have sent).
     public func publish(
-        _ lines: [UInt8], to instance: InstanceID, reply: @escaping (Result<Published, RedisError>) -> Void
+        _ lines: [UInt8], to instance: InstanceID, reply: @escaping (Result<Published, StoreError>) -> Void
     ) {
         let name = bytes(instance.text)
         client.eval(

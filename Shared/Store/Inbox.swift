@@ -157,7 +157,7 @@ public struct Inbox {
     /// Whole or not at all; may be repeated after any error. At most one call a person may be under way.
     /// - Parameter deliveries: 1 to `maximumDeliveries`.
     public func deliver(
-        _ deliveries: [Delivery], to person: PersonID, reply: @escaping (Result<Delivered, RedisError>) -> Void
+        _ deliveries: [Delivery], to person: PersonID, reply: @escaping (Result<Delivered, StoreError>) -> Void
     ) {
         precondition((1...Self.maximumDeliveries).contains(deliveries.count), "deliveries out of bounds")
         let tag = keys.tag(person)
@@ -195,7 +195,7 @@ public struct Inbox {
     ///   - bytes: where a page ends early, with the entry that passes it.
     public func page(
         of person: PersonID, from start: InboxStart, limit: Int, bytes: Int = 1 << 20,
-        reply: @escaping (Result<InboxPage, RedisError>) -> Void
+        reply: @escaping (Result<InboxPage, StoreError>) -> Void
     ) {
         let tag = keys.tag(person)
         client.eval(

@@ -1,5 +1,5 @@
 public import Models
-public import Redis
+internal import Redis
 
 /// One inbox, counted anew from its stream, beside what its state says.
 public struct InboxAudit: Equatable, Sendable {
@@ -39,7 +39,7 @@ public struct InboxAudit: Equatable, Sendable {
 
 extension Inbox {
     /// Counts one inbox anew, in one step, and changes nothing. Nil for a person that nothing has touched.
-    public func audit(of person: PersonID, reply: @escaping (Result<InboxAudit?, RedisError>) -> Void) {
+    public func audit(of person: PersonID, reply: @escaping (Result<InboxAudit?, StoreError>) -> Void) {
         let tag = keys.tag(person)
         client.eval(
             Self.auditScript, arguments: 3,
@@ -59,7 +59,7 @@ extension Inbox {
     /// One step of a walk over all people who have an inbox: begins with "0" and goes on with what it answers, until that
     /// is "0" again. Somebody may be named twice; who came or went meanwhile may be missing.
     public func people(
-        from cursor: String, reply: @escaping (Result<(next: String, people: [PersonID]), RedisError>) -> Void
+        from cursor: String, reply: @escaping (Result<(next: String, people: [PersonID]), StoreError>) -> Void
     ) {
         let keys = keys
         client.send(

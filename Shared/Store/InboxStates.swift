@@ -1,5 +1,5 @@
 public import Models
-public import Redis
+internal import Redis
 
 /// Which entries of an inbox a call is about.
 public enum InboxSelection: Equatable, Sendable {
@@ -61,42 +61,42 @@ extension Inbox {
     /// A device has received everything up to there; by ids, up to the newest of them, for what is received is received in
     /// order. Moves `acked`, never back.
     public func acknowledge(
-        _ selection: InboxSelection, of person: PersonID, reply: @escaping (Result<Acknowledged, RedisError>) -> Void
+        _ selection: InboxSelection, of person: PersonID, reply: @escaping (Result<Acknowledged, StoreError>) -> Void
     ) {
         acknowledge("acked", selection, of: person, reply)
     }
 
     /// The person has looked at the list up to there, whatever she has read of it. Moves `taken` (and `acked`), never back.
     public func see(
-        _ selection: InboxSelection, of person: PersonID, reply: @escaping (Result<Acknowledged, RedisError>) -> Void
+        _ selection: InboxSelection, of person: PersonID, reply: @escaping (Result<Acknowledged, StoreError>) -> Void
     ) {
         acknowledge("taken", selection, of: person, reply)
     }
 
     /// Read: all up to a position (which is seen and acknowledged thereby), or single ones.
     public func markRead(
-        _ selection: InboxSelection, of person: PersonID, reply: @escaping (Result<Marked, RedisError>) -> Void
+        _ selection: InboxSelection, of person: PersonID, reply: @escaping (Result<Marked, StoreError>) -> Void
     ) {
         mark("read", selection, of: person, reply)
     }
 
     /// Unread again.
     public func markUnread(
-        _ ids: [NotificationID], of person: PersonID, reply: @escaping (Result<Marked, RedisError>) -> Void
+        _ ids: [NotificationID], of person: PersonID, reply: @escaping (Result<Marked, StoreError>) -> Void
     ) {
         mark("unread", .ids(ids), of: person, reply)
     }
 
     /// The entries leave the inbox, and count as read. Readers step over them.
     public func archive(
-        _ ids: [NotificationID], of person: PersonID, reply: @escaping (Result<Marked, RedisError>) -> Void
+        _ ids: [NotificationID], of person: PersonID, reply: @escaping (Result<Marked, StoreError>) -> Void
     ) {
         mark("archive", .ids(ids), of: person, reply)
     }
 
     private func acknowledge(
         _ field: StaticString, _ selection: InboxSelection, of person: PersonID,
-        _ reply: @escaping (Result<Acknowledged, RedisError>) -> Void
+        _ reply: @escaping (Result<Acknowledged, StoreError>) -> Void
     ) {
         let tag = keys.tag(person)
         client.eval(
@@ -115,7 +115,7 @@ extension Inbox {
 
     private func mark(
         _ change: StaticString, _ selection: InboxSelection, of person: PersonID,
-        _ reply: @escaping (Result<Marked, RedisError>) -> Void
+        _ reply: @escaping (Result<Marked, StoreError>) -> Void
     ) {
         let tag = keys.tag(person)
         client.eval(
@@ -138,7 +138,7 @@ extension Inbox {
     /// none between the position and the first of them. Changes nothing.
     public func newest(
         of person: PersonID, after position: StreamPosition, limit: Int, bytes: Int = 1 << 20,
-        reply: @escaping (Result<InboxPage, RedisError>) -> Void
+        reply: @escaping (Result<InboxPage, StoreError>) -> Void
     ) {
         let tag = keys.tag(person)
         client.eval(

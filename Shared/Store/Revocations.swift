@@ -28,10 +28,10 @@ public struct Revocations {
     ///   - token: the `TokenClaims.idHash`; 0 for a token without a `jti`.
     ///   - issued: its `iat`, 0 where it has none.
     public func isRevoked(
-        _ person: PersonID, token: UInt64, issued: Int64, reply: @escaping (Result<Bool, RedisError>) -> Void
+        _ person: PersonID, token: UInt64, issued: Int64, reply: @escaping (Result<Bool, StoreError>) -> Void
     ) {
         let tag = keys.tag(person)
-        var ofToken: Result<Bool, RedisError> = .success(false)
+        var ofToken: Result<Bool, StoreError> = .success(false)
         if token != 0 {
             client.send(
                 arguments: 2,
@@ -58,7 +58,7 @@ public struct Revocations {
     /// Stores a revocation, then tells every gateway. May be repeated; a failure says nothing about what has happened.
     /// - Parameter lifetime: for how long tokens of that kind could still be good.
     public func revoke(
-        _ revocation: Revocation, lifetime: Duration, reply: @escaping (Result<Announced, RedisError>) -> Void
+        _ revocation: Revocation, lifetime: Duration, reply: @escaping (Result<Announced, StoreError>) -> Void
     ) {
         store(revocation, Int64(max(1, lifetime / .milliseconds(1)))) { result in
             switch result {
@@ -69,7 +69,7 @@ public struct Revocations {
     }
 
     private func store(
-        _ revocation: Revocation, _ milliseconds: Int64, _ reply: @escaping (Result<Void, RedisError>) -> Void
+        _ revocation: Revocation, _ milliseconds: Int64, _ reply: @escaping (Result<Void, StoreError>) -> Void
     ) {
         switch revocation {
         case .token(let hash):
@@ -97,7 +97,7 @@ public struct Revocations {
     }
 
     /// A gateway that enrols after this list was read registers nobody before what is revoked already stands in Redis.
-    private func announce(_ revocation: Revocation, _ reply: @escaping (Result<Announced, RedisError>) -> Void) {
+    private func announce(_ revocation: Revocation, _ reply: @escaping (Result<Announced, StoreError>) -> Void) {
         let line = revocation.controlLine()
         gateways.leases { result in
             guard case .success(let leases) = result else { return reply(result.map { _ in Announced(gateways: 0, heard: 0) }) }

@@ -27,7 +27,7 @@ public struct Routes {
     ///   - limit: entries of the page at most; `bytes` as in `Inbox.page`.
     public func register(
         _ connection: ConnectionID, of person: PersonID, device: String, transport: Transport, from start: InboxStart,
-        limit: Int, bytes: Int = 1 << 20, reply: @escaping (Result<InboxPage, RedisError>) -> Void
+        limit: Int, bytes: Int = 1 << 20, reply: @escaping (Result<InboxPage, StoreError>) -> Void
     ) {
         let tag = keys.tag(person)
         client.eval(
@@ -47,13 +47,13 @@ public struct Routes {
 
     /// Removes the connection's route, if it stands. Answers how many the person has left.
     public func unregister(
-        _ connection: ConnectionID, of person: PersonID, reply: @escaping (Result<Int, RedisError>) -> Void
+        _ connection: ConnectionID, of person: PersonID, reply: @escaping (Result<Int, StoreError>) -> Void
     ) {
         unregister(text: connection.description, of: person, instance: connection.instance, reply: reply)
     }
 
     private func unregister(
-        text: String, of person: PersonID, instance: InstanceID, reply: @escaping (Result<Int, RedisError>) -> Void
+        text: String, of person: PersonID, instance: InstanceID, reply: @escaping (Result<Int, StoreError>) -> Void
     ) {
         let tag = keys.tag(person)
         client.eval(
@@ -70,7 +70,7 @@ public struct Routes {
     /// Removes up to `limit` routes that one instance holds on one shard, and the notes of them.
     /// Answers how many; to be repeated until that is 0. Harmless when several do it at once.
     public func sweep(
-        _ instance: InstanceID, shard: Int, limit: Int = 500, reply: @escaping (Result<Int, RedisError>) -> Void
+        _ instance: InstanceID, shard: Int, limit: Int = 500, reply: @escaping (Result<Int, StoreError>) -> Void
     ) {
         client.eval(
             Self.sweepScript, arguments: 4,
@@ -84,7 +84,7 @@ public struct Routes {
     }
 
     /// How many connections each person holds, in the order asked, in one write. The first error fails it all.
-    public func connections(of people: [PersonID], reply: @escaping (Result<[Int], RedisError>) -> Void) {
+    public func connections(of people: [PersonID], reply: @escaping (Result<[Int], StoreError>) -> Void) {
         guard !people.isEmpty else { return client.loop.atTurnEnd { reply(.success([])) } }
         let gathering = Gathering(count: people.count, reply)
         for (index, person) in people.enumerated() {
@@ -174,16 +174,16 @@ extension Keyspace {
 final class Gathering<Value> {
     private var values: [Value?]
     private var missing: Int
-    private var failure: RedisError?
-    private let reply: (Result<[Value], RedisError>) -> Void
+    private var failure: StoreError?
+    private let reply: (Result<[Value], StoreError>) -> Void
 
-    init(count: Int, _ reply: @escaping (Result<[Value], RedisError>) -> Void) {
+    init(count: Int, _ reply: @escaping (Result<[Value], StoreError>) -> Void) {
         values = Array(repeating: nil, count: count)
         missing = count
         self.reply = reply
     }
 
-    func take(_ result: Result<Value, RedisError>, at index: Int) {
+    func take(_ result: Result<Value, StoreError>, at index: Int) {
         switch result {
         case .success(let value): values[index] = value
         case .failure(let error): failure = failure ?? error

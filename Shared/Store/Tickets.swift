@@ -18,7 +18,7 @@ public struct Tickets {
 
     /// Stores a new ticket that ends after `lifetime`.
     public func create(
-        _ name: String, _ ticket: Ticket, lifetime: Duration, reply: @escaping (Result<Void, RedisError>) -> Void
+        _ name: String, _ ticket: Ticket, lifetime: Duration, reply: @escaping (Result<Void, StoreError>) -> Void
     ) {
         client.send(
             arguments: 6,
@@ -34,16 +34,16 @@ public struct Tickets {
     }
 
     /// Takes a ticket away: whoever brings it next is told that there is none. Nil if there is none.
-    public func take(_ name: String, reply: @escaping (Result<Ticket?, RedisError>) -> Void) {
+    public func take(_ name: String, reply: @escaping (Result<Ticket?, StoreError>) -> Void) {
         fetch("GETDEL", name) { reply($0.map { $0?.ticket }) }
     }
 
     /// Reads a ticket and leaves it. Nil if there is none.
-    public func read(_ name: String, reply: @escaping (Result<StoredTicket?, RedisError>) -> Void) {
+    public func read(_ name: String, reply: @escaping (Result<StoredTicket?, StoreError>) -> Void) {
         fetch("GET", name, reply)
     }
 
-    private func fetch(_ command: StaticString, _ name: String, _ reply: @escaping (Result<StoredTicket?, RedisError>) -> Void) {
+    private func fetch(_ command: StaticString, _ name: String, _ reply: @escaping (Result<StoredTicket?, StoreError>) -> Void) {
         client.send(
             arguments: 2,
             { writer in
@@ -63,7 +63,7 @@ public struct Tickets {
     /// Puts `new` in the place of what was read and moves its end to the token's `exp`. Answers false, and changes
     /// nothing, if the ticket has gone or another use has changed it since it was read.
     public func replace(
-        _ name: String, _ old: StoredTicket, with new: Ticket, reply: @escaping (Result<Bool, RedisError>) -> Void
+        _ name: String, _ old: StoredTicket, with new: Ticket, reply: @escaping (Result<Bool, StoreError>) -> Void
     ) {
         client.eval(
             Self.replaceScript, arguments: 4,

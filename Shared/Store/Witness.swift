@@ -107,7 +107,7 @@ public final class Witness: Sendable {
 extension Gateways {
     /// Declares that Redis was set back to an older state: all epochs of before are of an earlier generation, and no cursor
     /// of theirs is recovered. Answers the new generation. For an operator; what services see themselves they raise.
-    public func raiseGeneration(reply: @escaping (Result<UInt64, RedisError>) -> Void) {
+    public func raiseGeneration(reply: @escaping (Result<UInt64, StoreError>) -> Void) {
         client.send(
             arguments: 4,
             { writer in

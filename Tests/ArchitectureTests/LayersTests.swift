@@ -1,15 +1,16 @@
 import Testing
 
-/// Imports point down: Main → Library → ServiceRuntime → drivers, HTTP, WebSocket → Network → EventLoop → C.
+/// Imports point down: Main → Library → ServiceStore, ServiceKafka → ServiceRuntime, Store → drivers, HTTP → Network → EventLoop → C.
 /// Models and Rules stand beside them and import none of them.
 @Suite struct LayersTests {
     /// A module imports only modules of a lower rank.
     private static let ranks = [
         "EventLoop": 1, "Models": 1, "Settings": 1, "Network": 2, "Tokens": 2, "Rules": 2, "Policies": 2,
         "HTTPClient": 2, "Kafka": 3, "HTTP": 3, "Redis": 3, "WebSocket": 4, "Store": 4, "ServiceRuntime": 5,
+        "ServiceStore": 6, "ServiceKafka": 6,
     ]
-    private static let library = 6
-    private static let main = 7
+    private static let library = 7
+    private static let main = 8
 
     private struct Import {
         let file: String
@@ -66,6 +67,22 @@ import Testing
             for file in Repository.shipped where file.isUnder(folder) {
                 for found in Self.imports(file) where found.module != "Foundation" {
                     #expect(modules.contains(found.module), "\(found.file) imports \(found.module)")
+                }
+            }
+        }
+    }
+
+    /// What runs a service knows no store and no broker; what runs on a store knows none of its drivers.
+    @Test func nothingReachesBehindABorder() {
+        // What is still to go through the border: the gateway, and the operator's tool, whose work is the driver itself.
+        let through = ["Services/Gateway", "Services/Carillonctl"]
+        for file in Repository.shipped {
+            for found in Self.imports(file) {
+                if file.isUnder("Shared/ServiceRuntime") {
+                    #expect(!["Redis", "Kafka", "Store"].contains(found.module), "\(found.file) imports \(found.module)")
+                }
+                if file.isUnder("Services"), !through.contains(where: { file.isUnder($0) }) {
+                    #expect(found.module != "Redis", "\(found.file) imports Redis")
                 }
             }
         }

@@ -318,13 +318,13 @@ struct SeededRandom: RandomNumberGenerator {
         let page = MemberPage(members: [person("a"), person("b")], isLast: false)
         #expect(reading.read(.success(page), attempts: 2) == .members(page.members, isLast: false))
         #expect(reading.last == person("b"))
-        #expect(reading.read(.failure(.timedOut), attempts: 1) == .again(.timedOut))
+        #expect(reading.read(.failure(.outage("late")), attempts: 1) == .again(.outage("late")))
         #expect(reading.read(.success(MemberPage(members: [], isLast: false)), attempts: 2) == .members([], isLast: true))
     }
 
     @Test func givesUpOnAFaultOfItsOwn() {
         var reading = AudienceWalk(walk)
-        let fault = RedisError.server("WRONGTYPE")
+        let fault = StoreError.fault("WRONGTYPE")
         #expect(reading.read(.failure(fault), attempts: 2) == .again(fault))
         #expect(reading.read(.failure(fault), attempts: 2) == .giveUp)
     }

@@ -26,7 +26,7 @@ actor TestStore: LoopActor {
         keys = Keyspace(namespace: namespace, shards: shards)
     }
 
-    typealias Answer<Value> = (Result<Value, RedisError>) -> Void
+    typealias Answer<Value> = (Result<Value, StoreError>) -> Void
 
     /// Starts, and waits for the first state.
     func start() async -> RedisState {
@@ -48,7 +48,7 @@ actor TestStore: LoopActor {
     }
 
     func ask<Value: Sendable>(_ send: (RedisClient, Keyspace, @escaping Answer<Value>) -> Void) async throws -> Value {
-        guard let client else { throw RedisError.unavailable }
+        guard let client else { throw StoreError.outage("not started") }
         return try await withCheckedThrowingContinuation { done in
             send(client, keys) { done.resume(with: $0) }
         }
@@ -255,7 +255,7 @@ func delivery(_ number: Int) -> Delivery {
         let seen = try #require(keys.first { $0.hasPrefix("seen") })
         let dump = try server.cli("HGETALL", keys.first { $0.hasSuffix(":state") }!)
         func fails(_ key: String) async throws {
-            await #expect(throws: RedisError.self) { _ = try await store.deliver([delivery(2)], to: bob) }
+            await #expect(throws: StoreError.self) { _ = try await store.deliver([delivery(2)], to: bob) }
             try server.cli("DEL", key)
         }
         try server.cli("SET", "routes:" + seen.split(separator: ":")[1...2].joined(separator: ":"), "x")
@@ -268,7 +268,7 @@ func delivery(_ number: Int) -> Delivery {
         do {
             _ = try await store.deliver([delivery(2)], to: bob)
             #expect(Bool(false), "not refused")
-        } catch let error as RedisError {
+        } catch let error as StoreError {
             #expect(error.isOutage)
         }
         try server.cli("CONFIG", "SET", "maxmemory", "0")

@@ -99,7 +99,7 @@ actor InboxAuditor: LoopActor {
     }
 
     private func ask<Value: Sendable>(
-        _ send: (@escaping (Result<Value, RedisError>) -> Void) -> Void
+        _ send: (@escaping (Result<Value, StoreError>) -> Void) -> Void
     ) async throws(ControlError) -> Value {
         let result = await withCheckedContinuation { done in send { done.resume(returning: $0) } }
         do { return try result.get() } catch { throw ControlError("Redis: \(error)") }

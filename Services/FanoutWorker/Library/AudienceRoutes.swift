@@ -1,6 +1,5 @@
 import HTTP
 import Models
-import Redis
 import ServiceRuntime
 import Store
 
@@ -109,14 +108,14 @@ struct AudienceRoutes {
 
     // MARK: Answers
 
-    private static func answer(_ call: RESTCall, count: Result<Int, RedisError>) {
+    private static func answer(_ call: RESTCall, count: Result<Int, StoreError>) {
         switch count {
         case .success(let count): call.respond(.json("{\"count\":\(count)}"))
         case .failure: call.unavailable("The members cannot be changed at present.")
         }
     }
 
-    private static func answer(_ call: RESTCall, _ page: Result<MemberPage, RedisError>) {
+    private static func answer(_ call: RESTCall, _ page: Result<MemberPage, StoreError>) {
         guard case .success(let page) = page else { return call.unavailable("The members cannot be read at present.") }
         var writer = JSONWriter(capacity: 32 + 16 * page.members.count)
         writer.raw("{\"members\":[")

@@ -1,5 +1,4 @@
 import Models
-import Redis
 import Store
 
 /// The reading of an audience's members, page by page, from the last one on.
@@ -8,7 +7,7 @@ struct AudienceWalk {
         /// Serve these; after the last page the walk has ended.
         case members([PersonID], isLast: Bool)
         /// Read the same page again.
-        case again(RedisError)
+        case again(StoreError)
         /// It failed by its own fault as often as it may.
         case giveUp
     }
@@ -22,7 +21,7 @@ struct AudienceWalk {
     var audience: String { walk.audience }
     var records: [Int] { walk.records }
 
-    mutating func read(_ result: Result<MemberPage, RedisError>, attempts: Int) -> Step {
+    mutating func read(_ result: Result<MemberPage, StoreError>, attempts: Int) -> Step {
         switch result {
         case .success(let page):
             failures = 0

@@ -1,5 +1,4 @@
 import Models
-import Redis
 import ServiceRuntime
 import Store
 
@@ -24,7 +23,7 @@ extension BatchRun {
             id: record.id, accepted: record.accepted, priority: record.priority, bytes: record.bytes, range: record.notification)
     }
 
-    private func appended(_ line: ChannelPosts.Line, _ result: Result<Posted, RedisError>) {
+    private func appended(_ line: ChannelPosts.Line, _ result: Result<Posted, StoreError>) {
         guard !isOver else { return }
         defer { schedule() }
         switch result {

@@ -1,7 +1,7 @@
 import EventLoop
 import Kafka
 import Models
-import Redis
+import ServiceKafka
 import ServiceRuntime
 import Store
 
@@ -138,7 +138,7 @@ final class BatchRun {
         guard !isOver else { return }
         guard batch.isCurrent else { return drop() }
         if pause == nil {
-            if tools.client.isUp {
+            if tools.store.isUp {
                 publish()
                 post()
                 call()
@@ -179,7 +179,7 @@ final class BatchRun {
         }
     }
 
-    func failed(_ error: RedisError) {
+    func failed(_ error: StoreError) {
         tools.metrics.retries.increment()
         hold()
     }
@@ -213,7 +213,7 @@ final class BatchRun {
         }
     }
 
-    private func answered(_ slot: Int, _ result: Result<Delivered, RedisError>) {
+    private func answered(_ slot: Int, _ result: Result<Delivered, StoreError>) {
         guard !isOver else { return }
         switch result {
         case .success(let delivered):
@@ -314,7 +314,7 @@ final class BatchRun {
         tools.gateways.publish(parcel.lines, to: table.outboxes[gateway].instance) { self.published(gateway, $0) }
     }
 
-    private func published(_ gateway: Int, _ result: Result<Published, RedisError>) {
+    private func published(_ gateway: Int, _ result: Result<Published, StoreError>) {
         guard !isOver else { return }
         defer { schedule() }
         var receivers = 0
@@ -369,7 +369,7 @@ final class BatchRun {
         }
     }
 
-    private func take(_ walk: AudienceWalk, _ result: Result<MemberPage, RedisError>) {
+    private func take(_ walk: AudienceWalk, _ result: Result<MemberPage, StoreError>) {
         var walk = walk
         switch walk.read(result, attempts: tools.limits.attempts) {
         case .members(let members, let isLast):

@@ -1,13 +1,12 @@
 import EventLoop
 import Models
-import Redis
 import ServiceRuntime
 import Store
 
 /// What the work on every batch needs. Confined to the loop.
 struct FanoutTools {
     let loop: EventLoop
-    let client: RedisClient
+    let store: StoreConnection
     let inbox: Inbox
     let gateways: Gateways
     let audiences: Audiences

@@ -2,8 +2,9 @@ public import EventLoop
 import HTTP
 import Kafka
 import Models
-import Redis
+import ServiceKafka
 public import ServiceRuntime
+import ServiceStore
 import Settings
 import Store
 
@@ -17,11 +18,10 @@ public actor FanoutWorker: Service {
 
     public nonisolated let loop: EventLoop
     private let context: ServiceContext<FanoutSettings>
-    private let client: RedisClient
+    private let store: StoreConnection
     private let lanes: [Lane]
     private let router: RESTRouter
     private let tools: FanoutTools
-    private let redis: DependencySource
     private var server: HTTPServer?
 
     public init(context: ServiceContext<FanoutSettings>) throws {
@@ -29,45 +29,26 @@ public actor FanoutWorker: Service {
         self.loop = loop
         self.context = context
         let topics = Topics(namespace: context.process.namespace)
-        let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
-        let witness = Witness()
-        client = RedisClient(
-            loop: loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
-            scripts: StoreScripts.all, checks: [keys.shardsCheck, witness.check(keys)], writable: keys.shardsKey)
-        redis = context.dependencies.source(.redis)
+        store = try StoreConnection(loop: loop, settings: settings.redis, namespace: context.process.namespace)
         router = RESTRouter(context, apiKey: settings.apiKey)
         tools = FanoutTools(
-            loop: loop, client: client, inbox: Inbox(client, keys, limits: settings.inbox, witness: witness),
-            gateways: Gateways(client, keys),
-            audiences: Audiences(client, keys),
-            channels: ChannelStreams(client, keys, limits: settings.channels, inbox: settings.inbox, witness: witness), topics: topics,
-            limits: settings.limits, metrics: FanoutMetrics(context.metrics), log: context.log)
+            loop: loop, store: store, inbox: store.inbox(settings.inbox), gateways: store.gateways, audiences: store.audiences,
+            channels: store.channels(settings.channels, inbox: settings.inbox), topics: topics, limits: settings.limits,
+            metrics: FanoutMetrics(context.metrics), log: context.log)
         let tools = tools
         let lanes = try Priority.allCases.map { try Lane($0, context: context, tools: tools) }
         self.lanes = lanes
-        let client = client
+        let store = store
         context.metrics.gauge("carillon_fanout_held_records", "Records read from Kafka and not begun.") {
             Double(lanes.reduce(0) { $0 + $1.heldRecords })
         }
         context.metrics.gauge("carillon_fanout_commands_in_flight", "Commands that Redis has not answered.") {
-            Double(client.inFlight)
+            Double(store.callsInFlight)
         }
     }
 
     public func start() async throws {
-        client.onState = { state in
-            self.redis.report(state)
-            switch state {
-            case .up: for lane in self.lanes { lane.wake() }
-            case .down: break
-            case .refused(let reason): self.context.fail("Redis is not fit for use", ["reason": .configured(reason)])
-            }
-        }
-        client.onWrites = { writes in
-            self.redis.report(writes)
-            if writes == .taken { for lane in self.lanes { lane.wake() } }
-        }
-        client.start()
+        context.bringUp(store, onUp: { for lane in self.lanes { lane.wake() } })
         for lane in lanes { try lane.start() }
         AudienceRoutes(tools.audiences).add(to: router)
         let server = try context.serve()
@@ -87,6 +68,6 @@ public actor FanoutWorker: Service {
             }
         }
         await server?.finish()
-        client.close()
+        store.close()
     }
 }

@@ -1,6 +1,7 @@
 import EventLoop
 import Kafka
 import Models
+import ServiceKafka
 import ServiceRuntime
 
 /// One priority's records on their way from `notifications.<priority>` to inboxes, gateways and `push.<priority>`. A batch is

@@ -63,7 +63,7 @@ extension Entrance {
         exchange.respond(.problem(status: 400, name: "invalid_request", detail: detail))
     }
 
-    private func answer(_ result: Result<InboxCounts, RedisError>, _ request: HTTPRequest, _ exchange: HTTPExchange) {
+    private func answer(_ result: Result<InboxCounts, StoreError>, _ request: HTTPRequest, _ exchange: HTTPExchange) {
         switch result {
         case .success(let counts): exchange.respond(.json(counts.json))
         case .failure:

@@ -2,6 +2,7 @@ import EventLoop
 import Models
 import Redis
 import ServiceRuntime
+import ServiceStore
 import Store
 
 // The lease (law 7), the ear to Redis, and what follows when either was away.
@@ -136,8 +137,8 @@ extension Hub {
 
     /// A Redis that answers and cannot write (OOM, READONLY, LOADING) is as good as away for newcomers. One that does not
     /// answer is reported by its connection.
-    private func renewalFailed(_ error: RedisError) {
-        guard case .server = error, error.isOutage, isWritable else { return }
+    private func renewalFailed(_ error: StoreError) {
+        guard case .refusal = error, isWritable else { return }
         isWritable = false
         clientSource.down(.error(error))
     }

@@ -27,7 +27,7 @@ extension Hub {
 
     private func askForRoute(
         _ client: Client, _ identity: Client.Identity, from start: InboxStart,
-        reply: @escaping (Result<InboxPage, RedisError>) -> Void
+        reply: @escaping (Result<InboxPage, StoreError>) -> Void
     ) {
         client.routeEpoch = epochNumber
         client.hasRoute = true
@@ -39,7 +39,7 @@ extension Hub {
     }
 
     private func registered(
-        _ client: Client, _ start: InboxStart, _ result: Result<InboxPage, RedisError>, _ opening: Opening?
+        _ client: Client, _ start: InboxStart, _ result: Result<InboxPage, StoreError>, _ opening: Opening?
     ) {
         // One who has left meanwhile has sent the removal of this route behind its registration.
         guard !client.hasLeft else { return }
@@ -88,7 +88,7 @@ extension Hub {
         ) { self.arrived($0, for: client, inWalk: inWalk) }
     }
 
-    private func arrived(_ result: Result<InboxPage, RedisError>, for client: Client, inWalk: Bool) {
+    private func arrived(_ result: Result<InboxPage, StoreError>, for client: Client, inWalk: Bool) {
         if !client.hasLeft {
             switch result {
             case .success(let page): take(page, for: client)

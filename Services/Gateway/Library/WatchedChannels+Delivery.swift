@@ -181,7 +181,7 @@ extension WatchedChannels {
         ) { self.arrived($0, for: channel, inWalk: inWalk) }
     }
 
-    private func arrived(_ result: Result<InboxPage, RedisError>, for channel: WatchedChannel, inWalk: Bool) {
+    private func arrived(_ result: Result<InboxPage, StoreError>, for channel: WatchedChannel, inWalk: Bool) {
         if channels[channel.id] === channel {
             switch result {
             case .success(let page): take(page, for: channel)

@@ -53,7 +53,7 @@ extension WebSocketClient {
         hub.mark(call, of: person) { self.answer($0, id) }
     }
 
-    private func answer(_ result: Result<InboxCounts, RedisError>, _ id: UInt64?) {
+    private func answer(_ result: Result<InboxCounts, StoreError>, _ id: UInt64?) {
         guard !hasLeft, let id else { return }
         switch result {
         case .success(let counts):
@@ -80,7 +80,7 @@ extension WebSocketClient {
         hub.release(self)
     }
 
-    private func acknowledged(_ result: Result<Acknowledged, RedisError>, _ selection: InboxSelection, _ id: UInt64?) {
+    private func acknowledged(_ result: Result<Acknowledged, StoreError>, _ selection: InboxSelection, _ id: UInt64?) {
         guard !hasLeft else { return }
         if case .success(let done) = result {
             measure(done)

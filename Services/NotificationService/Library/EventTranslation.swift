@@ -1,6 +1,7 @@
 import Kafka
 public import Models
 import Rules
+import ServiceKafka
 import ServiceRuntime
 import Tokens
 

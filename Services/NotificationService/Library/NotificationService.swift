@@ -3,6 +3,7 @@ import HTTP
 import Kafka
 import Models
 import Policies
+import ServiceKafka
 public import ServiceRuntime
 import Settings
 

@@ -1,7 +1,7 @@
 public import EventLoop
 import HTTP
-import Redis
 public import ServiceRuntime
+import ServiceStore
 import Settings
 import Store
 
@@ -15,23 +15,19 @@ public actor PresenceService: Service {
     private let settings: PresenceSettings
     private let server: HTTPServer
     private let router: RESTRouter
-    private let client: RedisClient
+    private let context: ServiceContext<PresenceSettings>
+    private let store: StoreConnection
     private let routes: Routes
     private let sweeper: Sweeper
-    private let redis: DependencySource
 
     public init(context: ServiceContext<PresenceSettings>) throws {
         loop = context.loop
+        self.context = context
         settings = context.settings
-        let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
-        client = RedisClient(
-            loop: context.loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
-            scripts: StoreScripts.all, checks: [keys.shardsCheck], writable: keys.shardsKey)
-        routes = Routes(client, keys)
+        store = try StoreConnection(loop: context.loop, settings: settings.redis, namespace: context.process.namespace)
+        routes = store.routes
         sweeper = Sweeper(
-            loop: context.loop, client: client, keys: keys, leaseLength: settings.leaseLength, log: context.log,
-            metrics: context.metrics)
-        redis = context.dependencies.source(.redis)
+            loop: context.loop, store: store, leaseLength: settings.leaseLength, log: context.log, metrics: context.metrics)
         var limits = HTTPLimits()
         limits.bodyBytes = PresenceQuery.bodyLimit(maximum: context.settings.maxUsers)
         server = try context.serve(limits: limits)
@@ -42,19 +38,14 @@ public actor PresenceService: Service {
         router.on("GET", "/v1/presence", .apiKey) { call in self.answer(call) }
         router.on("POST", "/v1/presence", .apiKey) { call in self.answer(call) }
         server.onRequest = { self.router.handle($0, $1) }
-        client.onState = { state in
-            self.redis.report(state)
-            if state != .up { self.sweeper.redisIsAway() }
-        }
-        client.onWrites = { self.redis.report($0) }
-        client.start()
+        context.bringUp(store, onAway: { self.sweeper.storeIsAway() })
         sweeper.start()
     }
 
     public func drain() async {
         sweeper.stop()
         await server.finish()
-        client.close()
+        store.close()
     }
 
     private func answer(_ call: RESTCall) {

@@ -1,6 +1,5 @@
 import EventLoop
 import Models
-import Redis
 import Store
 
 /// Removes what one condemned gateway owned: its routes on every shard, its watchers of channels, then its lease. Loop
@@ -23,13 +22,13 @@ final class Sweep {
     private var removed = 0
     private var shard = 0
     private var pass = 1
-    private var completion: ((Result<Int, RedisError>) -> Void)?
+    private var completion: ((Result<Int, StoreError>) -> Void)?
 
     /// - Parameter completion: how many routes were removed, or why it stopped; the lease is then still there.
     init(
         loop: EventLoop, routes: Routes, gateways: Gateways, channels: ChannelStreams, shards: Int, pause: Duration,
         instance: InstanceID,
-        completion: @escaping (Result<Int, RedisError>) -> Void
+        completion: @escaping (Result<Int, StoreError>) -> Void
     ) {
         self.loop = loop
         self.routes = routes
@@ -111,7 +110,7 @@ final class Sweep {
         }
     }
 
-    private func finish(_ result: Result<Int, RedisError>) {
+    private func finish(_ result: Result<Int, StoreError>) {
         let completion = completion
         self.completion = nil
         completion?(result)

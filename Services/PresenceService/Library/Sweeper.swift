@@ -1,13 +1,13 @@
 import EventLoop
 import Models
-import Redis
 import ServiceRuntime
+import ServiceStore
 import Store
 
 /// Looks at the gateways' leases and sweeps those that are dead. Loop thread only.
 final class Sweeper {
     private let loop: EventLoop
-    private let client: RedisClient
+    private let store: StoreConnection
     private let routes: Routes
     private let gateways: Gateways
     private let channels: ChannelStreams
@@ -25,13 +25,13 @@ final class Sweeper {
     /// At most so many gateways are swept at once; the others wait for a later look.
     private static let maximumSweeps = 8
 
-    init(loop: EventLoop, client: RedisClient, keys: Keyspace, leaseLength: Duration, log: Log, metrics: Metrics) {
+    init(loop: EventLoop, store: StoreConnection, leaseLength: Duration, log: Log, metrics: Metrics) {
         self.loop = loop
-        self.client = client
-        routes = Routes(client, keys)
-        gateways = Gateways(client, keys)
-        channels = ChannelStreams(client, keys)
-        shards = keys.shards
+        self.store = store
+        routes = store.routes
+        gateways = store.gateways
+        channels = store.channels(ChannelLimits(), inbox: InboxLimits())
+        shards = store.shards
         interval = leaseLength / 6
         self.log = log
         let length = UInt64(max(1, leaseLength / .milliseconds(1)))
@@ -56,12 +56,12 @@ final class Sweeper {
         sweeps = [:]
     }
 
-    /// Redis is away: what stands still now stands still for that reason.
-    func redisIsAway() { watch.failed() }
+    /// The store is away: what stands still now stands still for that reason.
+    func storeIsAway() { watch.failed() }
 
     private func look() {
         guard !isLooking else { return }
-        guard client.isUp else { return watch.failed() }
+        guard store.isUp else { return watch.failed() }
         isLooking = true
         let asked = loop.now
         gateways.look { result in
@@ -89,7 +89,7 @@ final class Sweeper {
         gateways.condemn(instance, ifCountIs: count) { result in
             guard self.timer != nil else { return }
             self.sweeps[instance] = nil
-            // Otherwise it has just renewed, or Redis did not answer: the next look tells.
+            // Otherwise it has just renewed, or the store did not answer: the next look tells.
             guard case .success(true) = result else { return }
             self.log.warning("a gateway is dead", ["gateway": .configured(instance.text)])
             self.sweep(instance)
@@ -105,7 +105,7 @@ final class Sweeper {
             switch result {
             case .failure(let error):
                 self.log.warning(
-                    "sweeping a gateway is put off", ["gateway": .configured(instance.text), "reason": .configured(error.description)])
+                    "sweeping a gateway is put off", ["gateway": .configured(instance.text), "reason": .error(error)])
             case .success(let count):
                 self.gatewaysSwept.increment()
                 self.routesSwept.increment(by: count)

@@ -1,6 +1,7 @@
 internal import EventLoop
 internal import HTTPClient
 internal import Models
+internal import ServiceKafka
 internal import ServiceRuntime
 internal import Store
 

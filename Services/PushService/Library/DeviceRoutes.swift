@@ -1,6 +1,5 @@
 internal import HTTP
 internal import Models
-internal import Redis
 internal import ServiceRuntime
 internal import Store
 internal import Tokens
@@ -79,17 +78,20 @@ struct DeviceRoutes {
         }
     }
 
-    private func answer(_ result: Result<Void, RedisError>, _ call: RESTCall, _ response: HTTPResponse) {
+    private func answer(_ result: Result<Void, StoreError>, _ call: RESTCall, _ response: HTTPResponse) {
         switch result {
         case .success: call.respond(response)
         case .failure(let error): failed(error, call)
         }
     }
 
-    private func failed(_ error: RedisError, _ call: RESTCall) {
-        if error.refusesWrites { return call.unavailable("The store takes no writes at present; try again soon.", retryAfter: 2) }
-        if error.isOutage { return call.unavailable("The store is away; try again soon.", retryAfter: 2) }
-        log.error("devices cannot be read or written", ["reason": .error(error)])
-        call.respond(.problem(status: 500, name: "internal_error", detail: "The devices cannot be read or written."))
+    private func failed(_ error: StoreError, _ call: RESTCall) {
+        switch error {
+        case .refusal: call.unavailable("The store takes no writes at present; try again soon.", retryAfter: 2)
+        case .outage: call.unavailable("The store is away; try again soon.", retryAfter: 2)
+        case .fault:
+            log.error("devices cannot be read or written", ["reason": .error(error)])
+            call.respond(.problem(status: 500, name: "internal_error", detail: "The devices cannot be read or written."))
+        }
     }
 }

@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import Kafka
 internal import Models
-internal import Redis
+internal import ServiceKafka
 internal import ServiceRuntime
 internal import Store
 
@@ -18,13 +18,13 @@ final class Lane {
     /// Its records are parked ones.
     private let isParked: Bool
     private var work: Work?
-    private var waitingForRedis: [PersonWork] = []
-    private var redisTimer: LoopTimer?
+    private var waitingForStore: [PersonWork] = []
+    private var storeTimer: LoopTimer?
 
     /// Failures of a look-up, no outage among them, after which a record is given up.
     static let lookupAttempts = 5
     /// Between two looks whether Redis is back.
-    static let redisPause: Duration = .milliseconds(250)
+    static let storePause: Duration = .milliseconds(250)
 
     /// What all lanes share.
     struct Post {
@@ -33,7 +33,7 @@ final class Lane {
         let instruments: Instruments
         let refused: RefusedOutputs
         let log: Log
-        let isRedisUp: () -> Bool
+        let isStoreUp: () -> Bool
         let standings: DeviceStandings
     }
 
@@ -64,9 +64,9 @@ final class Lane {
     private func abandon() {
         work?.cancel()
         work = nil
-        waitingForRedis = []
-        redisTimer?.cancel()
-        redisTimer = nil
+        waitingForStore = []
+        storeTimer?.cancel()
+        storeTimer = nil
     }
 
     // MARK: A batch
@@ -180,15 +180,15 @@ final class Lane {
             guard self.work === work else { return }
             switch result {
             case .success(let targets): self.send(person, item, targets)
-            case .failure(let error) where error.isOutage: self.waitForRedis(person)
+            case .failure(let error) where error.isOutage: self.waitForStore(person)
             case .failure(let error): self.lookupFailed(person, item, error)
             }
         }
     }
 
-    private func lookupFailed(_ person: PersonWork, _ item: PersonWork.Item, _ error: RedisError) {
+    private func lookupFailed(_ person: PersonWork, _ item: PersonWork.Item, _ error: StoreError) {
         person.failures += 1
-        guard person.failures >= Self.lookupAttempts else { return waitForRedis(person) }
+        guard person.failures >= Self.lookupAttempts else { return waitForStore(person) }
         post.log.error("a person's devices cannot be read", ["reason": .error(error)])
         giveUp(
             item.index, DeadLetter(.attemptsExhausted, "the person's devices cannot be read"), attempts: person.failures,
@@ -196,16 +196,16 @@ final class Lane {
         next(person)
     }
 
-    /// An outage of Redis says nothing about the record: it waits, and with it the batch.
-    private func waitForRedis(_ person: PersonWork) {
-        waitingForRedis.append(person)
-        guard redisTimer == nil else { return }
-        redisTimer = loop.timer(after: Self.redisPause, every: Self.redisPause) {
-            guard self.post.isRedisUp() else { return }
-            self.redisTimer?.cancel()
-            self.redisTimer = nil
-            let people = self.waitingForRedis
-            self.waitingForRedis = []
+    /// An outage of the store says nothing about the record: it waits, and with it the batch.
+    private func waitForStore(_ person: PersonWork) {
+        waitingForStore.append(person)
+        guard storeTimer == nil else { return }
+        storeTimer = loop.timer(after: Self.storePause, every: Self.storePause) {
+            guard self.post.isStoreUp() else { return }
+            self.storeTimer?.cancel()
+            self.storeTimer = nil
+            let people = self.waitingForStore
+            self.waitingForStore = []
             for person in people { self.lookUp(person) }
         }
     }

@@ -2,8 +2,9 @@ public import EventLoop
 internal import HTTP
 internal import Kafka
 internal import Models
-internal import Redis
+internal import ServiceKafka
 public import ServiceRuntime
+internal import ServiceStore
 internal import Settings
 internal import Store
 internal import Tokens
@@ -18,7 +19,7 @@ public actor PushService: Service {
     public nonisolated let loop: EventLoop
     private let context: ServiceContext<PushSettings>
     private let credentials: ProviderCredentials?
-    private var redis: RedisClient?
+    private var store: StoreConnection?
     private var server: HTTPServer?
     private var apns: APNs?
     private var lanes: [Lane] = []
@@ -41,20 +42,10 @@ public actor PushService: Service {
 
     public func start() async throws {
         let settings = context.settings
-        let keys = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
-        let redis = RedisClient(
-            loop: loop, endpoint: try RedisEndpoint(settings.redis), limits: RedisLimits(settings.redis),
-            scripts: StoreScripts.all, checks: [keys.shardsCheck], writable: keys.shardsKey)
-        self.redis = redis
-        let source = context.dependencies.source(.redis)
-        let context = context
-        redis.onState = { state in
-            source.report(state)
-            if case .refused(let reason) = state { context.fail("Redis cannot be used", ["reason": .configured(reason)]) }
-        }
-        redis.onWrites = { source.report($0) }
-        redis.start()
-        let devices = Devices(redis, keys, window: settings.dedupWindow)
+        let store = try StoreConnection(loop: loop, settings: settings.redis, namespace: context.process.namespace)
+        self.store = store
+        context.bringUp(store)
+        let devices = store.devices(window: settings.dedupWindow)
         let instruments = Instruments(context.metrics)
         if let credentials {
             let apns = APNs(context: context, instruments: instruments, credentials: credentials)
@@ -63,17 +54,17 @@ public actor PushService: Service {
         } else {
             context.log.warning("there are no credentials for APNs: each push becomes a dead letter", ["setting": .text("APNS_KEY_FILE")])
         }
-        try startLanes(redis, devices, instruments)
-        try serve(devices, Revocations(redis, keys))
+        try startLanes(store, devices, instruments)
+        try serve(devices, store.revocations)
     }
 
     /// Each priority has a pipeline of its own, so that no flood of one stands before the other, and so has what is parked.
-    private func startLanes(_ redis: RedisClient, _ devices: Devices, _ instruments: Instruments) throws {
+    private func startLanes(_ store: StoreConnection, _ devices: Devices, _ instruments: Instruments) throws {
         let topics = Topics(namespace: context.process.namespace)
         let post = Lane.Post(
             deadLetterTopic: topics.pushDeadLetters, parkingTopic: topics.pushRetries(of: "apns"), instruments: instruments,
             refused: RefusedOutputs(deadLetters: topics.pushDeadLetters, log: context.log, metrics: context.metrics),
-            log: context.log, isRedisUp: { redis.isUp }, standings: DeviceStandings())
+            log: context.log, isStoreUp: { store.isUp }, standings: DeviceStandings())
         let named: [(LaneName, String)] =
             Priority.allCases.map { (.of($0), Topics().push($0)) } + [(.parked, Topics().pushRetries(of: "apns"))]
         for (name, topic) in named {
@@ -117,7 +108,7 @@ public actor PushService: Service {
             if let server { server.drain(ended) } else { ended() }
         }
         apns?.close()
-        redis?.close()
+        store?.close()
     }
 }
 

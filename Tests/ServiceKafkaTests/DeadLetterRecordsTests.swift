@@ -1,5 +1,6 @@
 import Kafka
 import Models
+import ServiceKafka
 import ServiceRuntime
 import Settings
 import Testing

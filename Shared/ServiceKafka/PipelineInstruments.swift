@@ -1,5 +1,6 @@
 internal import EventLoop
 public import Kafka
+public import ServiceRuntime
 
 extension ServiceContext {
     /// Gives a pipeline its voice: its state to `/health/ready` and `carillon_dependency_up`, its notes and alarms to the log, and how far it is
@@ -36,7 +37,7 @@ final class PipelineInstruments {
     private let restarts: Counter
     private let writing: Gauge
     private var countedRestarts = 0
-    private var lags: [String: Gauge] = [:]
+    private var lags: [[String]: Gauge] = [:]
     private var ages: [String: Gauge] = [:]
     private let lane: String
 
@@ -48,7 +49,7 @@ final class PipelineInstruments {
             "carillon_kafka_topics_remade_total", "Partitions that were seen to begin anew: a topic was deleted and created again.")
         writing = metrics.gauge(
             "carillon_kafka_batch_writing_seconds",
-            "How long the batch in hand has been on its way to Kafka; 0 while none is.", labels: "lane=\"\(lane)\"")
+            "How long the batch in hand has been on its way to Kafka; 0 while none is.", labels: ["lane": lane])
     }
 
     func measure() {
@@ -64,10 +65,9 @@ final class PipelineInstruments {
         for gauge in lags.values { gauge.set(0) }
         var other: Double = 0
         for lag in pipeline.lag {
-            let labels = "topic=\"\(Metrics.escaped(lag.topic))\",partition=\"\(lag.partition)\""
-            if let gauge = lagGauge(labels) { gauge.set(Double(lag.records)) } else { other += Double(lag.records) }
+            if let gauge = lagGauge(lag.topic, "\(lag.partition)") { gauge.set(Double(lag.records)) } else { other += Double(lag.records) }
         }
-        if other > 0 { lagGauge("topic=\"other\",partition=\"other\"", always: true)?.set(other) }
+        if other > 0 { lagGauge("other", "other", always: true)?.set(other) }
     }
 
     private func setAges() {
@@ -76,27 +76,29 @@ final class PipelineInstruments {
         var other: Double = 0
         for (topic, written) in pipeline.oldestWaiting {
             let age = Double(max(0, now - written)) / 1_000
-            if let gauge = ageGauge("topic=\"\(Metrics.escaped(topic))\"") { gauge.set(age) } else { other = max(other, age) }
+            if let gauge = ageGauge(topic) { gauge.set(age) } else { other = max(other, age) }
         }
-        if other > 0 { ageGauge("topic=\"other\"", always: true)?.set(other) }
+        if other > 0 { ageGauge("other", always: true)?.set(other) }
     }
 
-    private func lagGauge(_ labels: String, always: Bool = false) -> Gauge? {
-        if let known = lags[labels] { return known }
+    private func lagGauge(_ topic: String, _ partition: String, always: Bool = false) -> Gauge? {
+        let series = [topic, partition]
+        if let known = lags[series] { return known }
         guard always || lags.count < Self.maximumSeries else { return nil }
         let gauge = metrics.gauge(
-            "carillon_kafka_lag_records", "Records of a partition that are written and have not passed.", labels: labels)
-        lags[labels] = gauge
+            "carillon_kafka_lag_records", "Records of a partition that are written and have not passed.",
+            labels: ["topic": topic, "partition": partition])
+        lags[series] = gauge
         return gauge
     }
 
-    private func ageGauge(_ labels: String, always: Bool = false) -> Gauge? {
-        if let known = ages[labels] { return known }
+    private func ageGauge(_ topic: String, always: Bool = false) -> Gauge? {
+        if let known = ages[topic] { return known }
         guard always || ages.count < Self.maximumSeries else { return nil }
         let gauge = metrics.gauge(
             "carillon_kafka_oldest_record_age_seconds",
-            "Age of the oldest record of a topic that was read and has not passed; 0 without one.", labels: labels)
-        ages[labels] = gauge
+            "Age of the oldest record of a topic that was read and has not passed; 0 without one.", labels: ["topic": topic])
+        ages[topic] = gauge
         return gauge
     }
 }

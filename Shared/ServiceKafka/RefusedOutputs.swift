@@ -1,5 +1,6 @@
 internal import EventLoop
 public import Kafka
+public import ServiceRuntime
 
 /// What became of an output that Kafka refused for good.
 enum RefusedOutput: String, MetricLabel {
