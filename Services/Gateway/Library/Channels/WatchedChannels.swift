@@ -171,7 +171,7 @@ final class WatchedChannels {
         client?.stream.write(Replies.unsubscribe(subscription.id, why))
     }
 
-    /// Takes a watcher's note from Redis; what fails is tried again until it succeeds (law 6).
+    /// Takes a watcher's note from Redis; what fails is tried again until it succeeds ("Compare before you remove").
     func remove(_ removal: WatcherRemoval) {
         guard hub.redis.isUp else { return keep(removal) }
         removalsInFlight += 1

@@ -4,7 +4,7 @@ import Redis
 import ServiceRuntime
 import Store
 
-// The lease (law 7), the ear to Redis, and what follows when either was away.
+// The lease ("A lease is a counter that advances"), the subscription to this instance's channel, and what follows when either was away.
 extension Hub {
     /// Losses in a row, with nothing heard between them, after which the channel is subscribed to anew: whoever holds the
     /// other end of that connection is not the one that batches are published at.

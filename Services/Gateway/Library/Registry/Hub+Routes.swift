@@ -214,7 +214,7 @@ extension Hub {
 
     // MARK: Removal
 
-    /// Removes a route; what fails is tried again until it succeeds (law 6).
+    /// Removes a route; what fails is tried again until it succeeds ("Compare before you remove").
     func remove(_ removal: Removal) {
         guard redis.isUp else { return keep(removal) }
         removalsInFlight += 1
