@@ -14,8 +14,6 @@ public struct HTTPLimits: Sendable {
     public var requestDeadline: Duration = .seconds(10)
     /// How long a connection may stay without a request.
     public var idleDeadline: Duration = .seconds(75)
-    /// How long a refused connection is still read (and its bytes thrown away), so that the refusal arrives before a reset.
-    public var lingerDeadline: Duration = .seconds(2)
 
     public init() {}
 }

@@ -31,7 +31,6 @@ struct PipelineHealth {
         return change()
     }
 
-    var isStuck: Bool { stuck != nil }
     var isJoining: Bool { !isMember }
 
     private var state: BrokerState? {

@@ -65,7 +65,7 @@ public struct InboxState: Equatable, Sendable {
     /// The lowest offset that trimming has left: a reader whose next offset lies below it has lost something.
     public var floor: UInt64
     public var unread: Int
-    /// Rises with each change of `unread` that is no delivery (`InboxStates`).
+    /// Rises with each change of `unread` that is no delivery (`InboxCounts`).
     public var revision: UInt64
 
     public init(epoch: UInt64, offset: UInt64, floor: UInt64, unread: Int, revision: UInt64 = 0) {

@@ -37,7 +37,7 @@ public struct Keyspace: Sendable {
 
     // MARK: Keys
 
-    /// `{s}:<person>`, which CONTRACTS calls P.
+    /// `{s}:<person>`, the end of each of a person's keys.
     func tag(_ person: PersonID) -> [UInt8] {
         var tag = shardTag(shard(of: person, shards: shards))
         tag.append(UInt8(ascii: ":"))

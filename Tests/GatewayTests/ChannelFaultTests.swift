@@ -145,7 +145,7 @@ import Testing
         await site.stop()
     }
 
-    /// Law 7: with its counter gone the gateway notes all watchers under its new name.
+    /// A lease is a counter that advances: when its counter is gone, the gateway notes all watchers under its new name.
     @Test func aNewEpochNotesAllWatchersAnew() async throws {
         let site = try await Deployment()
         let peers = try (0..<5).map { try watcher(site, "p\($0)") }

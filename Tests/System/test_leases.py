@@ -54,7 +54,7 @@ def test_what_a_dead_gateway_owned_is_swept(cluster, person, gateway):
 
 
 def test_an_event_before_the_sweep_is_pushed_as_to_one_without_a_route(cluster, person, gateway):
-    """Law 1: if no gateway received it, the person counts as one without a route."""
+    """Append before route: if no gateway received it, the person counts as one without a route."""
     bob, token = person("bob"), "6e" * 32
     cluster.device(bob, token)
     cluster.websocket(bob, gateway)
@@ -80,7 +80,7 @@ def test_a_gateway_that_drains_sends_its_clients_elsewhere_and_leaves_nothing(cl
 
 
 def test_a_frozen_gateway_that_wakes_up_after_its_sweep_registers_anew(cluster, person, gateway):
-    """Law 7: it finds its counter gone and registers all its connections again."""
+    """A lease is a counter that advances: it finds its counter gone and registers all its connections again."""
     bob = person("bob")
     client = cluster.websocket(bob, gateway)
     gateway.send(signal.SIGSTOP)
@@ -98,7 +98,8 @@ def test_a_frozen_gateway_that_wakes_up_after_its_sweep_registers_anew(cluster, 
 
 
 def test_a_redis_that_forgot_everything(cluster, person, gateway):
-    """Law 7: its counter is gone, so the gateway registers all its connections anew; recovery is not faked."""
+    """A lease is a counter that advances: the gateway finds its own gone and registers all its connections again. Recovery is
+    not faked."""
     bob = person("bob")
     follower = Follower(lambda cursor: cluster.websocket(bob, gateway, cursor=cursor))
     try:

@@ -1,4 +1,5 @@
-"""Loss is noticed (law 3): batches that are dropped, delayed or cut off on their way to a gateway, and what its idleness costs."""
+"""The law "Loss is noticed, and idleness is free": batches are dropped, delayed or cut off on their way to a gateway; and what
+its idleness costs."""
 
 import itertools
 import random

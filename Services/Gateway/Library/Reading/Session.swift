@@ -1,6 +1,7 @@
 import Models
 
-/// Where one client stands in its person's inbox, whatever transport it came by (law 2). Pure: events in, a verdict out.
+/// Where one client stands in its person's inbox, whatever transport it came by: the law "One position". Pure: events
+/// in, a verdict out.
 ///
 /// It holds a position and the highest offset it has heard of, and no message: what it cannot send at once is read from
 /// the inbox again, so a slow client costs what a fast one does. At most one read is under way for a session.

@@ -98,7 +98,7 @@ extension Hub {
     /// Ends a connection, wherever it is: another loop's, or another gateway's, is told by a control line.
     func end(_ connection: ConnectionID, _ disconnect: Disconnect) {
         let local = LocalConnection(index: connection.index, generation: connection.generation)
-        guard connection.instance != instance else {
+        guard connection.instance != lease.instance else {
             slab[local]?.disconnect(disconnect)
             return
         }

@@ -18,8 +18,8 @@ extension Hub {
         }
     }
 
-    /// One control line for each gateway that holds one of the person's connections. It is sent also where nothing has
-    /// changed: whoever asked before may have died before this (law 4), and who knows the revision lets it be.
+    /// One control line for each gateway that holds one of the person's connections. It is sent also where nothing has changed:
+    /// whoever asked before may have died before this ("Repeating changes nothing"). A client that knows the revision is not told.
     private func announce(_ marked: Marked) {
         let routes = marked.routes.compactMap { ConnectionID(String(decoding: $0, as: UTF8.self)) }
         guard !routes.isEmpty else { return }

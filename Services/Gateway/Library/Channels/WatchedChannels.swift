@@ -63,17 +63,17 @@ final class WatchedChannels {
         reply: @escaping (Result<Joined, ReplyError>) -> Void
     ) {
         guard let newcomer = watcher(subscription) else { return }
-        let channel = channels[subscription.id] ?? WatchedChannel(subscription.id, epochNumber: hub.epochNumber)
+        let channel = channels[subscription.id] ?? WatchedChannel(subscription.id, epochNumber: hub.lease.epochNumber)
         channels[subscription.id] = channel
         hub.metrics.channels.set(channels.count)
         subscription.channel = channel
         subscription.phase = .joining
-        subscription.epochNumber = hub.epochNumber
+        subscription.epochNumber = hub.lease.epochNumber
         channel.count.watchers += 1
         if subscription.listens { channel.count.listeners += 1 }
         hub.metrics.subscriptions.add()
         streams.watch(
-            channel.id, at: hub.instance, [newcomer], count: channel.count, from: start, limit: hub.settings.pageEntries,
+            channel.id, at: hub.lease.instance, [newcomer], count: channel.count, from: start, limit: hub.settings.pageEntries,
             bytes: hub.settings.sendBytes
         ) { [self] result in
             // Whoever has ended meanwhile has sent the removal behind the watch.
@@ -92,7 +92,7 @@ final class WatchedChannels {
             guard subscription.phase == .joined else { return }
             begin(subscription, channel, page, recovered: joined.recovered)
             if crowd.changed > 0 { tell(crowd, channel.id, joins: true, newcomer.info, but: subscription) }
-            if subscription.epochNumber != hub.epochNumber { stalledChannels.insert(channel.id) }
+            if subscription.epochNumber != hub.lease.epochNumber { stalledChannels.insert(channel.id) }
             client.subscribeAnswered(channel.id)
         }
     }
@@ -150,8 +150,8 @@ final class WatchedChannels {
             channels[channel.id] = nil
             hub.metrics.channels.set(channels.count)
         }
-        remove(client, from: channel.id, at: hub.instance)
-        if subscription.epochNumber != hub.epochNumber, let former = hub.formerInstance {
+        remove(client, from: channel.id, at: hub.lease.instance)
+        if subscription.epochNumber != hub.lease.epochNumber, let former = hub.lease.formerInstance {
             remove(client, from: channel.id, at: former)
         }
     }
@@ -171,11 +171,11 @@ final class WatchedChannels {
         client?.stream.write(Replies.unsubscribe(subscription.id, why))
     }
 
-    /// Takes a watcher's note from Redis; what fails is tried again until it succeeds (law 6).
+    /// Takes a watcher's note from Redis; what fails is tried again until it succeeds ("Compare before you remove").
     func remove(_ removal: WatcherRemoval) {
         guard hub.redis.isUp else { return keep(removal) }
         removalsInFlight += 1
-        let count = removal.instance == hub.instance ? channels[removal.channel]?.count : nil
+        let count = removal.instance == hub.lease.instance ? channels[removal.channel]?.count : nil
         streams.unwatch(
             removal.channel, at: removal.instance, removal.connection.map { [$0] } ?? [],
             count: count ?? WatcherCount(watchers: 0, listeners: 0)
@@ -216,7 +216,7 @@ final class WatchedChannels {
 
     /// The same connection watches the channel anew: what was noted of it is right again.
     private func isNotedAgain(_ removal: WatcherRemoval) -> Bool {
-        guard removal.instance == hub.instance, let connection = removal.connection else { return false }
+        guard removal.instance == hub.lease.instance, let connection = removal.connection else { return false }
         let name = LocalConnection(index: connection.index, generation: connection.generation)
         guard let phase = (hub.slab[name] as? WebSocketClient)?.watching?.find(removal.channel)?.phase else { return false }
         return phase == .joining || phase == .joined
@@ -228,7 +228,7 @@ final class WatchedChannels {
     private func tell(_ crowd: Crowd, _ channel: ChannelID, joins: Bool, _ info: [UInt8], but one: Subscription?) {
         guard crowd.total <= hub.settings.presenceMax else { return }
         for instance in crowd.listeners {
-            if instance == hub.instance {
+            if instance == hub.lease.instance {
                 if let channel = channels[channel] { tell(channel, Replies.tiding(channel.id, joins: joins, info[...]), but: one) }
                 continue
             }

@@ -60,7 +60,7 @@ final class Entrance {
     func comeBackLater(
         _ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel, delay: UInt64? = nil
     ) {
-        let why = why == .redis && hub.refusesWrites ? .writes : why
+        let why = why == .redis && hub.lease.refusesWrites ? .writes : why
         hub.metrics.refusals[why].increment()
         hub.log.debug("a client is asked to come back", ["reason": .name(why)])
         let delay = delay ?? hub.jitteredRetry()

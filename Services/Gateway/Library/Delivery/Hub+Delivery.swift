@@ -2,6 +2,21 @@ import EventLoop
 import Models
 import ServiceRuntime
 
+extension Hub: LeaseFollower {
+    var connectionCount: Int { slab.count }
+
+    func redisIsUp() { retryRemovals() }
+
+    func compareAll() { startWalk() }
+
+    func stopComparing() { walk.stop() }
+
+    func lossNoticed() {
+        metrics.gaps.increment()
+        startWalk()
+    }
+}
+
 // The hot path: batches from Redis to sockets.
 extension Hub {
     /// One message of this gateway's channel.
@@ -11,7 +26,7 @@ extension Hub {
         defer { channels.deliverRun() }
         do throws(JSONError) {
             let head = try GatewayMessage.head(message.span, &at)
-            let isLate = tracker.batch(head.sequence)
+            let isLate = lease.heard(batch: head.sequence)
             while let pair = try GatewayMessage.pair(message.span, &at) { try deliver(pair, of: message) }
             if isLate { lossNoticed() }
         } catch {

@@ -29,7 +29,7 @@ extension Hub {
         _ client: Client, _ identity: Client.Identity, from start: InboxStart,
         reply: @escaping (Result<InboxPage, StoreError>) -> Void
     ) {
-        client.routeEpoch = epochNumber
+        client.routeEpoch = lease.epochNumber
         client.hasRoute = true
         let connection = connection(of: client)
         routes.register(
@@ -138,12 +138,9 @@ extension Hub {
 
     // MARK: All sessions, paced
 
-    /// Whether inboxes can be read; for that the gateway need not hear anything.
-    private var canRead: Bool { isEnrolled && redis.isUp }
-
     /// Compares every session with its inbox, and gives a new route to whose route is of a former epoch.
     func startWalk() {
-        guard canRead else { return }
+        guard lease.canRead else { return }
         metrics.reconciliations.increment()
         walk.start()
         goOnWalking()
@@ -151,7 +148,7 @@ extension Hub {
     }
 
     private func goOnWalking() {
-        guard canRead else { return walk.stop() }
+        guard lease.canRead else { return walk.stop() }
         while case .visit(let index) = walk.step(extent: slab.extent) {
             guard let client = slab[index], client.hasRoute else { continue }
             if visit(client, inWalk: true) { walk.began() }
@@ -167,7 +164,7 @@ extension Hub {
 
     /// True if a read began whose end the walk will hear of.
     private func visit(_ client: Client, inWalk: Bool) -> Bool {
-        if client.routeEpoch != epochNumber, isReady { return renewRoute(client, inWalk: inWalk) }
+        if client.routeEpoch != lease.epochNumber, isReady { return renewRoute(client, inWalk: inWalk) }
         guard client.session.verify(isFull: isHeld(client)) == .read else {
             settle(client)
             return false
@@ -177,21 +174,19 @@ extension Hub {
     }
 
     private func renewRouteIfStale(_ client: Client) {
-        guard isReady, client.routeEpoch != epochNumber, client.routeEpoch != 0, !client.hasLeft else { return }
+        guard isReady, client.routeEpoch != lease.epochNumber, client.routeEpoch != 0, !client.hasLeft else { return }
         _ = renewRoute(client, inWalk: false)
     }
 
     private func renewRoute(_ client: Client, inWalk: Bool) -> Bool {
         guard let identity = client.identity, client.session.registerAgain() else { return false }
-        let former = formerInstance
+        let former = lease.formerConnection(client.name)
         askForRoute(client, identity, from: .after(client.session.position)) { result in
             if case .failure = result {
                 client.routeEpoch = 0
             } else if let former {
                 // Its old route, should Redis have lost our counter and nothing else.
-                let connection = ConnectionID(
-                    instance: former, index: client.name.index, generation: client.name.generation)
-                self.remove(Removal(connection: connection, person: identity.person))
+                self.remove(Removal(connection: former, person: identity.person))
             }
             self.arrived(result, for: client, inWalk: inWalk)
         }
@@ -214,7 +209,7 @@ extension Hub {
 
     // MARK: Removal
 
-    /// Removes a route; what fails is tried again until it succeeds (law 6).
+    /// Removes a route; what fails is tried again until it succeeds ("Compare before you remove").
     func remove(_ removal: Removal) {
         guard redis.isUp else { return keep(removal) }
         removalsInFlight += 1
@@ -241,7 +236,6 @@ extension Hub {
     func removeGhost(_ name: LocalConnection) {
         metrics.ghosts.increment()
         guard let person = slab.forget(name) else { return }
-        let connection = ConnectionID(instance: instance, index: name.index, generation: name.generation)
-        remove(Removal(connection: connection, person: person))
+        remove(Removal(connection: lease.connection(name), person: person))
     }
 }

@@ -1,4 +1,5 @@
-/// Whether this gateway has heard every batch that was published for it, and in time (law 3). Pure.
+/// Whether this gateway has heard every batch that was published for it, and in time: the law "Loss is noticed, and idleness is
+/// free". Pure.
 ///
 /// Batches are numbered by Redis. A number that is skipped shows at the next batch; the last of a burst shows at the
 /// lease's renewal, which answers the latest number: if it has not been heard a moment later, it is lost. While others

@@ -13,6 +13,7 @@ extension Hub {
     /// them; at once if there are none.
     func drain(_ completion: @escaping () -> Void) {
         isDraining = true
+        lease.drains()
         server?.drain()
         var names: [UInt32] = []
         for index in 0..<slab.extent where slab[index] != nil { names.append(index) }
@@ -55,9 +56,8 @@ extension Hub {
     }
 
     private func withdraw(_ completion: @escaping () -> Void) {
-        guard redis.isUp, isEnrolled else { return completion() }
-        stopLease()
-        channels.streams.forgetAll(at: instance) { _ in }
-        gateways.withdraw(instance) { _ in completion() }
+        guard lease.canRead else { return completion() }
+        channels.streams.forgetAll(at: lease.instance) { _ in }
+        lease.withdraw(completion)
     }
 }

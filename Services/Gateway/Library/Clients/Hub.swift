@@ -14,9 +14,6 @@ import WebSocket
 /// It appends nothing and decides nothing about notifications: it knows where each client stands in an inbox and writes
 /// what comes after.
 final class Hub {
-    /// How long a batch that the lease's renewal named may still be under way.
-    static let batchGrace = Duration.milliseconds(250)
-
     let loop: EventLoop
     let settings: GatewaySettings
     let metrics: GatewayMetrics
@@ -25,7 +22,6 @@ final class Hub {
     let occupancy: Occupancy
     let keyspace: Keyspace
     let redis: RedisClient
-    let endpoint: RedisEndpoint
     /// What was seen of Redis; it knows an older state when one comes back.
     let witness = Witness()
     let inbox: Inbox
@@ -38,8 +34,7 @@ final class Hub {
     let origins: OriginPolicy
     /// One for all WebSockets of this loop; nil unless WEBSOCKET_DEFLATE.
     let deflate: MessageDeflate?
-    let clientSource: DependencySource
-    let subscriberSource: DependencySource
+    let lease: GatewayLease
 
     var slab = Slab<Client>()
     var server: HTTPServer?
@@ -51,23 +46,6 @@ final class Hub {
     private(set) var openStreams = 0
     var onStreamClosed: (() -> Void)?
 
-    // Lease (Hub+Lease)
-    var instance: InstanceID
-    var formerInstance: InstanceID?
-    /// Counts this process's epochs; 0 is none.
-    var epochNumber: UInt16 = 1
-    var isEnrolled = false
-    /// Redis answers, and writes: neither out of memory, nor a replica, nor loading.
-    var isWritable = true
-    var tracker = SequenceTracker()
-    var subscriber: RedisSubscriber?
-    /// One that is to take its place as soon as it stands.
-    var nextSubscriber: RedisSubscriber?
-    var leaseTimer: LoopTimer?
-    /// Which run of which Redis we are registered at; nil if that is not known.
-    var redisRun: String?
-    /// The generation in which all routes were asked for; nil before the first.
-    var generation: UInt64?
     let faults: BatchFaults?
 
     let pacing = Pacing()
@@ -95,7 +73,7 @@ final class Hub {
         metrics = GatewayMetrics(context.metrics)
         maxConnections = settings.maxConnections ?? max(16, Int(descriptorLimit()) - 256)
         keyspace = Keyspace(namespace: context.process.namespace, shards: settings.redis.shards)
-        endpoint = try RedisEndpoint(settings.redis)
+        let endpoint = try RedisEndpoint(settings.redis)
         redis = RedisClient(
             loop: loop, endpoint: endpoint, limits: RedisLimits(settings.redis), scripts: StoreScripts.all,
             checks: [keyspace.shardsCheck, witness.check(keyspace)], writable: keyspace.shardsKey)
@@ -109,31 +87,32 @@ final class Hub {
             log: context.log, metrics: context.metrics, showsAddresses: context.process.logsAddresses)
         deflate = settings.deflates ? MessageDeflate() : nil
         origins = OriginPolicy(allowed: context.process.allowedOrigins, takesLoopback: context.process.demo)
-        clientSource = context.dependencies.source(.redis)
-        subscriberSource = context.dependencies.source(.redis)
+        let source = context.dependencies.source(.redis)
+        let ear = Ear(
+            loop: loop, endpoint: endpoint, settings: settings.redis, keyspace: keyspace,
+            source: context.dependencies.source(.redis))
+        lease = GatewayLease(
+            of: instance, gateways: gateways, redis: redis, witness: witness, ear: ear, interval: settings.leaseInterval,
+            source: source, log: log)
         wheel = Wheel(second: loop.now / 1000)
         tokenEnds = TokenEnds(second: loop.now / 1000)
         walk = Walk(window: settings.reconcileWindow)
-        self.instance = instance
         faults = BatchFaults(settings.faults)
     }
 
     func start() {
-        startLease()
+        warnOfFaults()
+        lease.start(following: self) { [weak self] in self?.arrived($0) }
         tick = loop.timer(after: .seconds(1), every: .seconds(1)) { [weak self] in self?.everySecond() }
     }
 
     func stop() {
         tick?.cancel()
-        stopLease()
+        lease.stop()
         redis.close()
     }
 
-    /// Whether newcomers can be registered: Redis answers, and what it publishes for us is heard.
-    /// Redis answers, and takes no writes.
-    var refusesWrites: Bool { redis.writes != .taken || redis.isUp && !isWritable }
-
-    var isReady: Bool { isEnrolled && isWritable && redis.isUp && subscriber?.isUp == true }
+    var isReady: Bool { lease.isReady }
 
     // MARK: Clients come and go
 
@@ -170,9 +149,7 @@ final class Hub {
         metrics.connections[TransportLabel(client.transport)].subtract()
         if client.hasRoute, let person = client.identity?.person {
             remove(Removal(connection: connection(of: client), person: person))
-            if client.routeEpoch != epochNumber, let formerInstance {
-                let former = ConnectionID(
-                    instance: formerInstance, index: client.name.index, generation: client.name.generation)
+            if client.routeEpoch != lease.epochNumber, let former = lease.formerConnection(client.name) {
                 remove(Removal(connection: former, person: person))
             }
         }
@@ -191,9 +168,7 @@ final class Hub {
     }
 
     /// The client's name beyond this process.
-    func connection(of client: Client) -> ConnectionID {
-        ConnectionID(instance: instance, index: client.name.index, generation: client.name.generation)
-    }
+    func connection(of client: Client) -> ConnectionID { lease.connection(client.name) }
 
     // MARK: Time
 

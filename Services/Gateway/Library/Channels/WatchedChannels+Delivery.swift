@@ -14,7 +14,7 @@ extension WatchedChannels {
             guard case .post = line.kind else { return }
             // Nobody here watches it: the note that says so is one too many.
             hub.metrics.ghosts.increment()
-            return remove(WatcherRemoval(channel: line.channel, instance: hub.instance, connection: nil, info: []))
+            return remove(WatcherRemoval(channel: line.channel, instance: hub.lease.instance, connection: nil, info: []))
         }
         switch line.kind {
         case .post(let position, let body):
@@ -234,8 +234,8 @@ extension WatchedChannels {
         }
         while verifying < hub.settings.reconcileWindow, let id = toVerify.popLast() {
             guard let channel = channels[id] else { continue }
-            let isStale = channel.subscriptions.contains { $0.epochNumber != hub.epochNumber }
-            if channel.epochNumber != hub.epochNumber || isStale {
+            let isStale = channel.subscriptions.contains { $0.epochNumber != hub.lease.epochNumber }
+            if channel.epochNumber != hub.lease.epochNumber || isStale {
                 renew(channel)
             } else if channel.session.verify(isFull: false) == .read {
                 verifying += 1
@@ -252,7 +252,7 @@ extension WatchedChannels {
             return
         }
         verifying += 1
-        let number = hub.epochNumber
+        let number = hub.lease.epochNumber
         let subscriptions = channel.subscriptions
         let most = ChannelStreams.maximumItems
         var start = 0
@@ -262,7 +262,7 @@ extension WatchedChannels {
             let isLast = start >= subscriptions.count
             for subscription in some { subscription.epochNumber = number }
             streams.watch(
-                channel.id, at: hub.instance, some.compactMap { watcher($0) }, count: channel.count,
+                channel.id, at: hub.lease.instance, some.compactMap { watcher($0) }, count: channel.count,
                 from: .after(channel.session.position), limit: isLast ? hub.settings.pageEntries : 0,
                 bytes: hub.settings.sendBytes
             ) { [self] result in
@@ -282,7 +282,7 @@ extension WatchedChannels {
 
     /// What stands of this channel under the name that this instance had before, should Redis have lost nothing else.
     private func dropFormer(_ channel: ChannelID) {
-        guard let former = hub.formerInstance else { return }
+        guard let former = hub.lease.formerInstance else { return }
         streams.sweep(former, channel: channel) { [self] result in
             guard case .success(let swept) = result else { return }
             if !swept.infos.isEmpty { dropFormer(channel) } else { streams.forget(channel, at: former) { _ in } }
