@@ -88,7 +88,7 @@ public actor Cluster: LoopActor {
         let outcome = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Int, ClusterError>, Never>) in
             worker.run {
                 do {
-                    continuation.resume(returning: .success(try Topics.make(brokers: brokers, environment: environment)))
+                    continuation.resume(returning: .success(try ClusterTopics.make(brokers: brokers, environment: environment)))
                 } catch {
                     continuation.resume(returning: .failure(ClusterError("the topics could not be made at \(brokers): \(error)")))
                 }
