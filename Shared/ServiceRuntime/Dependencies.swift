@@ -153,7 +153,7 @@ public final class Dependencies {
     }
 }
 
-/// One connection's voice about its dependency. Reports that change nothing cost nothing and write nothing.
+/// Reports the state of one connection to a dependency. A report that changes nothing costs nothing and writes nothing.
 public final class DependencySource {
     private let dependencies: Dependencies
     private let entry: Int

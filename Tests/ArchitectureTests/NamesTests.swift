@@ -117,7 +117,7 @@ import Testing
     /// Swift itself asks for these, and nobody else calls them.
     private static let required: Set = ["Main", "checkIsolated", "isIsolatingCurrentContext", "unownedExecutor"]
 
-    /// What services and shared modules declare is used somewhere, be it in a test: its name stands in code more often than it is
+    /// What services and shared modules declare is used somewhere, if only in a test: its name stands in code more often than it is
     /// declared.
     @Test func declarationsAreUsed() {
         let declared = Self.words.declarations.filter { $0.keyword != "extension" }.reduce(into: [:]) { $0[$1.name, default: 0] += 1 }
