@@ -8,7 +8,7 @@ public final class HTTPExchange {
     let minorVersion: Int
     /// Called if the client goes before it is answered; to stop work that nobody waits for.
     public var onClose: (() -> Void)?
-    /// Fields that the answer carries whatever it is; not those of an upgrade, which is a head already.
+    /// Fields that are added to every answer, but not to an upgrade, whose head is complete already.
     public var addedHeaders: [(name: String, value: String)] = []
 
     private let origin: String
@@ -27,7 +27,7 @@ public final class HTTPExchange {
     /// The stream under it, for the handler that `upgrade` will name; nil once closed.
     public var stream: ByteStream? { connection?.stream }
 
-    /// What the connection is called in `HTTPServer.onGone`; first what `admits` answered. Nil once closed.
+    /// The name of the connection in `HTTPServer.onGone`. At first it is what `admits` returned. Nil once closed.
     public var tag: UInt32? {
         get { connection?.tag }
         set { connection?.tag = newValue ?? 0 }

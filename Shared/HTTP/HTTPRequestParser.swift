@@ -119,7 +119,7 @@ public struct HTTPRequestParser: Sendable {
         switch phase {
         case .requestLine:
             if line.isEmpty {
-                // One may precede a request (RFC 9112 section 2.2); an endless row of them is not a request.
+                // One empty line may precede a request (RFC 9112 section 2.2). An endless row of them is not a request.
                 blankLines += 1
                 guard blankLines <= 2 else { throw .malformed("The request begins with empty lines.") }
                 return false

@@ -3,9 +3,9 @@ public struct HTTPResponse: Sendable {
     public var status: Int
     public var headers: [(name: String, value: String)]
     public var body: [UInt8]
-    /// The connection ends with this answer, whatever the client would like.
+    /// The connection ends with this answer, whatever the client asked for.
     public var closes = false
-    /// Set where `body` is a problem document, whose type becomes absolute when it is known who asked.
+    /// Set if `body` is a problem document. Its type becomes absolute when the request is known.
     private(set) var problem: Problem?
 
     public init(status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {

@@ -1,5 +1,5 @@
-/// The page that the types of problem documents lead to (RFC 9457 section 3.1.1). Every server of the suite answers it itself,
-/// so that a type is an address that answers wherever its problem was met.
+/// The page that the types of problem documents lead to (RFC 9457 section 3.1.1). Every service answers it, so a type is an
+/// address that answers wherever its problem was met.
 enum ProblemPage {
     static let path = "/problems"
 

@@ -1,21 +1,21 @@
 /// An id that a user of the system chose: 1 to 128 bytes of UTF-8, no control character, no `{` and no `}`.
 ///
-/// Two ids are one if their bytes are: `String` would hold composed and decomposed accents equal, and Redis does not.
+/// Two ids are equal if their bytes are. `String` would take composed and decomposed accents for equal, and Redis does not.
 public struct Identifier<Kind>: Hashable, Sendable, CustomStringConvertible {
     /// The id as it was given.
     public let text: String
 
-    /// Bytes of UTF-8 that an id may have.
+    /// The most bytes of UTF-8 that an id may have.
     public static var maximumLength: Int { 128 }
 
-    /// Nil if the text is no id.
+    /// Nil if the text is not an id.
     public init?(_ text: String) {
         let bytes = text.utf8Span.span
         guard isIdentifier(bytes) else { return nil }
         self.text = text
     }
 
-    /// Nil if the bytes are no id.
+    /// Nil if the bytes are not an id.
     public init?(_ bytes: Span<UInt8>) {
         guard isIdentifier(bytes), let text = try? UTF8Span(validating: bytes) else { return nil }
         self.text = String(copying: text)

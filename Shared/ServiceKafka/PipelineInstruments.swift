@@ -3,8 +3,8 @@ public import Kafka
 public import ServiceRuntime
 
 extension ServiceContext {
-    /// Gives a pipeline its voice: its state to `/health/ready` and `carillon_dependency_up`, its notes and alarms to the log, and how far it is
-    /// behind to `/metrics`. Once for each pipeline, before it starts. On the loop.
+    /// Shows a pipeline to the operator: its state in `/health/ready` and `carillon_dependency_up`, its notes and alarms in the
+    /// log, and how far it is behind in `/metrics`. To be called once for each pipeline, before it starts, on the loop.
     /// - Parameter lane: which of the service's pipelines, where it has several.
     public func watch(_ pipeline: RecordPipeline, lane: some MetricLabel) {
         watch(pipeline, .name(lane), lane.rawValue)
@@ -61,7 +61,7 @@ final class PipelineInstruments {
     }
 
     private func setLags() {
-        // What was another member's meanwhile is its to tell.
+        // A partition that has gone to another member is that member's to tell.
         for gauge in lags.values { gauge.set(0) }
         var other: Double = 0
         for lag in pipeline.lag {

@@ -26,7 +26,7 @@ public final class Dependencies {
         case unfit
     }
 
-    /// Where a loop that is not the process's first tells what its own connections say; nil where the dependency is declared.
+    /// Called on a further loop of the process, with what its own connections say; nil where the dependency is declared.
     typealias Report = @Sendable (_ dependency: Dependency, _ standing: Standing?, _ reason: LogValue) -> Void
 
     private struct Entry {
@@ -153,7 +153,7 @@ public final class Dependencies {
     }
 }
 
-/// One connection's voice about its dependency. Reports that change nothing cost nothing and write nothing.
+/// Reports the state of one connection to a dependency. A report that changes nothing costs nothing and writes nothing.
 public final class DependencySource {
     private let dependencies: Dependencies
     private let entry: Int

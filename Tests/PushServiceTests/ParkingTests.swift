@@ -58,7 +58,7 @@ import Testing
             }
             try await bench.produce((1...5).map { ServiceBench.record("p\($0)", $0) })
             for number in 1...5 {
-                // The group may settle anew meanwhile, and the mock forgets what transactions passed: once or more.
+                // The group may settle again meanwhile, and the mock forgets what transactions passed: once or more.
                 try await until("it arrives") { try await bench.received("slow\(number)").contains { $0.status == 200 } }
             }
         }
@@ -87,7 +87,7 @@ import Testing
             try await until("all arrive") { try await bench.received("phone1").count == 5 }
             #expect(try await bench.received("othertopic1").count == 1)
             #expect(try bench.deadLetters().count == 1)
-            // Registered anew, it is asked for again.
+            // Once it is registered again, it is asked for again.
             try await bench.register("othertopic1", "bob")
             try await bench.produce([ServiceBench.record("bob", 6)])
             try await until("it is tried") { try await bench.received("othertopic1").count == 2 }

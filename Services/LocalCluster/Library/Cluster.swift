@@ -197,7 +197,7 @@ public actor Cluster: LoopActor {
         writeEnvironment()
     }
 
-    /// The mock chooses its ports anew at each start: who was told the old ones is started again with the new.
+    /// The mock chooses other ports at each start. A member that was told the old ones is started again with the new ones.
     private func addressesMayHaveChanged() {
         guard let plan, hasStarted else { return }
         readAddresses(plan)

@@ -7,7 +7,7 @@ import Tokens
 
 /// What an event's record becomes.
 public enum EventOutcome: Equatable, Sendable {
-    /// So many records of this priority.
+    /// This number of records of this priority.
     case notified(Priority, records: Int)
     case expired
     case nobody
@@ -33,7 +33,8 @@ struct EventTranslation {
         }
     }
 
-    /// What would be wrong with this event if it were read from Kafka now, where it belongs, and what its sender may want to know.
+    /// Checks an event as if it were read from Kafka now. Throws what would be wrong with it, and returns what its sender may
+    /// want to know.
     func check(value: [UInt8], headers: [KafkaHeader], now: Int64) throws(DeadLetter) -> CheckedEvent {
         guard value.count <= limits.eventBytes else { throw tooLarge }
         let event = try CloudEvent.read(value: value, headers: Self.present(headers))
@@ -105,10 +106,12 @@ struct EventTranslation {
         headers.compactMap { header in header.value.map { (header.name, $0) } }
     }
 
-    /// A record's key that orders an audience's notifications is written with them, so it must leave room for them.
+    /// The most bytes of a key that orders the notifications of an audience. The key is written with each of them, so it must
+    /// leave room for them.
     private static let maximumKeyBytes = 32 << 10
 
-    /// A person's records follow one another; an audience's are ordered as its events were.
+    /// The key of a record: the person, so that her records follow one another; for an audience the key of the event, which
+    /// keeps the order of its events.
     private func key(of audience: borrowing Audience, _ record: KafkaRecord) throws(DeadLetter) -> [UInt8]? {
         if case .user(let person) = copy audience { return Array(person.text.utf8) }
         guard let key = record.key else { return (copy audience).listID.map { Array($0.utf8) } }
