@@ -23,26 +23,9 @@ public struct Identifier<Kind>: Hashable, Sendable, CustomStringConvertible {
 
     public var description: String { text }
 
-    public static func == (left: Self, right: Self) -> Bool {
-        let (one, other) = (left.text.utf8Span.span, right.text.utf8Span.span)
-        guard one.count == other.count else { return false }
-        for index in one.indices where one[index] != other[index] { return false }
-        return true
-    }
+    public static func == (left: Self, right: Self) -> Bool { left.text.hasSameBytes(as: right.text) }
 
-    public func hash(into hasher: inout Hasher) {
-        let bytes = text.utf8Span.span
-        var word: UInt64 = 0
-        for index in bytes.indices {
-            word = word << 8 | UInt64(bytes[index])
-            if index & 7 == 7 {
-                hasher.combine(word)
-                word = 0
-            }
-        }
-        hasher.combine(word)
-        hasher.combine(bytes.count)
-    }
+    public func hash(into hasher: inout Hasher) { text.hashBytes(into: &hasher) }
 }
 
 /// Who is notified. May carry a tenant (`acme/bob`).

@@ -35,9 +35,10 @@ public struct Policy: Equatable, Sendable {
     }
 }
 
-/// The policies of all types. The exact name goes before a pattern, and a longer pattern before a shorter one.
+/// The policies of all types. The exact name goes before a pattern, and a longer pattern before a shorter one. Names are compared by
+/// their bytes.
 public struct PolicyTable: Sendable {
-    private var exact: [String: Policy] = [:]
+    private var exact: [ExactText: Policy] = [:]
     private var patterns: [(prefix: String, policy: Policy)] = []
 
     public init() {}
@@ -46,7 +47,7 @@ public struct PolicyTable: Sendable {
     /// A name that stood before is replaced.
     public mutating func add(_ name: String, _ policy: Policy) {
         guard name == "*" || name.hasSuffix(".*") else {
-            exact[name] = policy
+            exact[ExactText(name)] = policy
             return
         }
         let prefix = String(name.dropLast())
@@ -57,16 +58,16 @@ public struct PolicyTable: Sendable {
 
     /// Nil for a type that no policy names.
     public func policy(for type: String) -> Policy? {
-        exact[type] ?? patterns.first { type.utf8.starts(with: $0.prefix.utf8) }?.policy
+        exact[ExactText(type)] ?? patterns.first { type.utf8.starts(with: $0.prefix.utf8) }?.policy
     }
 
     public var isEmpty: Bool { exact.isEmpty && patterns.isEmpty }
 
     /// The exact types, in no order.
-    public var types: [String] { Array(exact.keys) }
+    public var types: [String] { exact.keys.map(\.text) }
 
     /// Every type and pattern with its policy, in no order.
     public var entries: [(name: String, policy: Policy)] {
-        exact.map { ($0.key, $0.value) } + patterns.map { ($0.prefix + "*", $0.policy) }
+        exact.map { ($0.key.text, $0.value) } + patterns.map { ($0.prefix + "*", $0.policy) }
     }
 }

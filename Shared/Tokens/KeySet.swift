@@ -95,14 +95,14 @@ public final class KeySet: Sendable {
     /// The most keys of a set, skipped ones included.
     public static let maximumKeys = 100
 
-    private let entries: [String: KeyEntry]
+    private let entries: [ExactText: KeyEntry]
     /// What is wrong with each key that should serve and cannot, in their order.
     public let passedOver: [KeySetError]
 
     /// `jwks` is the file's content.
     public init(jwks: [UInt8]) throws(KeySetError) {
         guard jwks.count <= Self.maximumBytes else { throw KeySetError(.tooLarge) }
-        var entries: [String: KeyEntry] = [:]
+        var entries: [ExactText: KeyEntry] = [:]
         var passedOver: [KeySetError] = []
         for (index, range) in try Self.keys(jwks).enumerated() {
             do throws(KeySetError.Reason) {
@@ -123,8 +123,8 @@ public final class KeySet: Sendable {
     /// Keys that tokens can name.
     public var count: Int { entries.count }
 
-    /// The key of that name. The name is compared and nothing else is done with it.
-    func entry(_ name: String) -> KeyEntry? { entries[name] }
+    /// The key of that name. The name's bytes are compared and nothing else is done with it.
+    func entry(_ name: String) -> KeyEntry? { entries[ExactText(name)] }
 
     /// Where each element of the list `keys` stands.
     private static func keys(_ bytes: [UInt8]) throws(KeySetError) -> [Range<Int>] {
@@ -169,11 +169,12 @@ private struct WebKey {
     private static let members: Set = ["kty", "kid", "use", "key_ops", "alg", "crv", "k", "n", "e", "x", "y", "d"]
 
     /// Its name and key; nil for a key that is not meant for what is verified here.
-    func entry() throws(KeySetError.Reason) -> (String, KeyEntry)? {
+    func entry() throws(KeySetError.Reason) -> (ExactText, KeyEntry)? {
         // A private key is refused whatever it is for: whoever can read it here could sign or decrypt with it.
         if members["d"] != nil, members["kty"] != .string("oct") { throw .privateKey }
         guard isForSignatures, let algorithm = try algorithm() else { return nil }
-        guard case .string(let name) = members["kid"], (1...255).contains(name.utf8.count) else { throw .noKeyID }
+        guard case .string(let id) = members["kid"], (1...255).contains(id.utf8.count) else { throw .noKeyID }
+        let name = ExactText(id)
         switch algorithm {
         case .hs256:
             // RFC 7518 section 3.2: at least as long as the hash.
