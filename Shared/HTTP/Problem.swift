@@ -4,8 +4,8 @@ struct Problem: Sendable {
     /// For people.
     let detail: String
 
-    /// - Parameter origin: `https://host`, as the client asked, so that the type is an absolute address that answers; empty where it
-    ///   named none: the type is then relative to what was asked.
+    /// - Parameter origin: `https://host`, as the client asked, so that the type is an absolute address that answers; empty where it is
+    ///   not known who asked: the type is then relative to what was asked.
     func document(status: Int, origin: String = "") -> [UInt8] {
         let type = origin + ProblemPage.path + "#" + name
         let text =
@@ -15,11 +15,13 @@ struct Problem: Sendable {
     }
 }
 
-extension HTTPRequest {
+extension HTTPFields {
     /// Scheme and host that the client asked, `https://host:port`; a proxy's `X-Forwarded-Proto` goes before what is spoken here. Empty where
-    /// the request names no host that can stand in an address.
+    /// the fields name no host that can stand in an address.
     func origin(isTLS: Bool) -> String {
-        guard let host = header("host"), !host.isEmpty, host.utf8.count <= 255, host.utf8.allSatisfy(Self.isOfHost) else { return "" }
+        guard let host = first("host").map({ String(decoding: value($0), as: UTF8.self) }), !host.isEmpty, host.utf8.count <= 255,
+            host.utf8.allSatisfy(Self.isOfHost)
+        else { return "" }
         let forwarded = tokens("x-forwarded-proto").first
         let isSecure = forwarded.map { $0 == "https" || $0 == "wss" } ?? isTLS
         return (isSecure ? "https://" : "http://") + host
