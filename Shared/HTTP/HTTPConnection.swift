@@ -108,9 +108,16 @@ final class HTTPConnection: ByteStreamHandler {
 
     private func refuse(_ error: HTTPError) {
         server.onRefusal?(error)
-        let response = HTTPResponse.problem(error)
+        let response = HTTPResponse.problem(error).addressed(to: origin(for: parser.fieldsSoFar))
         stream.write(response.encodedHead(date: server.dateText(), keepsAlive: false), response.body)
         end()
+    }
+
+    /// What the client asked, or, where its fields name no host, this end of the connection. Empty once it is closed.
+    func origin(for fields: HTTPFields) -> String {
+        let asked = fields.origin(isTLS: isTLS)
+        if !asked.isEmpty { return asked }
+        return stream.localHost.map { (isTLS ? "https://" : "http://") + $0 } ?? ""
     }
 
     private func end() {

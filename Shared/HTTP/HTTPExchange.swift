@@ -15,7 +15,7 @@ public final class HTTPExchange {
 
     init(connection: HTTPConnection, request: HTTPRequest) {
         self.connection = connection
-        origin = request.origin(isTLS: connection.isTLS)
+        origin = connection.origin(for: request.fields)
         isHead = request.method == "HEAD"
         keepsAlive = request.keepsAlive
         minorVersion = request.minorVersion
@@ -41,9 +41,8 @@ public final class HTTPExchange {
     public func respond(_ response: HTTPResponse) {
         guard let connection else { return }
         finish()
-        var response = response
+        var response = response.addressed(to: origin)
         response.headers += addedHeaders
-        if let problem = response.problem { response.body = problem.document(status: response.status, origin: origin) }
         connection.respond(response, to: self)
     }
 

@@ -30,6 +30,9 @@ public struct HTTPRequestParser: Sendable {
         return false
     }
 
+    /// What has come so far of the fields of the request that is being read: for the answer that refuses it.
+    var fieldsSoFar: HTTPFields { fields }
+
     /// Reads from `offset` on, moves it past what was taken, and returns a request as soon as it is complete; nil when
     /// more bytes are needed. After an error the parser stays failed.
     public mutating func next(_ bytes: Span<UInt8>, at offset: inout Int) throws(HTTPError) -> HTTPRequest? {

@@ -41,6 +41,14 @@ public struct HTTPResponse: Sendable {
         problem(status: error.status, name: error.name, detail: error.detail)
     }
 
+    /// The same, with the type of its problem document, where it is one, under this origin, `https://host`.
+    func addressed(to origin: String) -> HTTPResponse {
+        guard let problem else { return self }
+        var response = self
+        response.body = problem.document(status: status, origin: origin)
+        return response
+    }
+
     /// Status line and fields, up to and with the empty line. `omitsBody` (an answer to HEAD) changes nothing here: the
     /// length is that of the content that a GET would have had (RFC 9110 section 9.3.2).
     public func encodedHead(date: String, keepsAlive: Bool, minorVersion: Int = 1) -> [UInt8] {

@@ -35,6 +35,7 @@ public final class Dependencies {
         var state = State.starting
         /// Nil until its connections have said so.
         var standing: Standing?
+        var wasUp = false
         /// Why it is down, as the log says it.
         var reason = ""
         /// When it went down, in ms of the monotonic clock.
@@ -121,6 +122,10 @@ public final class Dependencies {
         entries.map { ($0.dependency, $0.state, $0.reason) }
     }
 
+    /// Whether Kafka has been up once, where a service reads it: its groups have then given this process its part, be it none, and what is
+    /// written from now on is read at once.
+    public var haveGroupsJoined: Bool { entries.allSatisfy { $0.dependency != .kafka || $0.wasUp } }
+
     fileprivate func report(_ index: Int, _ source: Int, _ standing: Standing, reason: LogValue) {
         entries[index].sources[source] = standing
         let former = entries[index].standing
@@ -128,6 +133,7 @@ public final class Dependencies {
         entries[index].standing = now
         if now == .up {
             entries[index].state = .up
+            entries[index].wasUp = true
             entries[index].reason = ""
         } else {
             if former == nil || former == .up {

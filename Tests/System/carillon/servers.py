@@ -83,7 +83,8 @@ class RealBroker(Process):
 
     mock = False
 
-    def __init__(self, home, directory):
+    def __init__(self, home, directory, **settings):
+        """`settings`: of the broker, with a _ for each dot; they go before these."""
         port, control = free_port(), free_port()
         data = directory / "kafka"
         data.mkdir(exist_ok=True)
@@ -106,7 +107,7 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=8
 group.initial.rebalance.delay.ms=0
 message.max.bytes=4194304
-""")
+""" + "".join(f"{name.replace('_', '.')}={value}\n" for name, value in settings.items()))
         environment = {"LOG_DIR": data, "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m"}
         storage = self.home / "bin/kafka-storage.sh"
         cluster = subprocess.run([storage, "random-uuid"], capture_output=True, text=True, check=True,
