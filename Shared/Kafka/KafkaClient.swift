@@ -119,9 +119,11 @@ final class KafkaClient: @unchecked Sendable {
         return failure(code)
     }
 
-    /// The error of a call that no broker answered, with why connections fail where that is known.
+    /// The error of a call, with its cause where that is known: why no connection is made, or what made the client of no more use, for such
+    /// a client answers no more than `_FATAL`.
     func failure(_ code: rd_kafka_resp_err_t) -> KafkaError {
         let error = KafkaError(code)
+        if code == RD_KAFKA_RESP_ERR__FATAL { return fatalCause ?? error }
         guard error.isOutage, let fault = callbacks.fault.withLock({ $0 }) else { return error }
         return KafkaError(code, fault.reason)
     }
