@@ -35,10 +35,16 @@ final class KafkaClient: @unchecked Sendable {
     let raw: OpaquePointer
     let callbacks: ClientCallbacks
 
+    /// Each client has some five threads that allocate little. With an arena for each, as by default, three pipelines take more than 1 GB of
+    /// addresses, and do not start under `ulimit -v` of 512 MB.
+    private static let maximumArenas: Int32 = 2
+    private static let limitArenas: Void = carillon_kafka_limit_arenas(maximumArenas)
+
     /// - Throws: a property that librdkafka does not take, by its name; never its value, which may be a password.
     init(
         _ type: rd_kafka_type_t, _ properties: ClientProperties, _ callbacks: ClientCallbacks = ClientCallbacks()
     ) throws(KafkaError) {
+        Self.limitArenas
         guard let configuration = rd_kafka_conf_new() else { throw KafkaError(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE) }
         var message = [CChar](repeating: 0, count: 512)
         for (name, value) in properties.values {

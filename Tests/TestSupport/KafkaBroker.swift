@@ -89,6 +89,14 @@ public final class KafkaBroker: @unchecked Sendable {
         ).wait()
     }
 
+    /// Deletes topics; takes about 2 s.
+    public func deleteTopics(_ topics: [String]) throws {
+        try run(
+            "kafka-topics.sh", ["--bootstrap-server", brokers, "--delete", "--topic", topics.joined(separator: "|")],
+            log: directory.appendingPathComponent("tool.log")
+        ).wait()
+    }
+
     /// A quota of all producers together, a client id; takes about 2 s.
     public func limitProducers(bytesPerSecond: Int) throws {
         try run(

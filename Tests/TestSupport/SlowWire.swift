@@ -17,7 +17,6 @@ public final class SlowWire: Sendable {
         var bytesPerSecond = 0
         /// When what was taken so far is through.
         var free = Date.distantPast
-        var carried = 0
     }
 
     public struct NotStarted: Error {}
@@ -58,9 +57,6 @@ public final class SlowWire: Sendable {
     /// From now on no more than this passes; 0: as much as comes.
     public func limit(bytesPerSecond: Int) { pace.withLock { $0.bytesPerSecond = bytesPerSecond } }
 
-    /// Bytes that went to the server so far.
-    public var carried: Int { pace.withLock { $0.carried } }
-
     private func join(_ client: Int32) {
         let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var address = Self.loopback(target.number)
@@ -90,7 +86,6 @@ public final class SlowWire: Sendable {
     /// Until the bytes may go.
     private func wait(_ count: Int) {
         let due = pace.withLock { pace in
-            pace.carried += count
             guard pace.bytesPerSecond > 0 else { return Date.distantPast }
             pace.free = max(pace.free, Date()) + Double(count) / Double(pace.bytesPerSecond)
             return pace.free

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -109,10 +110,8 @@ group.initial.rebalance.delay.ms=0
 message.max.bytes=4194304
 """ + "".join(f"{name.replace('_', '.')}={value}\n" for name, value in settings.items()))
         environment = {"LOG_DIR": data, "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m"}
-        storage = self.home / "bin/kafka-storage.sh"
-        cluster = subprocess.run([storage, "random-uuid"], capture_output=True, text=True, check=True,
-                                 env=os.environ | {name: str(value) for name, value in environment.items()}).stdout.split()[-1]
-        subprocess.run([storage, "format", "-t", cluster, "-c", properties], capture_output=True, check=True)
+        self.properties, self.data = properties, data / "data"
+        self.format(environment)
         super().__init__("kafka", [self.home / "bin/kafka-server-start.sh", properties], directory, environment, ready=self.answers)
 
     def answers(self):
@@ -125,6 +124,23 @@ message.max.bytes=4194304
                 return len(connection.recv(16)) >= 8
         except OSError:
             return False
+
+    def format(self, environment):
+        storage = self.home / "bin/kafka-storage.sh"
+        environment = os.environ | {name: str(value) for name, value in environment.items()}
+        cluster = subprocess.run([storage, "random-uuid"], capture_output=True, text=True, check=True, env=environment).stdout.split()[-1]
+        subprocess.run([storage, "format", "-t", cluster, "-c", self.properties], capture_output=True, check=True, env=environment)
+
+    def replace_data(self):
+        """It comes back on the same port, as another cluster that knows nothing."""
+        self.kill()
+        shutil.rmtree(self.data)
+        self.format(self.environment)
+        self.start()
+
+    def topics(self, *arguments):
+        return subprocess.run([self.home / "bin/kafka-topics.sh", "--bootstrap-server", self.address, *arguments],
+                              capture_output=True, text=True, check=True).stdout
 
     def down(self):
         # The harder of two ends; what either may forget of a commit stands in decision 0014.
