@@ -119,6 +119,9 @@ final class KafkaClient: @unchecked Sendable {
         return failure(code)
     }
 
+    /// Whether it is known why connections fail.
+    var knowsFault: Bool { callbacks.fault.withLock { $0 != nil } }
+
     /// The error of a call that no broker answered, with why connections fail where that is known.
     func failure(_ code: rd_kafka_resp_err_t) -> KafkaError {
         let error = KafkaError(code)
