@@ -14,6 +14,8 @@ final class BrokerProbe {
     private var isAsking = false
     private var isClosed = false
     private var last: BrokerState?
+    /// Whether the first answer was put off for want of a reason.
+    private var hasPutOff = false
 
     /// How long a broker may take, in ms, and how often it is asked. It is asked twice, and has half of that for each answer.
     private static let patience: Int32 = 3_000
@@ -68,6 +70,11 @@ final class BrokerProbe {
     private func answered(_ failure: KafkaError?) {
         isAsking = false
         guard !isClosed else { return }
+        // At the start a handshake of TLS may still be under way: what it comes to is the one line that an operator reads.
+        if failure != nil, last == nil, !hasPutOff, !client.knowsFault {
+            hasPutOff = true
+            return ask()
+        }
         let state = failure.map { BrokerState.down($0.reason) } ?? .up
         if (state == .up) == (last == .up), last != nil { return }
         last = state

@@ -125,6 +125,9 @@ final class KafkaClient: @unchecked Sendable {
         return failure(code)
     }
 
+    /// Whether it is known why connections fail.
+    var knowsFault: Bool { callbacks.fault.withLock { $0 != nil } }
+
     /// The error of a call, with its cause where that is known: why no connection is made, or what made the client of no more use, for such
     /// a client answers no more than `_FATAL`.
     func failure(_ code: rd_kafka_resp_err_t) -> KafkaError {

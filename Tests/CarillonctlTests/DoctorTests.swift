@@ -3,7 +3,9 @@ import Foundation
 import HTTPClient
 import Kafka
 import Redis
+import Settings
 import Store
+import Synchronization
 import TestSupport
 import Testing
 
@@ -144,6 +146,27 @@ import Testing
         #expect(finding == .fail("gateway", "http://a:1: redis is down for it: it is full", "mend redis"))
         let well = HTTPClientResponse(status: 200, headers: [], body: Array(#"{"ready":true,"dependencies":{}}"#.utf8))
         #expect(ServiceExamination.finding("gateway", "http://a:1", well) == .ok("gateway", "ready at http://a:1"))
+    }
+
+    /// The edge takes the event, and nothing of it comes to the inbox.
+    @Test func aCanaryThatDoesNotComeBackIsMissed() async throws {
+        func answer(_ status: String, _ body: String) -> String {
+            "HTTP/1.1 \(status)\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        }
+        let inbox = answer("200 OK", #"{"cursor":"1.7-0","notifications":[]}"#)
+        let edge = try await ScriptedEdge([inbox, answer("202 Accepted", "{}")] + Array(repeating: inbox, count: 100))
+        defer { edge.loop.stop() }
+        let loop = EventLoop(name: "doctor")
+        loop.start()
+        defer { loop.stop() }
+        let environment = Environment(["TOKEN_SECRET": secret, "API_KEY": "0123456789abcdef"])
+        let credentials = try DoctorCredentials(ControlSettings(environment: environment))
+        let url = try #require(ServiceURL("http://127.0.0.1:\(edge.port)", ports: ["http": 80]))
+        let finding = await Canary(loop: loop, url: url, credentials: credentials, patience: .seconds(1)).fly("social.like")
+        #expect(finding.verdict == .fail && finding.text == "a social.like was accepted, and is not in the inbox after 1 s")
+        #expect(finding.remedy?.contains("lag of carillon-notification-service") == true)
+        let requests = edge.requests.withLock { $0 }
+        #expect(requests[1].hasPrefix("POST /v1/events ") && requests[2].hasPrefix("GET /v1/inbox?limit=1000&after=1.7-0 "))
     }
 
     @Test func missingTopicsComeWithTheLineThatMakesThem() {

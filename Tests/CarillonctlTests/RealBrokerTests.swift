@@ -62,6 +62,14 @@ struct RealBrokerTests {
         #expect(short.contains { $0.hasPrefix("fail  retention") && $0.contains("t.events.social keeps records for 1.0 days") }, "\(short)")
     }
 
+    @Test func theReplicasThatATopicWantsAreAsked() async throws {
+        let broker = try Self.broker.get()
+        try broker.createTopic("i.events.social", configuration: "min.insync.replicas=2")
+        let lines = try await doctor([:], ["NAMESPACE": "i"])
+        let words = "fewer replicas in sync than min.insync.replicas, so nothing can be written: i.events.social"
+        #expect(lines.contains { $0.hasPrefix("fail  replication") && $0.contains(words) }, "\(lines)")
+    }
+
     /// Each transaction ends in a marker, which has an offset and is no record.
     @Test func theNewestLettersAreFoundBehindMarkers() async throws {
         let broker = try Self.broker.get()

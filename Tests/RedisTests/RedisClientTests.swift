@@ -7,7 +7,7 @@ import Testing
 @testable import Redis
 
 /// A client on a loop, for tests.
-private actor Caller: LoopActor {
+actor Caller: LoopActor {
     nonisolated let loop: EventLoop
     private let endpoint: RedisEndpoint
     private let limits: RedisLimits

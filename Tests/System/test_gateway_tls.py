@@ -6,22 +6,13 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 
 import pytest
 
 from carillon import kafka
+from carillon.keys import certificate
 from carillon.secured import SecuredWebSocket
 from carillon.waiting import until
-
-
-def certificate(folder, name):
-    """(certificate, key): self-signed for localhost, its own authority."""
-    files = folder / f"{name}.pem", folder / f"{name}.key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                    "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", files[1], "-out",
-                    files[0]], check=True, capture_output=True)
-    return files
 
 
 class Site:

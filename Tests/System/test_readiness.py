@@ -27,7 +27,8 @@ class Site:
         self.directory, self.processes = directory, []
         self.redis, self.apns = self.run(Redis(directory)), self.run(Apns(directory))
         self.redis_url = self.redis.url
-        self.broker = self.run(RealBroker(os.environ["KAFKA_HOME"], directory, group_initial_rebalance_delay_ms=DELAY * 1000))
+        self.broker = self.run(RealBroker(
+            os.environ["KAFKA_HOME"], directory, settings=[f"group.initial.rebalance.delay.ms={DELAY * 1000}"]))
 
     def run(self, process, wait=True):
         self.processes.append(process)

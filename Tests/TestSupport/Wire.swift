@@ -1,7 +1,7 @@
 internal import Foundation
 internal import Synchronization
 
-/// A TCP proxy on loopback between a client and a server, whose connections can die without a word.
+/// A TCP proxy on loopback between a client and a server, whose connections can die without a word, or bring late what they bring.
 public final class Wire: Sendable {
     public let port: Int
     private let listener: Int32
@@ -15,6 +15,8 @@ public final class Wire: Sendable {
         let client: Int32
         let server: Int32
         let swallows = Atomic(false)
+        let holds = Atomic(false)
+        let isOver = Atomic(false)
 
         init(_ client: Int32, _ server: Int32) {
             self.client = client
@@ -87,6 +89,19 @@ public final class Wire: Sendable {
         }
     }
 
+    /// From now on each connection that there is keeps what its client sends, its end as well, until `release`. New ones work.
+    public func hold() {
+        pairs.withLock { for pair in $0 { pair.holds.store(true, ordering: .relaxed) } }
+    }
+
+    /// What was held goes on its way, to servers that still listen to it.
+    public func release() {
+        pairs.withLock { for pair in $0 { pair.holds.store(false, ordering: .relaxed) } }
+    }
+
+    /// Connections of which neither side has ended, or whose end is held.
+    public var open: Int { pairs.withLock { $0.count { !$0.isOver.load(ordering: .relaxed) } } }
+
     private func carry(_ client: Int32) {
         let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = Self.loopback(target)
@@ -99,6 +114,7 @@ public final class Wire: Sendable {
         pairs.withLock { $0.append(pair) }
         Thread.detachNewThread {
             if connected { Self.run(pair) }
+            pair.isOver.store(true, ordering: .relaxed)
             close(client)
             close(server)
         }
@@ -110,8 +126,16 @@ public final class Wire: Sendable {
             var ends = [
                 pollfd(fd: pair.client, events: Int16(POLLIN), revents: 0), pollfd(fd: pair.server, events: Int16(POLLIN), revents: 0),
             ]
-            guard poll(&ends, 2, -1) > 0 else { return }
+            if pair.holds.load(ordering: .relaxed) {
+                // A look every 5 ms whether it still holds; of the client's end nothing is read meanwhile.
+                ends[0].fd = -1
+                if poll(&ends, 2, 5) == 0 { continue }
+                ends[0].fd = pair.client
+            } else {
+                guard poll(&ends, 2, -1) > 0 else { return }
+            }
             for (index, end) in ends.enumerated() where end.revents != 0 {
+                if index == 0, pair.holds.load(ordering: .relaxed) { continue }
                 let count = recv(end.fd, &chunk, chunk.count, 0)
                 let swallows = pair.swallows.load(ordering: .relaxed)
                 if count <= 0 {

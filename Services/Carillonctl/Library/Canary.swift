@@ -9,15 +9,17 @@ actor Canary: LoopActor {
     nonisolated let loop: EventLoop
     private let url: ServiceURL
     private let credentials: DoctorCredentials
+    private let patience: Duration
 
     /// How long it may take, and how often the inbox is looked at.
     static let patience = Duration.seconds(15)
     private static let interval = Duration.milliseconds(50)
 
-    init(loop: EventLoop, url: ServiceURL, credentials: DoctorCredentials) {
+    init(loop: EventLoop, url: ServiceURL, credentials: DoctorCredentials, patience: Duration = Canary.patience) {
         self.loop = loop
         self.url = url
         self.credentials = credentials
+        self.patience = patience
     }
 
     /// - Parameter type: of the event, as a policy has it.
@@ -30,7 +32,7 @@ actor Canary: LoopActor {
             let cursor = try await inbox(client, after: nil).cursor
             let began = loop.now
             try await send(client, type, mark)
-            while loop.now - began < UInt64(Self.patience / .milliseconds(1)) {
+            while loop.now - began < UInt64(patience / .milliseconds(1)) {
                 let inbox = try await inbox(client, after: cursor)
                 if inbox.text.contains(mark) {
                     try await read(client, upTo: inbox.cursor)
@@ -39,7 +41,7 @@ actor Canary: LoopActor {
                 await withCheckedContinuation { done in loop.timer(after: Self.interval) { done.resume() } }
             }
             return .fail(
-                name, "a \(type) was accepted, and is not in the inbox after \(Self.patience.components.seconds) s",
+                name, "a \(type) was accepted, and is not in the inbox after \(patience.components.seconds) s",
                 "look at the lag of carillon-notification-service and carillon-fanout-worker, and at carillonctl dlq list")
         } catch {
             return .fail(name, error.text, "read the log of that service")

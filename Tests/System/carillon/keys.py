@@ -50,3 +50,12 @@ def publish(path, *keys):
     new = pathlib.Path(str(path) + ".new")
     new.write_text(json.dumps({"keys": [key.jwk() for key in keys]}))
     os.replace(new, path)
+
+
+def certificate(folder, name):
+    """(certificate, key): self-signed for localhost, its own authority."""
+    files = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", files[1], "-out",
+                    files[0]], check=True, capture_output=True)
+    return files

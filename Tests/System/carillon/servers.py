@@ -80,24 +80,34 @@ def reply(stream):
 
 
 class RealBroker(Process):
-    """One KRaft node from the distribution at KAFKA_HOME, by its official names."""
+    """One KRaft node from the distribution at KAFKA_HOME, by its official names. `certificate` (certificate and key): of a further
+    listener, `secured`, that takes USER and PASSWORD (SASL PLAIN) over TLS. `settings`: of the broker, over its own."""
 
     mock = False
+    USER, PASSWORD = "carillon", "geheim"
 
-    def __init__(self, home, directory, **settings):
-        """`settings`: of the broker, with a _ for each dot; they go before these."""
-        port, control = free_port(), free_port()
+    def __init__(self, home, directory, certificate=None, settings=()):
+        port, control, secured = free_port(), free_port(), free_port()
         data = directory / "kafka"
         data.mkdir(exist_ok=True)
-        self.address, self.home = f"127.0.0.1:{port}", pathlib.Path(home)
+        self.address, self.home, self.secured = f"127.0.0.1:{port}", pathlib.Path(home), f"localhost:{secured}"
+        door, listener = [], ""
+        if certificate:
+            listener, store = f"SASL_SSL://{self.secured},", data / "store.pem"
+            store.write_text("".join(pathlib.Path(file).read_text() for file in reversed(certificate)))
+            door = ["sasl.enabled.mechanisms=PLAIN",
+                    "listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required "
+                    f'user_{self.USER}="{self.PASSWORD}";',
+                    "listener.name.sasl_ssl.ssl.keystore.type=PEM", f"listener.name.sasl_ssl.ssl.keystore.location={store}"]
+        own = "\n".join([*door, *settings])
         properties = data / "server.properties"
         properties.write_text(f"""process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{control}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{control}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listener}PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{control}
+advertised.listeners={listener}PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs={data}/data
 num.partitions=4
 auto.create.topics.enable=true
@@ -108,7 +118,8 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=8
 group.initial.rebalance.delay.ms=0
 message.max.bytes=4194304
-""" + "".join(f"{name.replace('_', '.')}={value}\n" for name, value in settings.items()))
+{own}
+""")
         environment = {"LOG_DIR": data, "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m"}
         self.properties, self.data = properties, data / "data"
         self.format(environment)
