@@ -119,7 +119,7 @@ struct GatewayMetrics {
             "carillon_gateway_ghost_messages_total", "Messages for connections that are not held any more.")
         revocations = metrics.counter("carillon_gateway_revocations_total", "Revocations that this gateway was asked for.")
         removalsWaiting = metrics.gauge(
-            "carillon_gateway_route_removals_waiting", "Routes whose removal failed and is tried again.")
+            "carillon_gateway_route_removals_waiting", "Routes, and watchers of channels, whose removal failed and is tried again.")
         removalsDropped = metrics.counter(
             "carillon_gateway_route_removals_dropped_total",
             "Routes, and watchers of channels, that too many before them left to the sweep after this process.")

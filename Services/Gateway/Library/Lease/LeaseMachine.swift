@@ -1,6 +1,6 @@
 import Models
 
-/// What one loop of a gateway knows of its lease (law 7), and what follows from what it hears. Pure: an event goes in, the
+/// What one loop of a gateway knows of its lease ("A lease is a counter that advances"), and what follows from what it hears. Pure: an event goes in, the
 /// actions come out in the order in which they are to be performed.
 ///
 /// An epoch number counts the epochs of this process. A request to Redis is sent under the number of its moment, and its answer
