@@ -9,6 +9,9 @@ import Store
 /// One loop of the gateway: a listener, and the owners of what it holds. Loops share a port and the process's counts, and
 /// nothing else; a connection never changes its loop.
 actor GatewayLoop: LoopActor {
+    /// Connections that the kernel keeps for us until we take them.
+    private static let backlog: Int32 = 4096
+
     nonisolated let loop: EventLoop
     private let home: ServiceContext<GatewaySettings>
     /// From 1.
@@ -52,7 +55,7 @@ actor GatewayLoop: LoopActor {
     private func listen(_ context: ServiceContext<GatewaySettings>, port: Int) throws -> HTTPServer {
         let settings = context.settings
         let listener = try Listener(
-            loop: loop, address: context.process.listenAddress, port: port, backlog: 4096, sharesPort: settings.loops > 1)
+            loop: loop, address: context.process.listenAddress, port: port, backlog: Self.backlog, sharesPort: settings.loops > 1)
         // What the wheel does not see: a request that never comes, an answer that nobody takes.
         listener.limitSilence(seconds: settings.silenceSeconds)
         // Linux doubles what it is asked for, and counts its own bookkeeping in.
@@ -70,8 +73,8 @@ actor GatewayLoop: LoopActor {
         server.admits = { admission.admitStream($0) }
         server.onGone = { admission.streamIsGone(address: $0) }
         server.onRefusal = { admission.requestFailed($0) }
-        server.onTLSFailure = { metrics.refusals[.tls].increment() }
-        server.onIdle = { metrics.refusals[.idle].increment() }
+        server.onTLSFailure = { metrics.doors.refusals[.tls].increment() }
+        server.onIdle = { metrics.doors.refusals[.idle].increment() }
     }
 
     /// What newcomers speak from now on.

@@ -1,7 +1,6 @@
 import EventLoop
 import HTTP
 import Models
-import Redis
 import ServiceRuntime
 import Settings
 import Store
@@ -24,7 +23,7 @@ struct GatewayOwners {
         let stores = try GatewayStores(context)
         let refusals = Refusals(log: log, metrics: context.metrics, showsAddresses: context.process.logsAddresses)
         let lease = Self.lease(context, stores, instance)
-        let removals = Removals(redis: stores.redis, routes: stores.routes, metrics: metrics)
+        let removals = Removals(lease: lease, routes: stores.routes, metrics: metrics)
         let clients = Clients(
             loop: loop, lease: lease, removals: removals, occupancy: occupancy, metrics: metrics, log: log)
         let credentials = CredentialCheck(
@@ -91,6 +90,6 @@ struct GatewayOwners {
     func stop() {
         recovery.stop()
         node.lease.stop()
-        stores.redis.close()
+        stores.close()
     }
 }

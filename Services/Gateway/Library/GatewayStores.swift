@@ -32,4 +32,7 @@ struct GatewayStores {
         revocations = Revocations(redis, keyspace)
         channels = ChannelStreams(redis, keyspace, limits: settings.channels, witness: witness)
     }
+
+    /// Ends the connection; what is in flight fails.
+    func close() { redis.close() }
 }

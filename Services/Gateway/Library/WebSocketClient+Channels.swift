@@ -133,7 +133,7 @@ extension WebSocketClient {
     }
 
     private func refuse(_ id: UInt64, _ error: ReplyError) {
-        node.metrics.subscriptionRefusals[SubscriptionRefusalLabel(error)].increment()
+        node.metrics.channels.refusals[SubscriptionRefusalLabel(error)].increment()
         answer(Replies.error(id, error))
     }
 

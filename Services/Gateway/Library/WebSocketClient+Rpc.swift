@@ -1,6 +1,5 @@
 import EventLoop
 import Models
-import Redis
 import ServiceRuntime
 import Store
 
@@ -16,13 +15,13 @@ extension WebSocketClient {
     }
 
     private func refuse(_ id: UInt64?, _ error: ReplyError, _ why: CallRefusalLabel) {
-        node.metrics.callRefusals[why].increment()
+        node.metrics.calls.refusals[why].increment()
         if let id { answer(Replies.error(id, error)) }
     }
 
     private func take(_ call: Call, _ id: UInt64?) {
         guard let person = identity?.person else { return }
-        node.metrics.calls[CallLabel(call)].increment()
+        node.metrics.calls.made[CallLabel(call)].increment()
         switch call {
         case .ack(let selection):
             acknowledge(selection)
@@ -98,7 +97,7 @@ extension WebSocketClient {
         let now = EventLoop.wallClock()
         let opened = now - Int64(age)
         guard done.accepted >= opened else { return }
-        node.metrics.delivery[.websocket][clientName].observe(milliseconds: now - done.accepted)
+        node.metrics.calls.acknowledgements[.websocket][clientName].observe(milliseconds: now - done.accepted)
     }
 
     // MARK: Flow

@@ -94,18 +94,10 @@ final class ChannelComparison {
                 if page != nil { channel.epochNumber = number }
                 channel.arrived(page)
                 walker.ended()
-                if page != nil { cleanFormer(channel.id) }
+                // What stands of it under the name that this instance had before, should Redis have lost nothing else.
+                if page != nil, let former = lease.formerInstance { streams.clean(channel.id, of: former) { _ in } }
             }
         } while start < subscriptions.count
         return 1
-    }
-
-    /// Removes what stands of this channel under the name that this instance had before, should Redis have lost nothing else.
-    private func cleanFormer(_ channel: ChannelID) {
-        guard let former = lease.formerInstance else { return }
-        streams.sweep(former, channel: channel) { [self] result in
-            guard case .success(let swept) = result else { return }
-            if !swept.infos.isEmpty { cleanFormer(channel) } else { streams.forget(channel, at: former) { _ in } }
-        }
     }
 }

@@ -99,20 +99,20 @@ final class Channels {
         let channel =
             channels[subscription.id] ?? Channel(subscription.id, of: self, epochNumber: lease.epochNumber)
         channels[subscription.id] = channel
-        metrics.channels.set(channels.count)
+        metrics.channels.watched.set(channels.count)
         subscription.channel = channel
         subscription.phase = .joining
         subscription.epochNumber = lease.epochNumber
         channel.count.watchers += 1
         if subscription.listens { channel.count.listeners += 1 }
-        metrics.subscriptions.add()
+        metrics.channels.subscriptions.add()
         return channel
     }
 
     /// Places a newcomer relative to its channel, whose position the first one gives.
     private func begin(_ subscription: Subscription, _ channel: Channel, _ page: InboxPage, recovered: Bool) {
         let top = page.state.position
-        metrics.channelDeliveries.increment(by: page.entries.count)
+        metrics.channels.deliveries.increment(by: page.entries.count)
         if channel.session.position.epoch == 0 {
             channel.session.begin(at: top)
             _ = channel.session.pageBegins(epoch: top.epoch, recovered: true)
@@ -157,10 +157,10 @@ final class Channels {
         if wasJoined { channel.remove(subscription) }
         channel.count.watchers -= 1
         if subscription.listens { channel.count.listeners -= 1 }
-        metrics.subscriptions.subtract()
+        metrics.channels.subscriptions.subtract()
         if channel.count.watchers == 0 {
             channels[channel.id] = nil
-            metrics.channels.set(channels.count)
+            metrics.channels.watched.set(channels.count)
         }
         remove(client, from: channel.id, as: lease.connection(client.name))
         if subscription.epochNumber != lease.epochNumber, let former = lease.formerConnection(client.name) {
@@ -179,7 +179,7 @@ final class Channels {
     func end(_ subscription: Subscription, _ why: Unsubscribe) {
         let client = subscription.client
         end(subscription)
-        metrics.unsubscribes.increment()
+        metrics.channels.unsubscribes.increment()
         client?.stream.write(Replies.unsubscribe(subscription.id, why))
     }
 
@@ -191,7 +191,7 @@ final class Channels {
         guard let channel = channels[line.channel] else {
             guard case .post = line.kind else { return }
             // Nobody here watches it: the note that says so is one too many.
-            metrics.ghosts.increment()
+            metrics.delivery.ghosts.increment()
             return removals.remove(
                 .watcher(WatcherRemoval(channel: line.channel, instance: lease.instance, connection: nil, info: [])))
         }

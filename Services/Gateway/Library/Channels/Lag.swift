@@ -36,7 +36,7 @@ extension Lag: StreamReader {
     func write(_ entry: InboxEntry, at position: StreamPosition, now: Int64) {
         guard let client = subscription.client else { return }
         client.stream.write(client.deflated(Replies.post(subscription.id, entry.offset, entry.bytes[...])))
-        client.node.metrics.channelDeliveries.increment()
+        client.node.metrics.channels.deliveries.increment()
     }
 
     /// One that has caught up with its channel shares its position again.
@@ -77,7 +77,7 @@ extension Subscription {
         guard position.offset > from else { return false }
         guard client.takesNothing() else { return true }
         // From here on the stream is its queue.
-        metrics.catchUps.increment()
+        metrics.delivery.catchUps.increment()
         let lag = Lag(Session(at: StreamPosition(epoch: position.epoch, offset: position.offset - 1)), of: self)
         _ = lag.session.announced(position, isFull: true)
         self.lag = lag

@@ -65,8 +65,8 @@ final class PostRun {
         let now = EventLoop.wallClock()
         for post in posts {
             let written = abreast + post.written
-            metrics.channelDeliveries.increment(by: written)
-            metrics.delays.observe(delay(since: post.accepted, now), post.priority, .websocket, times: written)
+            metrics.channels.deliveries.increment(by: written)
+            metrics.delivery.delays.observe(delay(since: post.accepted, now), post.priority, .websocket, times: written)
         }
     }
 }

@@ -57,7 +57,7 @@ final class Clients {
         }
         wheel.add(name, delay: firstDue)
         guard let made else { preconditionFailure("insert calls its body") }
-        metrics.connections[TransportLabel(made.transport)].add()
+        metrics.doors.connections[TransportLabel(made.transport)].add()
         guard made.ownsStream else { return made }
         openStreams += 1
         return made
@@ -84,7 +84,7 @@ final class Clients {
         if client.isCounted, let person { occupancy.leave(person) }
         slab.remove(client.name)
         client.left()
-        metrics.connections[TransportLabel(client.transport)].subtract()
+        metrics.doors.connections[TransportLabel(client.transport)].subtract()
         guard client.hasRoute, let person else { return }
         removals.remove(.route(lease.connection(client.name), of: person))
         if client.routeEpoch != lease.epochNumber, let former = lease.formerConnection(client.name) {
@@ -101,7 +101,7 @@ final class Clients {
     /// Counts a connection that we close.
     func count(_ disconnect: Disconnect) {
         let label = DisconnectLabel(disconnect)
-        metrics.disconnects[label].increment()
+        metrics.doors.disconnects[label].increment()
         log.debug("a client is disconnected", ["reason": .name(label)])
     }
 

@@ -29,7 +29,7 @@ final class Dispatcher {
 
     /// One message of this gateway's channel.
     func heard(_ message: [UInt8]) {
-        metrics.batches.increment()
+        metrics.delivery.batches.increment()
         var at = 0
         defer { channels.posts.deliver() }
         do throws(JSONError) {
@@ -39,7 +39,7 @@ final class Dispatcher {
             if isLate { onLoss() }
         } catch {
             // What it said is in the inboxes: read it there.
-            metrics.malformed.increment()
+            metrics.delivery.malformed.increment()
             onLoss()
         }
     }
@@ -82,9 +82,9 @@ final class Dispatcher {
             client.write(&publication, at: position)
             written(&publication, delay: delay, to: client)
         case .keep:
-            if wasLive, client.session.phase != .live { metrics.catchUps.increment() }
+            if wasLive, client.session.phase != .live { metrics.delivery.catchUps.increment() }
         case .read:
-            metrics.catchUps.increment()
+            metrics.delivery.catchUps.increment()
             client.perform(.read)
         case .lose: client.perform(.lose)
         }
@@ -92,8 +92,8 @@ final class Dispatcher {
 
     /// A live notification was written.
     private func written(_ publication: inout Publication, delay: Int64?, to client: Client) {
-        metrics.deliveries[TransportLabel(client.transport)].increment()
-        metrics.delays.observe(delay, publication.priority(), client.transport)
+        metrics.delivery.deliveries[TransportLabel(client.transport)].increment()
+        metrics.delivery.delays.observe(delay, publication.priority(), client.transport)
     }
 
     // MARK: Clients that control their flow
@@ -109,10 +109,10 @@ final class Dispatcher {
             client.write(&publication, at: position)
             written(&publication, delay: delay, to: client)
         case .keep:
-            if wasLive, client.session.phase != .live { metrics.catchUps.increment() }
+            if wasLive, client.session.phase != .live { metrics.delivery.catchUps.increment() }
             sendAhead(&publication, at: position, delay: delay, to: client, flow)
         case .read:
-            metrics.catchUps.increment()
+            metrics.delivery.catchUps.increment()
             client.perform(.read)
         case .lose: client.perform(.lose)
         }

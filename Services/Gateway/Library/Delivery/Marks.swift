@@ -1,5 +1,4 @@
 import Models
-import Redis
 import Store
 
 /// What a person has read, and how her other devices hear of it. Loop thread only.
@@ -13,8 +12,8 @@ final class Marks {
     }
 
     /// Changes marks and tells all of the person's devices, those at this gateway among them.
-    func mark(_ call: Call, of person: PersonID, _ reply: @escaping (Result<InboxCounts, RedisError>) -> Void) {
-        let done = { [self] (result: Result<Marked, RedisError>) in
+    func mark(_ call: Call, of person: PersonID, _ reply: @escaping (Result<InboxCounts, StoreError>) -> Void) {
+        let done = { [self] (result: Result<Marked, StoreError>) in
             if case .success(let marked) = result { announcer.announce(marked) }
             reply(result.map(\.counts))
         }

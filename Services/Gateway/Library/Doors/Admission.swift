@@ -5,6 +5,10 @@ import ServiceRuntime
 
 /// Who may come in, and how many. What is counted is the process's (`Occupancy`). Loop thread only.
 final class Admission {
+    /// Descriptors that are left to all but clients, where MAX_CONNECTIONS is not set; and how many clients there may be at least.
+    private static let ownDescriptors = 256
+    private static let fewestConnections = 16
+
     private let loop: EventLoop
     private let lease: GatewayLease
     private let occupancy: Occupancy
@@ -25,7 +29,7 @@ final class Admission {
         self.settings = settings
         self.metrics = metrics
         self.refusals = refusals
-        maxConnections = settings.maxConnections ?? max(16, Int(descriptorLimit()) - 256)
+        maxConnections = settings.maxConnections ?? max(Self.fewestConnections, Int(descriptorLimit()) - Self.ownDescriptors)
     }
 
     func drains() { isDraining = true }
@@ -48,7 +52,7 @@ final class Admission {
     }
 
     private func refuseStream(_ why: RefusalLabel) -> UInt32? {
-        metrics.refusals[why].increment()
+        metrics.doors.refusals[why].increment()
         return nil
     }
 
@@ -70,7 +74,7 @@ final class Admission {
         if case .refused(let spread) = occupancy.admit(now: loop.now) {
             return (.admission, settings.jitteredRetry() + UInt64.random(in: 0...spread))
         }
-        metrics.admissions.increment()
+        metrics.doors.admissions.increment()
         return nil
     }
 
@@ -90,7 +94,7 @@ final class Admission {
 
     /// Counts a request that could not be read, or took too long to arrive.
     func requestFailed(_ error: HTTPError) {
-        metrics.refusals[error.status == 408 ? .timeout : .malformed].increment()
+        metrics.doors.refusals[error.status == 408 ? .timeout : .malformed].increment()
     }
 
     // MARK: Addresses

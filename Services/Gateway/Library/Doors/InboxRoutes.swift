@@ -1,7 +1,6 @@
 import EventLoop
 import HTTP
 import Models
-import Redis
 import ServiceRuntime
 import Store
 import Tokens
@@ -75,14 +74,14 @@ final class InboxRoutes {
         guard let claims = gate.bearer(request, exchange), let person = PersonID(claims.subject),
             let (parameters, selection) = parameters(request, exchange)
         else { return }
-        node.metrics.calls[.ack].increment()
+        node.metrics.calls.made[.ack].increment()
         // Whoever names the transport says that it was received live over it.
         let transport = parameters.transport.flatMap(TransportLabel.init(rawValue:))
         let name = ClientName(parameters.name)
         gate.unlessRevoked(claims, person, request, exchange) { [self] in
             node.sessions.inbox.acknowledge(selection, of: person) { [self] result in
                 if case .success(let done) = result, done.isFirst, done.accepted > 0, let transport {
-                    node.metrics.delivery[transport][name].observe(milliseconds: EventLoop.wallClock() - done.accepted)
+                    node.metrics.calls.acknowledgements[transport][name].observe(milliseconds: EventLoop.wallClock() - done.accepted)
                 }
                 answer(result.map(\.counts), request, exchange)
             }
@@ -93,7 +92,7 @@ final class InboxRoutes {
         guard let claims = gate.bearer(request, exchange), let person = PersonID(claims.subject),
             let (_, selection) = parameters(request, exchange)
         else { return }
-        node.metrics.calls[.read].increment()
+        node.metrics.calls.made[.read].increment()
         gate.unlessRevoked(claims, person, request, exchange) { [self] in
             node.marks.mark(.read(selection), of: person) { [self] in answer($0, request, exchange) }
         }
@@ -122,15 +121,15 @@ final class InboxRoutes {
     }
 
     private func refuse(_ exchange: HTTPExchange, _ why: CallRefusalLabel, _ detail: String) {
-        node.metrics.callRefusals[why].increment()
+        node.metrics.calls.refusals[why].increment()
         exchange.respond(.problem(status: 400, name: "invalid_request", detail: detail))
     }
 
-    private func answer(_ result: Result<InboxCounts, RedisError>, _ request: HTTPRequest, _ exchange: HTTPExchange) {
+    private func answer(_ result: Result<InboxCounts, StoreError>, _ request: HTTPRequest, _ exchange: HTTPExchange) {
         switch result {
         case .success(let counts): exchange.respond(.json(counts.json))
         case .failure:
-            node.metrics.callRefusals[.redis].increment()
+            node.metrics.calls.refusals[.redis].increment()
             gate.comeBackLater(request, exchange, .redis)
         }
     }

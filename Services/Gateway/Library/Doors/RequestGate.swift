@@ -27,7 +27,7 @@ final class RequestGate {
         let origin = origins.verdict(request)
         exchange.addedHeaders = origins.headers(origin)
         guard origin == .refused else { return true }
-        node.metrics.refusals[.origin].increment()
+        node.metrics.doors.refusals[.origin].increment()
         note(.origin, request, exchange)
         exchange.respond(OriginPolicy.refusal)
         return false
@@ -60,7 +60,7 @@ final class RequestGate {
         _ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel, delay: UInt64? = nil
     ) {
         let why = why == .redis && node.lease.refusesWrites ? .writes : why
-        node.metrics.refusals[why].increment()
+        node.metrics.doors.refusals[why].increment()
         log.debug("a client is asked to come back", ["reason": .name(why)])
         let delay = delay ?? node.settings.jitteredRetry()
         var response: HTTPResponse
@@ -151,7 +151,7 @@ final class RequestGate {
     // MARK: Refusals
 
     func refuse(_ request: HTTPRequest, _ exchange: HTTPExchange, _ error: TokenError) {
-        node.metrics.refusals[.token].increment()
+        node.metrics.doors.refusals[.token].increment()
         node.credentials.refusals.note(error, from: admission.address(request, exchange))
         exchange.respond(tokenProblem(error))
     }
@@ -160,7 +160,7 @@ final class RequestGate {
     func refuse(
         _ request: HTTPRequest, _ exchange: HTTPExchange, _ cause: RefusalCause, _ detail: String
     ) {
-        node.metrics.refusals[.token].increment()
+        node.metrics.doors.refusals[.token].increment()
         note(cause, request, exchange)
         exchange.respond(.unauthorised("token_invalid", detail))
     }

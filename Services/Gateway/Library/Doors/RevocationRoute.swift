@@ -60,7 +60,7 @@ final class RevocationRoute {
         revocations.revoke(revocation, lifetime: lifetime) { [self] result in
             switch result {
             case .success(let announced):
-                node.metrics.revocations.increment()
+                node.metrics.doors.revocations.increment()
                 exchange.respond(.json(#"{"gateways":\#(announced.gateways),"heard":\#(announced.heard)}"#))
             case .failure: gate.comeBackLater(request, exchange, .redis)
             }

@@ -9,6 +9,9 @@ import Tokens
 /// their URL, so theirs lives on, and what keeps a copied URL from being of use is that each use after the first must show a
 /// cursor with a tag, and ends the use before it (`Ticket.use`). Loop thread only.
 final class TicketDesk {
+    /// Random bytes of a ticket's name.
+    private static let nameBytes = 24
+
     /// A ticket that may be used, by whom, and what is written once that has begun.
     struct Bearer {
         let name: String
@@ -39,7 +42,7 @@ final class TicketDesk {
     private func make(
         _ claims: TokenClaims, _ person: PersonID, _ request: HTTPRequest, _ exchange: HTTPExchange
     ) {
-        let name = base64url(randomBytes(24))
+        let name = base64url(randomBytes(Self.nameBytes))
         let now = EventLoop.wallClock()
         let lifetime = min(node.settings.ticketLifetime, .seconds(claims.expires) - .milliseconds(now))
         let ticket = Ticket(

@@ -46,13 +46,13 @@ extension LossRecovery: LeaseFollower {
 
     func compareAll() {
         guard lease.canRead else { return }
-        metrics.reconciliations.increment()
+        metrics.delivery.reconciliations.increment()
         sessions.compareAll()
         channels.compareAll()
     }
 
     func lossNoticed() {
-        metrics.gaps.increment()
+        metrics.delivery.gaps.increment()
         compareAll()
     }
 

@@ -38,10 +38,10 @@ extension Client: StreamReader {
     final func write(_ entry: InboxEntry, at position: StreamPosition, now: Int64) {
         var publication = Publication(entry.bytes)
         write(&publication, at: position)
-        node.metrics.deliveries[TransportLabel(transport)].increment()
+        node.metrics.delivery.deliveries[TransportLabel(transport)].increment()
         // How late it is says something of us where the event came while she was connected and could have been sent it.
         guard !session.isHeldBack, entry.accepted >= now - Int64(age) else { return }
-        node.metrics.delays.observe(delay(since: entry.accepted, now), publication.priority(), transport)
+        node.metrics.delivery.delays.observe(delay(since: entry.accepted, now), publication.priority(), transport)
     }
 
     final func pageIsTaken(_ state: InboxState) {

@@ -72,12 +72,12 @@ final class Registry {
         client.session.knows(revision: page.state.revision)
         _ = client.session.pageBegins(epoch: begin.epoch, recovered: true)
         for entry in page.entries { _ = client.session.entry(entry.offset) }
-        metrics.deliveries[TransportLabel(client.transport)].increment(by: page.entries.count)
+        metrics.delivery.deliveries[TransportLabel(client.transport)].increment(by: page.entries.count)
         client.registered(page, start: begin, recovered: recovered)
         log.debug(
             "a client is registered", ["transport": .name(TransportLabel(client.transport)), "recovered": .bool(recovered)])
         if let opening {
-            metrics.firstUpdate[TransportLabel(client.transport)][opening.name].observe(milliseconds: loop.now &- opening.at)
+            metrics.doors.firstUpdate[TransportLabel(client.transport)][opening.name].observe(milliseconds: loop.now &- opening.at)
         }
         guard !client.hasLeft else { return }
         let isComplete = !recovered || page.isComplete
@@ -119,7 +119,7 @@ final class Registry {
 
     /// A message came for a connection that is not held: its route is one too many.
     func removeGhost(_ name: LocalConnection) {
-        metrics.ghosts.increment()
+        metrics.delivery.ghosts.increment()
         guard let person = clients.forget(name) else { return }
         removals.remove(.route(lease.connection(name), of: person))
     }

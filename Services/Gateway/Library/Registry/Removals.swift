@@ -1,5 +1,4 @@
 import Models
-import Redis
 import ServiceRuntime
 import Store
 
@@ -30,23 +29,23 @@ protocol WatcherKeeper: AnyObject {
 /// Removes routes and watchers from Redis; what fails is tried again until it succeeds ("Compare before you remove"). Loop thread only.
 final class Removals {
     private var queue = RemovalQueue<Removal>()
-    private let redis: RedisClient
+    private let lease: GatewayLease
     private let routes: Routes
     private let metrics: GatewayMetrics
     weak var watchers: (any WatcherKeeper)?
     /// Called when one has been answered.
     var onAnswer: (() -> Void)?
 
-    init(redis: RedisClient, routes: Routes, metrics: GatewayMetrics) {
-        self.redis = redis
+    init(lease: GatewayLease, routes: Routes, metrics: GatewayMetrics) {
+        self.lease = lease
         self.routes = routes
         self.metrics = metrics
     }
 
-    var isSettled: Bool { queue.isSettled(isUp: redis.isUp) }
+    var isSettled: Bool { queue.isSettled(isUp: lease.isStoreUp) }
 
     func remove(_ removal: Removal) {
-        switch queue.remove(removal, isUp: redis.isUp) {
+        switch queue.remove(removal, isUp: lease.isStoreUp) {
         case .send: send(removal)
         case .wait(let letGo): noteWaiting(letGo: letGo)
         }
@@ -54,7 +53,7 @@ final class Removals {
 
     /// Once a second, and when Redis has come back.
     func retry() {
-        let due = queue.due(isUp: redis.isUp)
+        let due = queue.due(isUp: lease.isStoreUp)
         guard !due.isEmpty else { return }
         for removal in due {
             if case .watcher(let watcher) = removal, watchers?.isNotedAgain(watcher) == true { continue }
@@ -81,7 +80,7 @@ final class Removals {
     }
 
     private func noteWaiting(letGo: Int) {
-        metrics.removalsDropped.increment(by: letGo)
-        metrics.removalsWaiting.set(queue.waiting)
+        metrics.registry.removalsDropped.increment(by: letGo)
+        metrics.registry.removalsWaiting.set(queue.waiting)
     }
 }
