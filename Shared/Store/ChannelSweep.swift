@@ -52,10 +52,24 @@ extension ChannelStreams {
         }
     }
 
-    /// The same for one channel, without the note of it.
-    public func sweep(
-        _ instance: InstanceID, channel: ChannelID, limit: Int = 500,
-        reply: @escaping (Result<SweptWatchers, StoreError>) -> Void
+    /// Removes all watchers of one channel that an instance left which is gone for good, and the note that it watched the
+    /// channel, in as many steps as it takes. Nobody is told of those who went. May be repeated; after a failure it goes on where
+    /// it ended.
+    public func clean(
+        _ channel: ChannelID, of instance: InstanceID, limit: Int = 500, reply: @escaping (Result<Void, StoreError>) -> Void
+    ) {
+        sweep(instance, channel: channel, limit: limit) { result in
+            switch result {
+            case .failure(let error): reply(.failure(error))
+            case .success(let swept) where swept.isComplete: self.forget([channel], instance, reply)
+            case .success: self.clean(channel, of: instance, limit: limit, reply: reply)
+            }
+        }
+    }
+
+    /// One step at one channel, without the note of it.
+    private func sweep(
+        _ instance: InstanceID, channel: ChannelID, limit: Int, reply: @escaping (Result<SweptWatchers, StoreError>) -> Void
     ) {
         client.eval(
             Self.sweepScript, arguments: 6,

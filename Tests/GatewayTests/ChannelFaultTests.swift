@@ -36,11 +36,9 @@ import Testing
         await site.stop()
     }
 
-    /// Batches are lost and late by the fault switch, and watchers come and go: each sees a run without a gap from where it began.
+    /// Batches are lost and late on the wire, and watchers come and go: each sees a run without a gap from where it began.
     @Test func watchersComeAndGoWhileBatchesAreLost() async throws {
-        let site = try await Deployment([
-            "FAULTS": "allowed", "FAULT_DROP_BATCHES": "30", "FAULT_DELAY_BATCHES": "30", "PAGE_ENTRIES": "3",
-        ])
+        let site = try await Deployment(["PAGE_ENTRIES": "3"], faults: PublishFaults(lost: 30, late: 30))
         let steady = try (0..<3).map { try watcher(site, "steady-\($0)") }
         var guests: [(peer: WebSocketPeer, start: Int)] = []
         var posted = 0

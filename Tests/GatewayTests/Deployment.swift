@@ -25,14 +25,21 @@ struct Deployment {
     let port: Int
     let feeder: Feeder
     let log = Lines()
+    /// What stands between the gateway and its Redis, where a test asked for faults.
+    private let wire: Wire?
 
-    /// - Parameter authorised: a token of `token()` is taken; else nobody waits until it is.
-    init(_ values: [String: String] = [:], redis: RedisServer? = nil, authorised: Bool = true) async throws {
+    /// - Parameters:
+    ///   - faults: what becomes of the batches that Redis publishes for the gateway; nil: they are heard.
+    ///   - authorised: a token of `token()` is taken; else nobody waits until it is.
+    init(
+        _ values: [String: String] = [:], redis: RedisServer? = nil, faults: PublishFaults? = nil, authorised: Bool = true
+    ) async throws {
         let redis = try redis ?? RedisServer()
         self.redis = redis
+        wire = try faults.map { try Wire(to: redis.port, faults: $0) }
         let defaults = [
             "LISTEN_ADDRESS": "127.0.0.1", "PORT": "0", "OPERATIONS_PORT": "0", "TOKEN_SECRET": secret,
-            "INSTANCE_ID": "gateway-1", "REDIS_URL": redis.url, "LEASE_INTERVAL": "200ms",
+            "INSTANCE_ID": "gateway-1", "REDIS_URL": wire.map { "redis://127.0.0.1:\($0.port)" } ?? redis.url, "LEASE_INTERVAL": "200ms",
             // A disk that is slow to flush is no outage: tests of one set less.
             "REDIS_COMMAND_TIMEOUT": "5s",
             // A peer here answers pings when its test reads, which may be late where many tests run at a time.

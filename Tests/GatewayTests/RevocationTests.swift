@@ -233,8 +233,8 @@ private func digits(_ id: String) -> String {
         let site = try await Deployment()
         let bob = try site.connected(named("bob", "last"))
         var batch = GatewayBatch()
-        for number in 1...UInt64(Hub.sweepLimit + 1) {
-            let line = (number > UInt64(Hub.sweepLimit) ? Revocation.token(tokenIDHash("last")) : .token(number)).controlLine()
+        for number in 1...UInt64(CredentialCheck.sweepLimit + 1) {
+            let line = (number > UInt64(CredentialCheck.sweepLimit) ? Revocation.token(tokenIDHash("last")) : .token(number)).controlLine()
             batch.recipient(.everyone, nil, accepted: 0)
             batch.end(line, line.indices)
         }

@@ -164,6 +164,26 @@ import Testing
         await store.stop()
     }
 
+    /// In more steps than one, and nothing of another instance or of another channel.
+    @Test func aChannelIsCleanedOfOneInstance() async throws {
+        let server = try RedisServer()
+        let store = TestStore(server)
+        #expect(await store.start() == .up)
+        let other = ChannelID("other")!
+        for (channel, instance) in [(general, one), (general, two), (other, one)] {
+            let watchers = (0..<5).map { watcher(instance, $0, "p\($0)") }
+            _ = try await store.channel {
+                $0.watch(channel, at: instance, watchers, count: count(5), from: .present, limit: 0, reply: $1)
+            }
+        }
+        for _ in 0..<2 { try await store.channel { $0.clean(general, of: one, limit: 2, reply: $1) } }
+        #expect(try server.cli("HKEYS", "channel:{general}:watchers") == "\(two)")
+        #expect(try server.cli("EXISTS", "channel:{general}:presence:\(one)") == "0")
+        #expect(try server.cli("HLEN", "channel:{general}:presence:\(two)") == "5")
+        #expect(try server.cli("SMEMBERS", "watching:{\(one)}") == "other")
+        await store.stop()
+    }
+
     @Test func aDeadInstanceIsSwept() async throws {
         let server = try RedisServer()
         let store = TestStore(server)

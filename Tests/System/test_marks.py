@@ -9,6 +9,7 @@ import time
 
 from carillon import http, kafka, standstill
 from carillon.clients import EventStream, WebSocket, position
+from carillon.redis_wire import RedisWire
 from carillon.servers import binaries
 from carillon.waiting import until
 
@@ -111,7 +112,9 @@ def counted(device):
 def test_counts_agree_everywhere_though_batches_are_lost(cluster, person, seed):
     """Half of what is published for one gateway is not heard there: its devices still learn every count within 2 s."""
     bob, chance = person("bob"), random.Random(seed)
-    deaf = cluster.extra("gateway", "gateway-deaf-to-marks", {"FAULTS": "allowed", "FAULT_DROP_BATCHES": "50"})
+    wire = RedisWire(cluster.redis.url.removeprefix("redis://"))
+    wire.drop = 0.5
+    deaf = cluster.extra("gateway", "gateway-deaf-to-marks", {"REDIS_URL": wire.url})
     try:
         with Device(cluster, bob, cluster.gateways[0]) as phone, Device(cluster, bob, deaf) as laptop, Stream(cluster, bob, deaf) as stream:
             for step in range(12):
@@ -132,6 +135,7 @@ def test_counts_agree_everywhere_though_batches_are_lost(cluster, person, seed):
         assert audit(cluster, "--user", bob).returncode == 0
     finally:
         deaf.end()
+        wire.close()
 
 
 def test_acks_measure_what_people_wait_for(cluster, person):

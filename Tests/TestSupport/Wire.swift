@@ -1,11 +1,13 @@
 internal import Foundation
 internal import Synchronization
 
-/// A TCP proxy on loopback between a client and a server, whose connections can die without a word, or bring late what they bring.
+/// A TCP proxy on loopback between a client and a server, whose connections can die without a word, bring late
+/// what they bring, or lose what a Redis publishes.
 public final class Wire: Sendable {
     public let port: Int
     private let listener: Int32
     private let target: Int
+    private let faults: PublishFaults?
     private let pairs = Mutex<[Pair]>([])
 
     public struct NotStarted: Error {}
@@ -24,8 +26,10 @@ public final class Wire: Sendable {
         }
     }
 
-    public init(to target: Int) throws {
+    /// - Parameter faults: what becomes of messages that a Redis at the other end publishes; nil: they pass.
+    public init(to target: Int, faults: PublishFaults? = nil) throws {
         self.target = target
+        self.faults = faults
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = Self.loopback(0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -112,16 +116,17 @@ public final class Wire: Sendable {
         }
         let pair = Pair(client, server)
         pairs.withLock { $0.append(pair) }
-        Thread.detachNewThread {
-            if connected { Self.run(pair) }
+        Thread.detachNewThread { [faults] in
+            if connected { Self.run(pair, faults) }
             pair.isOver.store(true, ordering: .relaxed)
             close(client)
             close(server)
         }
     }
 
-    private static func run(_ pair: Pair) {
+    private static func run(_ pair: Pair, _ faults: PublishFaults?) {
         var chunk = [UInt8](repeating: 0, count: 65_536)
+        var answers = faults.map(FaultyAnswers.init)
         while true {
             var ends = [
                 pollfd(fd: pair.client, events: Int16(POLLIN), revents: 0), pollfd(fd: pair.server, events: Int16(POLLIN), revents: 0),
@@ -132,8 +137,9 @@ public final class Wire: Sendable {
                 if poll(&ends, 2, 5) == 0 { continue }
                 ends[0].fd = pair.client
             } else {
-                guard poll(&ends, 2, -1) > 0 else { return }
+                guard poll(&ends, 2, answers?.wait(now: now) ?? -1) >= 0 else { return }
             }
+            if let late = answers?.due(now: now), !late.isEmpty { pass(late[...], to: pair.client) }
             for (index, end) in ends.enumerated() where end.revents != 0 {
                 if index == 0, pair.holds.load(ordering: .relaxed) { continue }
                 let count = recv(end.fd, &chunk, chunk.count, 0)
@@ -146,8 +152,24 @@ public final class Wire: Sendable {
                     }
                     return
                 }
-                if !swallows { _ = send(ends[1 - index].fd, chunk, count, Int32(MSG_NOSIGNAL)) }
+                if swallows { continue }
+                if index == 1, let passed = answers?.take(chunk[..<count], now: now) {
+                    pass(passed[...], to: pair.client)
+                } else {
+                    pass(chunk[..<count], to: ends[1 - index].fd)
+                }
             }
+        }
+    }
+
+    private static var now: Double { Double(DispatchTime.now().uptimeNanoseconds) / 1e9 }
+
+    private static func pass(_ bytes: ArraySlice<UInt8>, to end: Int32) {
+        var rest = bytes
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { send(end, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
         }
     }
 

@@ -14,7 +14,7 @@ extension BatchRun {
     /// Takes away what a gateway that is gone for good has left at a channel: one of a version that swept no channels may
     /// have seen it go. What fails is tried at the next post.
     func sweep(_ line: ChannelPosts.Line, _ instance: InstanceID) {
-        tools.channels.sweep(instance, channel: posts.channel(line)) { _ in }
+        tools.channels.clean(posts.channel(line), of: instance) { _ in }
     }
 
     private func delivery(_ index: Int) -> Delivery {

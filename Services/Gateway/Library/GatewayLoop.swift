@@ -4,17 +4,22 @@ import Models
 import Network
 import ServiceRuntime
 import Settings
+import Store
 
-/// One loop of the gateway: a listener, a hub and what belongs to it. Loops share a port and the process's counts, and
+/// One loop of the gateway: a listener, and the owners of what it holds. Loops share a port and the process's counts, and
 /// nothing else; a connection never changes its loop.
 actor GatewayLoop: LoopActor {
+    /// Connections that the kernel keeps for us until we take them.
+    private static let backlog: Int32 = 4096
+
     nonisolated let loop: EventLoop
     private let home: ServiceContext<GatewaySettings>
     /// From 1.
     private let number: Int
     private let occupancy: Occupancy
     private let apiKeys: APIKeyCheck?
-    private var hub: Hub?
+    private var owners: GatewayOwners?
+    private var server: HTTPServer?
     private var log: Log?
 
     init(
@@ -36,42 +41,52 @@ actor GatewayLoop: LoopActor {
         guard let instance = InstanceID(context.instance) else {
             throw StartError("INSTANCE_ID holds a character that an instance's name may not have")
         }
-        let hub = try Hub(context: context, instance: instance, occupancy: occupancy)
-        let entrance = Entrance(hub: hub, apiKeys: apiKeys)
-        let listener = try Listener(
-            loop: loop, address: context.process.listenAddress, port: port, backlog: 4096,
-            sharesPort: context.settings.loops > 1)
-        // What the wheel does not see: a request that never comes, an answer that nobody takes.
-        listener.limitSilence(seconds: context.settings.silenceSeconds)
-        // Linux doubles what it is asked for, and counts its own bookkeeping in.
-        listener.limitSendBuffer(bytes: Int32(clamping: context.settings.socketBytes / 2))
-        var limits = HTTPLimits()
-        limits.requestDeadline = context.settings.handshakeTimeout
-        limits.idleDeadline = context.settings.idleTimeout
-        limits.bodyBytes = context.settings.messageBytes
-        let server = HTTPServer(loop: loop, listener: listener, limits: limits)
+        let owners = try GatewayOwners(context, instance: instance, occupancy: occupancy, apiKeys: apiKeys)
+        let server = try listen(context, port: port)
         server.tls = tls
-        hub.server = server
-        server.onRequest = { entrance.serve($0, $1) }
-        server.admits = { hub.admitStream($0) }
-        server.onGone = { hub.occupancy.leave(address: $0) }
-        server.onRefusal = { hub.requestFailed($0) }
-        server.onTLSFailure = { hub.metrics.refusals[.tls].increment() }
-        server.onIdle = { hub.metrics.refusals[.idle].increment() }
-        hub.start()
-        self.hub = hub
+        serve(server, owners)
+        owners.start()
+        self.owners = owners
+        self.server = server
         log = context.log
         return server.port
     }
 
+    private func listen(_ context: ServiceContext<GatewaySettings>, port: Int) throws -> HTTPServer {
+        let settings = context.settings
+        let listener = try Listener(
+            loop: loop, address: context.process.listenAddress, port: port, backlog: Self.backlog, sharesPort: settings.loops > 1)
+        // What the wheel does not see: a request that never comes, an answer that nobody takes.
+        listener.limitSilence(seconds: settings.silenceSeconds)
+        // Linux doubles what it is asked for, and counts its own bookkeeping in.
+        listener.limitSendBuffer(bytes: Int32(clamping: settings.socketBytes / 2))
+        var limits = HTTPLimits()
+        limits.requestDeadline = settings.handshakeTimeout
+        limits.idleDeadline = settings.idleTimeout
+        limits.bodyBytes = settings.messageBytes
+        return HTTPServer(loop: loop, listener: listener, limits: limits)
+    }
+
+    private func serve(_ server: HTTPServer, _ owners: GatewayOwners) {
+        let (doors, admission, metrics) = (owners.doors, owners.admission, owners.node.metrics)
+        server.onRequest = { doors.serve($0, $1) }
+        server.admits = { admission.admitStream($0) }
+        server.onGone = { admission.streamIsGone(address: $0) }
+        server.onRefusal = { admission.requestFailed($0) }
+        server.onTLSFailure = { metrics.doors.refusals[.tls].increment() }
+        server.onIdle = { metrics.doors.refusals[.idle].increment() }
+    }
+
     /// What newcomers speak from now on.
-    func use(_ tls: TLSContext) { hub?.server?.tls = tls }
+    func use(_ tls: TLSContext) { server?.tls = tls }
 
     /// Ends when no client is left and the lease is given back.
     func drain() async {
-        guard let hub else { return }
-        await withCheckedContinuation { done in hub.drain { done.resume() } }
-        hub.stop()
+        guard let owners, let server else { return }
+        owners.admission.drains()
+        server.drain()
+        await withCheckedContinuation { done in owners.drain { done.resume() } }
+        owners.stop()
         log?.sumUp(all: true)
     }
 }

@@ -72,42 +72,60 @@ enum SubscriptionRefusalLabel: String, MetricLabel {
     }
 }
 
-/// What the gateway counts.
+/// What the gateway counts, by what it is about.
 struct GatewayMetrics {
+    let doors: DoorMetrics
+    let delivery: DeliveryMetrics
+    let registry: RegistryMetrics
+    let calls: CallMetrics
+    let channels: ChannelMetrics
+
+    init(_ metrics: Metrics) {
+        doors = DoorMetrics(metrics)
+        delivery = DeliveryMetrics(metrics)
+        registry = RegistryMetrics(metrics)
+        calls = CallMetrics(metrics)
+        channels = ChannelMetrics(metrics)
+    }
+}
+
+/// Who comes and goes.
+struct DoorMetrics {
     let connections: Labeled<TransportLabel, Gauge>
-    let deliveries: Labeled<TransportLabel, Counter>
     let admissions: Counter
     let refusals: Labeled<RefusalLabel, Counter>
     let disconnects: Labeled<DisconnectLabel, Counter>
+    let revocations: Counter
+    let firstUpdate: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
+
+    init(_ metrics: Metrics) {
+        connections = metrics.gauge("carillon_gateway_connections", "Connections held.", by: "transport")
+        admissions = metrics.counter(
+            "carillon_gateway_admissions_total", "Newcomers that ADMISSION_RATE let in.")
+        refusals = metrics.counter("carillon_gateway_refusals_total", "Newcomers that were not taken.", by: "reason")
+        disconnects = metrics.counter(
+            "carillon_gateway_disconnects_total", "Connections that the gateway closed.", by: "reason")
+        revocations = metrics.counter("carillon_gateway_revocations_total", "Revocations that this gateway was asked for.")
+        firstUpdate = metrics.histogram(
+            "carillon_first_update_seconds", "From the acceptance of a connection to the first frame with its state.",
+            by: "transport", TransportLabel.self, and: "client", ClientName.self)
+    }
+}
+
+/// What comes from Redis and goes to clients.
+struct DeliveryMetrics {
+    let deliveries: Labeled<TransportLabel, Counter>
     let batches: Counter
     let malformed: Counter
     let gaps: Counter
     let catchUps: Counter
     let reconciliations: Counter
     let ghosts: Counter
-    let revocations: Counter
-    let removalsWaiting: Gauge
-    let removalsDropped: Counter
-    let calls: Labeled<CallLabel, Counter>
-    let callRefusals: Labeled<CallRefusalLabel, Counter>
     let delays: DeliveryDelays
-    let delivery: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
-    let firstUpdate: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
-    let channels: Gauge
-    let subscriptions: Gauge
-    let subscriptionRefusals: Labeled<SubscriptionRefusalLabel, Counter>
-    let unsubscribes: Counter
-    let channelDeliveries: Counter
 
     init(_ metrics: Metrics) {
-        connections = metrics.gauge("carillon_gateway_connections", "Connections held.", by: "transport")
         deliveries = metrics.counter(
             "carillon_gateway_deliveries_total", "Notifications written to clients.", by: "transport")
-        admissions = metrics.counter(
-            "carillon_gateway_admissions_total", "Newcomers that ADMISSION_RATE let in.")
-        refusals = metrics.counter("carillon_gateway_refusals_total", "Newcomers that were not taken.", by: "reason")
-        disconnects = metrics.counter(
-            "carillon_gateway_disconnects_total", "Connections that the gateway closed.", by: "reason")
         batches = metrics.counter("carillon_gateway_batches_total", "Batches heard from Redis.")
         malformed = metrics.counter("carillon_gateway_malformed_batches_total", "Batches that could not be read.")
         gaps = metrics.counter("carillon_gateway_gaps_total", "Times that a batch was found missing, or late.")
@@ -117,30 +135,57 @@ struct GatewayMetrics {
             "carillon_gateway_reconciliations_total", "Walks that compared all sessions with their inboxes.")
         ghosts = metrics.counter(
             "carillon_gateway_ghost_messages_total", "Messages for connections that are not held any more.")
-        revocations = metrics.counter("carillon_gateway_revocations_total", "Revocations that this gateway was asked for.")
+        delays = DeliveryDelays(metrics)
+    }
+}
+
+/// Removals from Redis.
+struct RegistryMetrics {
+    let removalsWaiting: Gauge
+    let removalsDropped: Counter
+
+    init(_ metrics: Metrics) {
         removalsWaiting = metrics.gauge(
-            "carillon_gateway_route_removals_waiting", "Routes whose removal failed and is tried again.")
+            "carillon_gateway_route_removals_waiting", "Routes, and watchers of channels, whose removal failed and is tried again.")
         removalsDropped = metrics.counter(
             "carillon_gateway_route_removals_dropped_total",
             "Routes, and watchers of channels, that too many before them left to the sweep after this process.")
-        calls = metrics.counter("carillon_gateway_calls_total", "Calls of clients, by rpc, send and REST.", by: "method")
-        callRefusals = metrics.counter(
+    }
+}
+
+/// Calls of clients.
+struct CallMetrics {
+    let made: Labeled<CallLabel, Counter>
+    let refusals: Labeled<CallRefusalLabel, Counter>
+    let acknowledgements: Labeled<TransportLabel, Labeled<ClientName, Histogram>>
+
+    init(_ metrics: Metrics) {
+        made = metrics.counter("carillon_gateway_calls_total", "Calls of clients, by rpc, send and REST.", by: "method")
+        refusals = metrics.counter(
             "carillon_gateway_call_refusals_total", "Calls of clients that were not carried out.", by: "reason")
-        delays = DeliveryDelays(metrics)
-        delivery = metrics.histogram(
+        acknowledgements = metrics.histogram(
             "carillon_client_delivery_seconds",
             "From the acceptance of an event to its acknowledgement by a client that was connected.", by: "transport",
             TransportLabel.self, and: "client", ClientName.self)
-        firstUpdate = metrics.histogram(
-            "carillon_first_update_seconds", "From the acceptance of a connection to the first frame with its state.",
-            by: "transport", TransportLabel.self, and: "client", ClientName.self)
-        channels = metrics.gauge("carillon_gateway_channels", "Channels that somebody here watches.")
+    }
+}
+
+/// Channels and who watches them.
+struct ChannelMetrics {
+    let watched: Gauge
+    let subscriptions: Gauge
+    let refusals: Labeled<SubscriptionRefusalLabel, Counter>
+    let unsubscribes: Counter
+    let deliveries: Counter
+
+    init(_ metrics: Metrics) {
+        watched = metrics.gauge("carillon_gateway_channels", "Channels that somebody here watches.")
         subscriptions = metrics.gauge("carillon_gateway_subscriptions", "Subscriptions to channels.")
-        subscriptionRefusals = metrics.counter(
+        refusals = metrics.counter(
             "carillon_gateway_subscription_refusals_total", "Commands about channels that were refused.", by: "reason")
         unsubscribes = metrics.counter(
             "carillon_gateway_unsubscribes_total", "Subscriptions that the gateway ended, to be made anew.")
-        channelDeliveries = metrics.counter(
+        deliveries = metrics.counter(
             "carillon_gateway_channel_deliveries_total", "Posts written to watchers of channels.")
     }
 }

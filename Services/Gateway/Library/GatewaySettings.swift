@@ -1,3 +1,4 @@
+import EventLoop
 import Network
 import ServiceRuntime
 public import Settings
@@ -136,7 +137,6 @@ public struct GatewaySettings: SettingsGroup {
     let retryDelay: Duration
     let ticketLifetime: Duration
     let publicURL: ServiceURL?
-    let faults: FaultSettings
     let maxSubscriptions: Int
     let presenceMax: Int
     let presenceBytes: Int
@@ -145,6 +145,12 @@ public struct GatewaySettings: SettingsGroup {
     let tokens: TokenSettings
     /// Nil: nobody may revoke.
     let apiKey: APIKeySettings?
+
+    /// After how long a client is asked to come back, in ms: between one and two times RETRY_DELAY.
+    func jitteredRetry() -> UInt64 {
+        let base = retryDelay.wholeMilliseconds
+        return base + UInt64.random(in: 0...base)
+    }
 
     /// After how long a machine that has vanished is gone at the latest.
     var silenceSeconds: Int { pingSeconds + pongSeconds }
@@ -163,7 +169,7 @@ public struct GatewaySettings: SettingsGroup {
             retryDelaySetting.description, ticketLifetimeSetting.description, publicURLSetting.description,
             callIDsSetting.description, windowSetting.description, rateSetting.description,
             maxSubscriptionsSetting.description, presenceMaxSetting.description, presenceBytesSetting.description,
-        ] + InboxLimits.markDeclarations + ChannelLimits.declarations + FaultSettings.declarations
+        ] + InboxLimits.markDeclarations + ChannelLimits.declarations
         + RedisSettings.declarations + TokenSettings.declarations
         + APIKeySettings.declarations.map(\.optional)
 
@@ -207,7 +213,6 @@ public struct GatewaySettings: SettingsGroup {
         retryDelay = try environment.value(Self.retryDelaySetting)
         ticketLifetime = try environment.value(Self.ticketLifetimeSetting)
         publicURL = try environment.optional(Self.publicURLSetting)
-        faults = try FaultSettings(environment)
         maxSubscriptions = try environment.value(Self.maxSubscriptionsSetting)
         presenceMax = try environment.value(Self.presenceMaxSetting)
         presenceBytes = try environment.value(Self.presenceBytesSetting)

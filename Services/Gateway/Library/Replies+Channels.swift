@@ -22,7 +22,7 @@ extension ReplyError {
 
 // What is said about channels.
 extension Replies {
-    static func subscribed(_ id: UInt64, _ joined: WatchedChannels.Joined, wasRecovering: Bool) -> [UInt8] {
+    static func subscribed(_ id: UInt64, _ joined: Channels.Joined, wasRecovering: Bool) -> [UInt8] {
         var writer = JSONWriter(capacity: 192 + joined.entries.reduce(0) { $0 + $1.bytes.count + 32 })
         begin(id, #","subscribe":{"recoverable":true,"positioned":true,"epoch":""#, &writer)
         writer.digits(joined.start.epoch)

@@ -11,7 +11,7 @@ extension WebSocketClient {
         guard let watching, let channel = ChannelID(subscribed: command.channel), watching.order.unanswered(channel) != nil else {
             return obey(id, command)
         }
-        guard watching.order.waiting < hub.settings.maxSubscriptions,
+        guard watching.order.waiting < node.settings.maxSubscriptions,
             watching.order.wait(CommandOrder.Waiting(id: id, command: command), channel)
         else { return refuse(id, .overLimit) }
     }
@@ -20,9 +20,9 @@ extension WebSocketClient {
         switch command {
         case .subscribe(let request): subscribe(id, request)
         case .unsubscribe(let name):
-            if let subscription = subscription(name) { hub.channels.end(subscription) }
+            if let subscription = subscription(name) { node.channels.end(subscription) }
             answer(Replies.unsubscribed(id))
-        case .presence(let name): presence(id, name, limit: hub.settings.presenceMax)
+        case .presence(let name): presence(id, name, limit: node.settings.presenceMax)
         case .presenceStats(let name): presence(id, name, limit: nil)
         case .history(let request): history(id, request)
         }
@@ -34,7 +34,7 @@ extension WebSocketClient {
     func hold(_ command: Command) -> Bool {
         let watching = watching ?? Watching()
         self.watching = watching
-        guard watching.held.count < max(1, hub.settings.maxSubscriptions) else { return false }
+        guard watching.held.count < max(1, node.settings.maxSubscriptions) else { return false }
         watching.held.append(command)
         return true
     }
@@ -55,7 +55,7 @@ extension WebSocketClient {
         let watching = watching ?? Watching()
         self.watching = watching
         watching.heldBytes += bytes
-        return watching.heldBytes <= hub.settings.messageBytes
+        return watching.heldBytes <= node.settings.messageBytes
     }
 
     func takeHeld() -> [Command] {
@@ -71,15 +71,15 @@ extension WebSocketClient {
         guard let channel = ChannelID(subscribed: request.channel) else { return refuse(id, .unknownChannel) }
         let watching = watching ?? Watching()
         guard watching.find(channel) == nil else { return refuse(id, .alreadySubscribed) }
-        guard watching.subscriptions.count < hub.settings.maxSubscriptions else { return refuse(id, .overLimit) }
-        guard hub.isReady, let identity else { return refuse(id, .unavailable) }
+        guard watching.subscriptions.count < node.settings.maxSubscriptions else { return refuse(id, .overLimit) }
+        guard node.lease.isReady, let identity else { return refuse(id, .unavailable) }
         self.watching = watching
         let isGranted = identity.grants?.channels.contains(channel) == true
         let subscription = Subscription(channel, of: self, listens: request.joinLeave, isGranted: isGranted)
         watching.add(subscription)
         watching.order.asks(id, channel)
         if isGranted { return join(id, request, subscription) }
-        hub.channels.streams.isMember(identity.person, of: channel) { [self] result in
+        node.channels.streams.isMember(identity.person, of: channel) { [self] result in
             guard subscription.phase == .asking else { return }
             switch result {
             case .success(true): join(id, request, subscription)
@@ -97,7 +97,7 @@ extension WebSocketClient {
         case .unknown:
             if request.rejectsUnrecovered { return refuse(subscription, .unrecoverable) }
         }
-        hub.channels.join(subscription, from: start, rejectsUnrecovered: request.rejectsUnrecovered) { [self] result in
+        node.channels.join(subscription, from: start, rejectsUnrecovered: request.rejectsUnrecovered) { [self] result in
             switch result {
             case .success(let joined):
                 answer(Replies.subscribed(id, joined, wasRecovering: request.recovery != .none))
@@ -109,7 +109,7 @@ extension WebSocketClient {
     /// Ends a subscription whose `subscribe` has no reply yet, and gives it this one.
     private func refuse(_ subscription: Subscription, _ error: ReplyError) {
         guard let id = watching?.order.unanswered(subscription.id) else { return }
-        hub.channels.end(subscription)
+        node.channels.end(subscription)
         refuse(id, error)
         subscribeAnswered(subscription.id)
     }
@@ -124,7 +124,7 @@ extension WebSocketClient {
         for subscription in watching?.subscriptions ?? []
         where subscription.isGranted && identity?.grants?.channels.contains(subscription.id) != true {
             switch subscription.phase {
-            case .joined: hub.channels.end(subscription, .expired)
+            case .joined: node.channels.end(subscription, .expired)
             // Asked for again, it shows whether she still may.
             case .asking, .joining: refuse(subscription, .unavailable)
             case .ended: break
@@ -133,7 +133,7 @@ extension WebSocketClient {
     }
 
     private func refuse(_ id: UInt64, _ error: ReplyError) {
-        hub.metrics.subscriptionRefusals[SubscriptionRefusalLabel(error)].increment()
+        node.metrics.channels.refusals[SubscriptionRefusalLabel(error)].increment()
         answer(Replies.error(id, error))
     }
 
@@ -141,14 +141,14 @@ extension WebSocketClient {
 
     /// Ends all that it watched: the connection has ended.
     func endSubscriptions() {
-        for subscription in watching?.subscriptions ?? [] { hub.channels.end(subscription) }
+        for subscription in watching?.subscriptions ?? [] { node.channels.end(subscription) }
         watching = nil
     }
 
     /// Those that fell behind go on.
     func resumeSubscriptions() {
         guard !isPaused else { return }
-        for subscription in watching?.subscriptions ?? [] { hub.channels.drained(subscription) }
+        for subscription in watching?.subscriptions ?? [] { subscription.drained() }
     }
 
     // MARK: Questions, which whoever watches may ask
@@ -165,10 +165,10 @@ extension WebSocketClient {
     /// `limit`: nil asks for the numbers only.
     private func presence(_ id: UInt64, _ name: String, limit: Int?) {
         guard let channel = watched(id, name) else { return }
-        hub.channels.streams.presence(of: channel, limit: limit ?? 0) { [self] result in
+        node.channels.streams.presence(of: channel, limit: limit ?? 0) { [self] result in
             guard case .success(let presence) = result else { return refuse(id, .unavailable) }
             guard let limit else { return answer(Replies.presenceStats(id, presence)) }
-            guard presence.clients <= limit, presence.bytes <= hub.settings.presenceBytes else { return refuse(id, .overLimit) }
+            guard presence.clients <= limit, presence.bytes <= node.settings.presenceBytes else { return refuse(id, .overLimit) }
             answer(Replies.presence(id, presence))
         }
     }
@@ -179,7 +179,7 @@ extension WebSocketClient {
         case .none: history(id, request, of: channel, from: .floor)
         case .from(let position): history(id, request, of: channel, from: .after(position))
         case .offset(let offset):
-            hub.channels.streams.page(of: channel, from: .present, limit: 0) { [self] result in
+            node.channels.streams.page(of: channel, from: .present, limit: 0) { [self] result in
                 guard case .success(let page) = result else { return refuse(id, .unavailable) }
                 history(id, request, of: channel, from: .after(StreamPosition(epoch: page.state.epoch, offset: offset)))
             }
@@ -188,10 +188,10 @@ extension WebSocketClient {
     }
 
     private func history(_ id: UInt64, _ request: HistoryRequest, of channel: ChannelID, from start: InboxStart) {
-        let most = hub.settings.pageEntries
+        let most = node.settings.pageEntries
         let limit = request.limit < 0 ? most : min(Int(clamping: request.limit), most)
-        hub.channels.streams.page(
-            of: channel, from: start, limit: limit, bytes: hub.settings.sendBytes, isReversed: request.isReversed
+        node.channels.streams.page(
+            of: channel, from: start, limit: limit, bytes: node.settings.sendBytes, isReversed: request.isReversed
         ) { [self] result in
             guard case .success(let page) = result else { return refuse(id, .unavailable) }
             guard page.recovered else { return refuse(id, .unrecoverable) }

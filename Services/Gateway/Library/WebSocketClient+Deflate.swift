@@ -6,19 +6,19 @@ import WebSocket
 extension WebSocketClient {
     /// The event as it is without compression. Inflated it may be no longer than a message that comes as it is.
     func inflated(_ event: WebSocketEvent) throws(WebSocketViolation) -> WebSocketEvent {
-        guard case .compressed(let payload, let isText) = event, let deflate = hub.deflate else { return event }
-        return try deflate.open(payload, isText: isText, limit: hub.settings.messageBytes)
+        guard case .compressed(let payload, let isText) = event, let deflate = node.deflate else { return event }
+        return try deflate.open(payload, isText: isText, limit: node.settings.messageBytes)
     }
 
     /// The frame, compressed if that was agreed on and it is long enough to be worth it.
     func deflated(_ frame: [UInt8]) -> [UInt8] {
-        guard isDeflating, frame.count >= hub.settings.deflateBytes, let deflate = hub.deflate else { return frame }
+        guard isDeflating, frame.count >= node.settings.deflateBytes, let deflate = node.deflate else { return frame }
         return deflate.frame(of: frame)
     }
 
     /// Writes a publication whose notification is compressed once for all; false if it is better written as it is.
     func writeDeflated(_ publication: inout Publication, at position: StreamPosition) -> Bool {
-        guard publication.notification.count >= hub.settings.deflateBytes, let deflate = hub.deflate,
+        guard publication.notification.count >= node.settings.deflateBytes, let deflate = node.deflate,
             let tail = publication.deflatedTail(deflate)
         else { return false }
         stream.write(Replies.deflatedPushHead(position, tailLength: tail.count), tail)

@@ -1,6 +1,5 @@
 import EventLoop
 import Models
-import Redis
 import ServiceRuntime
 import Store
 
@@ -9,36 +8,36 @@ extension WebSocketClient {
     /// - Parameter id: nil for a `send`, which is not answered.
     func take(_ call: Result<Call, ReplyError>, id: UInt64?) {
         switch call {
-        case .success(let call) where call.idCount > hub.settings.callIDs: refuse(id, .overLimit, .ids)
+        case .success(let call) where call.idCount > node.settings.callIDs: refuse(id, .overLimit, .ids)
         case .success(let call): take(call, id)
         case .failure(let error): refuse(id, error, error == .methodNotFound ? .method : .form)
         }
     }
 
     private func refuse(_ id: UInt64?, _ error: ReplyError, _ why: CallRefusalLabel) {
-        hub.metrics.callRefusals[why].increment()
+        node.metrics.calls.refusals[why].increment()
         if let id { answer(Replies.error(id, error)) }
     }
 
     private func take(_ call: Call, _ id: UInt64?) {
         guard let person = identity?.person else { return }
-        hub.metrics.calls[CallLabel(call)].increment()
+        node.metrics.calls.made[CallLabel(call)].increment()
         switch call {
         case .ack(let selection):
             acknowledge(selection)
-            hub.inbox.acknowledge(selection, of: person) { self.acknowledged($0, selection, id) }
+            node.sessions.inbox.acknowledge(selection, of: person) { self.acknowledged($0, selection, id) }
         case .seen(let selection):
             acknowledge(selection)
-            hub.inbox.see(selection, of: person) { self.acknowledged($0, selection, id) }
+            node.sessions.inbox.see(selection, of: person) { self.acknowledged($0, selection, id) }
         case .read(let selection):
             if case .upTo = selection { acknowledge(selection) }
             mark(call, person, id)
         case .unread, .archive: mark(call, person, id)
         case .window(let size):
-            guard size <= hub.settings.maximumWindow else { return refuse(id, .overLimit, .window) }
+            guard size <= node.settings.maximumWindow else { return refuse(id, .overLimit, .window) }
             changeFlow(id) { $0.limit(window: size) }
         case .rate(let perSecond):
-            guard perSecond <= hub.settings.maximumRate else { return refuse(id, .overLimit, .rate) }
+            guard perSecond <= node.settings.maximumRate else { return refuse(id, .overLimit, .rate) }
             changeFlow(id) { $0.limit(rate: perSecond) }
         case .pause:
             changeFlow(id) { $0.isPaused = true }
@@ -50,7 +49,7 @@ extension WebSocketClient {
     // MARK: Marks
 
     private func mark(_ call: Call, _ person: PersonID, _ id: UInt64?) {
-        hub.mark(call, of: person) { self.answer($0, id) }
+        node.marks.mark(call, of: person) { self.answer($0, id) }
     }
 
     private func answer(_ result: Result<InboxCounts, StoreError>, _ id: UInt64?) {
@@ -77,7 +76,7 @@ extension WebSocketClient {
     private func acknowledge(_ offset: UInt64) {
         guard let flow else { return }
         flow.control.acknowledged(offset)
-        hub.release(self)
+        node.sessions.release(self)
     }
 
     private func acknowledged(_ result: Result<Acknowledged, StoreError>, _ selection: InboxSelection, _ id: UInt64?) {
@@ -98,7 +97,7 @@ extension WebSocketClient {
         let now = EventLoop.wallClock()
         let opened = now - Int64(age)
         guard done.accepted >= opened else { return }
-        hub.metrics.delivery[.websocket][clientName].observe(milliseconds: now - done.accepted)
+        node.metrics.calls.acknowledgements[.websocket][clientName].observe(milliseconds: now - done.accepted)
     }
 
     // MARK: Flow
@@ -107,7 +106,7 @@ extension WebSocketClient {
         let its = flow ?? Flow()
         change(&its.control)
         flow = its
-        hub.release(self)
+        node.sessions.release(self)
         if let id { answer(Replies.rpc(id, Array("{}".utf8))) }
     }
 
@@ -117,7 +116,7 @@ extension WebSocketClient {
         guard its.resumes == nil else { return refuse(id, .badRequest("a resume is under way"), .form) }
         its.pausesAgain = false
         its.resumes = { [unowned self] in resumed(id, $0) }
-        hub.resume(self, its)
+        node.sessions.resume(self, its)
     }
 
     /// The answer to `resume`; nil: it could not be read. In the same frame goes the position from which it goes on, so that

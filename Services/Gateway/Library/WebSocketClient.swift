@@ -34,9 +34,9 @@ final class WebSocketClient: Client {
     /// While connecting: the command's id. After that 0.
     private var connectID: UInt64 = 0
 
-    init(hub: Hub, stream: ByteStream, name: LocalConnection, openedAt: UInt64, isDeflating: Bool) {
+    init(node: GatewayNode, stream: ByteStream, name: LocalConnection, openedAt: UInt64, isDeflating: Bool) {
         parser = WebSocketParser(allowsCompression: isDeflating)
-        super.init(hub: hub, stream: stream, name: name, openedAt: openedAt)
+        super.init(node: node, stream: stream, name: name, openedAt: openedAt)
     }
 
     /// Compression was agreed on.
@@ -49,7 +49,7 @@ final class WebSocketClient: Client {
         var offset = 0
         while !hasLeft {
             do {
-                guard let event = try parser.next(bytes, at: &offset, limit: hub.settings.messageBytes) else { return }
+                guard let event = try parser.next(bytes, at: &offset, limit: node.settings.messageBytes) else { return }
                 handle(try inflated(event))
             } catch {
                 return disconnect(.breach(error.code, error.reason))
@@ -75,7 +75,7 @@ final class WebSocketClient: Client {
 
     /// Counts one more command, or ping; false, and it is closed, if there were too many.
     private func isWithinRate() -> Bool {
-        if meter.count(now: hub.loop.now / 1000, limit: hub.settings.operationsPerMinute) { return true }
+        if meter.count(now: node.loop.now / 1000, limit: node.settings.operationsPerMinute) { return true }
         disconnect(.tooManyOperations)
         return false
     }
@@ -117,7 +117,7 @@ final class WebSocketClient: Client {
 
     private func connect(_ id: UInt64, _ request: ConnectRequest) {
         if !request.token.isEmpty {
-            switch hub.identify(request.token) {
+            switch node.credentials.identity(of: request.token) {
             case .success(let claimed):
                 let device = identity?.device
                 identity = claimed
@@ -127,7 +127,7 @@ final class WebSocketClient: Client {
             }
         }
         guard let identity, identity.expires > 0 else {
-            hub.refusals.note(.missing, from: hub.address(of: self))
+            node.credentials.note(.missing, of: self)
             return disconnect(.invalidToken("no token and no ticket"))
         }
         let late = EventLoop.wallClock() / 1000 - identity.expires
@@ -136,18 +136,18 @@ final class WebSocketClient: Client {
         connectID = id
         wantsRecovery = request.recovery != .none
         clientName = ClientName(request.name)
-        let opening = Opening(at: hub.loop.now &- UInt64(age), name: clientName)
+        let opening = Opening(at: node.loop.now &- UInt64(age), name: clientName)
         switch request.recovery {
-        case .from(let position): hub.register(self, from: .after(position), opening: opening)
-        case .none, .unknown: hub.register(self, from: .present, opening: opening)
+        case .from(let position): node.registry.register(self, from: .after(position), opening: opening)
+        case .none, .unknown: node.registry.register(self, from: .present, opening: opening)
         }
     }
 
     private func refresh(_ id: UInt64, _ token: String) {
-        switch hub.identify(token) {
+        switch node.credentials.identity(of: token) {
         case .success(let claimed):
             guard let person = identity?.person, claimed.person == person else {
-                hub.refusals.note(.claims, from: hub.address(of: self))
+                node.credentials.note(.claims, of: self)
                 return disconnect(.invalidToken("the token is another person's"))
             }
             let isSooner = claimed.expires < identity?.expires ?? 0
@@ -156,36 +156,36 @@ final class WebSocketClient: Client {
             identity = claimed
             identity?.device = device
             regrant()
-            if isSooner { hub.hastenExpiry(of: self) }
-            hub.isRevoked(claimed) { [self] in refreshed(id, claimed.expires, isRevoked: $0) }
+            if isSooner { node.clients.hastenExpiry(of: self) }
+            node.credentials.standing(of: claimed) { [self] in refreshed(id, claimed.expires, $0) }
         case .failure(.invalid(let fault)): refuse(fault)
         case .failure(let error):
             // An error in the reply would end SDKs for good; upon this code they come back with a new token.
-            hub.refusals.note(error, from: hub.address(of: self))
+            node.credentials.note(error, of: self)
             disconnect(.expired)
         }
     }
 
-    private func refreshed(_ id: UInt64, _ expires: Int64, isRevoked: Bool?) {
+    private func refreshed(_ id: UInt64, _ expires: Int64, _ standing: CredentialStanding) {
         guard !hasLeft else { return }
-        switch isRevoked {
-        case false?:
-            answer(Replies.refresh(id, client: hub.connection(of: self).description, ttl: ttl(expires)))
-        case true?: refuse(.revoked)
-        case nil: answer(Replies.error(id, .unavailable))
+        switch standing {
+        case .good:
+            answer(Replies.refresh(id, client: node.lease.connection(name).description, ttl: ttl(expires)))
+        case .revoked: refuse(.revoked)
+        case .unknown: answer(Replies.error(id, .unavailable))
         }
     }
 
     /// Answers a connect whose token has expired: another one may follow.
     private func refuse(_ id: UInt64, expired seconds: Int64) {
-        hub.refusals.note(.expired(secondsAgo: seconds), from: hub.address(of: self))
+        node.credentials.note(.expired(secondsAgo: seconds), of: self)
         phase = .refused
         answer(Replies.error(id, .tokenExpired(secondsAgo: seconds)))
     }
 
     /// What is wrong with a token that has not expired does not pass.
     private func refuse(_ fault: TokenFault) {
-        hub.refusals.note(.invalid(fault), from: hub.address(of: self))
+        node.credentials.note(.invalid(fault), of: self)
         disconnect(.invalidToken(fault.rawValue))
     }
 
@@ -198,8 +198,8 @@ final class WebSocketClient: Client {
         phase = .connected
         defer { for command in takeHeld() where !hasLeft { obey(command) } }
         let reply = Replies.Connected(
-            id: connectID, client: hub.connection(of: self).description, ttl: ttl(identity?.expires ?? 0),
-            pingSeconds: hub.settings.pingSeconds, position: start, wasRecovering: wantsRecovery, recovered: recovered,
+            id: connectID, client: node.lease.connection(name).description, ttl: ttl(identity?.expires ?? 0),
+            pingSeconds: node.settings.pingSeconds, position: start, wasRecovering: wantsRecovery, recovered: recovered,
             counts: page.state.counts)
         connectID = 0
         stream.write(deflated(Replies.connected(reply, page.entries.map { ($0.offset, $0.bytes) })))
@@ -218,7 +218,7 @@ final class WebSocketClient: Client {
     override func due(now: UInt64) -> Int? {
         guard phase == .connected else {
             // The connect command must come within HANDSHAKE_TIMEOUT.
-            let left = Int(hub.settings.handshakeTimeout.wholeMilliseconds) - Int(age)
+            let left = Int(node.settings.handshakeTimeout.wholeMilliseconds) - Int(age)
             if left <= 0 {
                 disconnect(phase == .connecting ? .serverError : .noConnect)
                 return nil
@@ -238,7 +238,7 @@ final class WebSocketClient: Client {
             }
             isPinged = false
             // Up to a fifth sooner, so that those who came together do not stay together.
-            let rest = hub.settings.pingSeconds - hub.settings.pongSeconds
+            let rest = node.settings.pingSeconds - node.settings.pongSeconds
             return rest - Int.random(in: 0...rest / 5)
         }
         isPinged = true
@@ -246,7 +246,7 @@ final class WebSocketClient: Client {
         _ = stream.hasMoved()
         // A socket that is full gets no ping either: its silence is judged all the same, unless it takes something.
         if !stream.isBlocked { stream.write(Replies.ping) }
-        return hub.settings.pongSeconds
+        return node.settings.pongSeconds
     }
 
     override func left() { endSubscriptions() }
@@ -255,13 +255,13 @@ final class WebSocketClient: Client {
 
     override func disconnect(_ disconnect: Disconnect) {
         guard !hasLeft else { return }
-        hub.count(disconnect)
+        node.clients.count(disconnect)
         farewell(WebSocketFrame.close(disconnect.code, reason: disconnect.reason))
     }
 
     private func farewell(_ frame: [UInt8]) {
         guard !hasLeft else { return }
-        hub.leave(self)
+        node.clients.leave(self)
         stream.write(frame)
         stream.closeAfterFlush()
     }

@@ -16,14 +16,6 @@ final class Subscription {
         case ended
     }
 
-    /// A watcher that is behind its channel, and reads the stream by itself until it is abreast.
-    final class Lag {
-        var session: Session
-        /// Its read failed, and is tried again.
-        var isStalled = false
-        init(_ session: Session) { self.session = session }
-    }
-
     let id: ChannelID
     /// It asked to be told who comes and goes.
     let listens: Bool
@@ -31,7 +23,7 @@ final class Subscription {
     let isGranted: Bool
     /// Nil once it has ended.
     var client: WebSocketClient?
-    var channel: WatchedChannel?
+    var channel: Channel?
     var phase = Phase.asking
     /// The number of the instance's epoch under which its watch was sent.
     var epochNumber: UInt16 = 0
@@ -77,61 +69,5 @@ final class Grants {
         guard !channels.isEmpty || info != nil else { return nil }
         self.channels = channels.compactMap { ChannelID($0) }
         self.info = info
-    }
-}
-
-extension Session {
-    /// Of a reader that has everything up to a position.
-    init(at position: StreamPosition) {
-        self.init()
-        begin(at: position)
-        _ = pageBegins(epoch: position.epoch, recovered: true)
-        _ = pageEnds(top: position.offset, isComplete: true, isFull: true)
-    }
-}
-
-/// A channel that somebody here watches. All who are abreast share its position: what comes is compared with it once.
-final class WatchedChannel {
-    let id: ChannelID
-    /// Where all stand in the stream who do not lag behind.
-    var session = Session()
-    private(set) var subscriptions: [Subscription] = []
-    /// Whose they are, at the same places.
-    private(set) var readers: [Reader] = []
-    /// How many connections here are noted in Redis, or on the way there: those that are joining as well.
-    var count = WatcherCount(watchers: 0, listeners: 0)
-    /// The number of the instance's epoch under which all of them are noted.
-    var epochNumber: UInt16
-
-    struct Reader {
-        let client: WebSocketClient
-        let stream: ByteStream
-    }
-
-    init(_ id: ChannelID, epochNumber: UInt16) {
-        self.id = id
-        self.epochNumber = epochNumber
-    }
-
-    func add(_ subscription: Subscription, of client: WebSocketClient) {
-        subscription.place = subscriptions.count
-        subscriptions.append(subscription)
-        readers.append(Reader(client: client, stream: client.stream))
-    }
-
-    /// The last one takes the place that becomes free.
-    func remove(_ subscription: Subscription) {
-        let last = subscriptions.removeLast()
-        let reader = readers.removeLast()
-        guard last !== subscription else { return }
-        subscriptions[subscription.place] = last
-        readers[subscription.place] = reader
-        last.place = subscription.place
-    }
-
-    /// Fetches what a delivery to the watcher at this place will read; beyond the last it does nothing.
-    func fetch(_ place: Int) {
-        subscriptions.fetchAhead(place)
-        readers.fetchAhead(place)
     }
 }

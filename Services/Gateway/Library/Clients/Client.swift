@@ -48,7 +48,7 @@ class Client: ByteStreamHandler {
         }
     }
 
-    let hub: Hub
+    let node: GatewayNode
     let stream: ByteStream
     let name: LocalConnection
     final var session = Session()
@@ -70,15 +70,15 @@ class Client: ByteStreamHandler {
     final var flow: Flow?
 
     /// - Parameter openedAt: when its connection was accepted, by the loop's clock in ms; nil: now.
-    init(hub: Hub, stream: ByteStream, name: LocalConnection, openedAt: UInt64? = nil) {
-        self.hub = hub
+    init(node: GatewayNode, stream: ByteStream, name: LocalConnection, openedAt: UInt64? = nil) {
+        self.node = node
         self.stream = stream
         self.name = name
-        self.openedAt = UInt32(truncatingIfNeeded: openedAt ?? hub.loop.now)
+        self.openedAt = UInt32(truncatingIfNeeded: openedAt ?? node.loop.now)
     }
 
     /// How long ago its connection was accepted, ms; right for 49 days.
-    final var age: UInt32 { UInt32(truncatingIfNeeded: hub.loop.now) &- openedAt }
+    final var age: UInt32 { UInt32(truncatingIfNeeded: node.loop.now) &- openedAt }
 
     var transport: Transport { .websocket }
     /// Whether the stream is this client's; a poll's stays HTTP's, which counts it.
@@ -88,12 +88,12 @@ class Client: ByteStreamHandler {
     /// inbox is the queue. What one turn brings is offered to the socket early where it alone would fill the buffer.
     final func isFull() -> Bool {
         if !stream.isBlocked {
-            guard stream.queuedBytes >= hub.settings.sendBytes else { return false }
+            guard stream.queuedBytes >= node.settings.sendBytes else { return false }
             stream.flushNow()
             guard stream.isBlocked else { return false }
         }
-        return stream.queuedBytes >= hub.settings.sendBytes || stream.queuedChunks >= 2 * hub.settings.sendMessages
-            || stream.secondsBlocked >= hub.settings.sendSeconds
+        return stream.queuedBytes >= node.settings.sendBytes || stream.queuedChunks >= 2 * node.settings.sendMessages
+            || stream.secondsBlocked >= node.settings.sendSeconds
     }
 
     final var isPaused: Bool { flow?.control.isPaused ?? false }
@@ -103,12 +103,19 @@ class Client: ByteStreamHandler {
 
     /// Whether so many bytes more may wait for the socket.
     final func hasRoom(for bytes: Int) -> Bool {
-        !isPaused && (!stream.isBlocked || stream.queuedBytes + bytes <= hub.settings.sendBytes)
+        !isPaused && (!stream.isBlocked || stream.queuedBytes + bytes <= node.settings.sendBytes)
     }
 
     /// Whole seconds until its token ends; nil if it is not known who it is. `wallClock`: ms since 1970.
     final func secondsLeft(_ wallClock: Int64) -> Int? {
         identity.map { Int(clamping: $0.expires - wallClock / 1000) }
+    }
+
+    /// Tells it how many are unread, if that is newer than what it knows; one that can take nothing now learns it with the page
+    /// that it will read.
+    final func tell(_ counts: InboxCounts) {
+        guard session.counted(revision: counts.revision, isFull: takesNothing()) == .send else { return }
+        write(counts)
     }
 
     // MARK: What each transport does in its own way
@@ -135,12 +142,12 @@ class Client: ByteStreamHandler {
 
     final func drained() {
         hasRoomAgain()
-        if flow != nil { return hub.release(self) }
-        hub.perform(session.drained(), for: self)
+        if flow != nil { return node.sessions.release(self) }
+        perform(session.drained())
     }
 
     final func closed(_ reason: StreamClosure) {
-        hub.leave(self)
-        hub.streamClosed(of: self)
+        node.clients.leave(self)
+        node.clients.streamClosed(of: self)
     }
 }

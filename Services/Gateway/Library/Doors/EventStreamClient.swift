@@ -13,12 +13,12 @@ final class EventStreamClient: Client {
     private let key: TagKey?
 
     init(
-        hub: Hub, stream: ByteStream, name: LocalConnection, identity: Identity, key: TagKey?,
+        node: GatewayNode, stream: ByteStream, name: LocalConnection, identity: Identity, key: TagKey?,
         onBegin: ((EventStreamClient, StreamPosition) -> Void)?
     ) {
         self.key = key
         self.onBegin = onBegin
-        super.init(hub: hub, stream: stream, name: name)
+        super.init(node: node, stream: stream, name: name)
         self.identity = identity
         // Who does not read is served from the inbox later; whether its machine is there at all, each comment tells.
         stream.spareSlowReader()
@@ -33,7 +33,7 @@ final class EventStreamClient: Client {
         isConnected = true
         stream.write(
             EventStream.connected(
-                retry: hub.jitteredRetry(), position: start, key: key, recovered: recovered, unread: page.state.unread))
+                retry: node.settings.jitteredRetry(), position: start, key: key, recovered: recovered, unread: page.state.unread))
         for entry in page.entries {
             var publication = Publication(entry.bytes)
             write(&publication, at: StreamPosition(epoch: start.epoch, offset: entry.offset))
@@ -53,22 +53,22 @@ final class EventStreamClient: Client {
 
     override func due(now: UInt64) -> Int? {
         // The comment before this one, at the latest, should have been acknowledged long ago.
-        if stream.secondsUnacknowledged > hub.settings.commentSeconds + Self.patience {
-            hub.count(.noPong)
-            hub.leave(self)
+        if stream.secondsUnacknowledged > node.settings.commentSeconds + Self.patience {
+            node.clients.count(.noPong)
+            node.clients.leave(self)
             stream.close()
             return nil
         }
         if isConnected, !stream.isBlocked { stream.write(EventStream.comment) }
-        return hub.settings.commentSeconds
+        return node.settings.commentSeconds
     }
 
     /// An EventSource reads no reason: the end of the stream is the whole message, and how long to wait before it returns.
     override func disconnect(_ disconnect: Disconnect) {
         guard !hasLeft else { return }
-        hub.count(disconnect)
-        hub.leave(self)
-        stream.write(EventStream.retry(hub.jitteredRetry()))
+        node.clients.count(disconnect)
+        node.clients.leave(self)
+        stream.write(EventStream.retry(node.settings.jitteredRetry()))
         stream.closeAfterFlush()
     }
 }

@@ -19,21 +19,21 @@ final class PollClient: Client {
     private var onBegin: Begin?
     private var isRegistered = false
     /// The answer may not go yet, because what precedes it is under way.
-    private var isHeld: Bool
+    private var isWithheld: Bool
     /// An answer is wanted as soon as it may go.
     private var isDue = false
     private var batch = PollBatch()
 
     init(
-        hub: Hub, stream: ByteStream, name: LocalConnection, exchange: HTTPExchange, identity: Identity, patience: Int,
+        node: GatewayNode, stream: ByteStream, name: LocalConnection, exchange: HTTPExchange, identity: Identity, patience: Int,
         key: TagKey?, onBegin: Begin?
     ) {
         self.exchange = exchange
         self.patience = patience
         self.key = key
         self.onBegin = onBegin
-        isHeld = onBegin != nil
-        super.init(hub: hub, stream: stream, name: name)
+        isWithheld = onBegin != nil
+        super.init(node: node, stream: stream, name: name)
         self.identity = identity
         exchange.onClose = { [weak self] in self?.gone() }
     }
@@ -41,7 +41,7 @@ final class PollClient: Client {
     override var transport: Transport { .poll }
     override var ownsStream: Bool { false }
 
-    private func gone() { hub.leave(self) }
+    private func gone() { node.clients.leave(self) }
 
     override func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {
         isRegistered = true
@@ -61,7 +61,7 @@ final class PollClient: Client {
     }
 
     private func release() {
-        isHeld = false
+        isWithheld = false
         if isDue { answer() }
     }
 
@@ -69,11 +69,11 @@ final class PollClient: Client {
 
     /// All that one turn brings goes out together, up to the size of a page; the cursor leaves the rest to the next poll.
     override func write(_ publication: inout Publication, at position: StreamPosition) {
-        guard batch.count < hub.settings.pageEntries, batch.bytes < hub.settings.sendBytes else { return }
+        guard batch.count < node.settings.pageEntries, batch.bytes < node.settings.sendBytes else { return }
         batch.append(publication.notification, at: position, isStored: false)
         guard !isDue else { return }
         isDue = true
-        hub.loop.atTurnEnd { [weak self] in self?.answer() }
+        node.loop.atTurnEnd { [weak self] in self?.answer() }
     }
 
     /// Who waits learns at once that she has read elsewhere: an answer that may hold no notification.
@@ -81,7 +81,7 @@ final class PollClient: Client {
         batch.count(counts.unread)
         guard !isDue else { return }
         isDue = true
-        hub.loop.atTurnEnd { [weak self] in self?.answer() }
+        node.loop.atTurnEnd { [weak self] in self?.answer() }
     }
 
     override func due(now: UInt64) -> Int? {
@@ -91,8 +91,8 @@ final class PollClient: Client {
     }
 
     private func answer() {
-        guard !hasLeft, !isHeld else { return }
-        hub.leave(self)
+        guard !hasLeft, !isWithheld else { return }
+        node.clients.leave(self)
         guard batch.isWorthAnAnswer else { return exchange.respond(HTTPResponse(status: 204, headers: Self.unstored)) }
         exchange.respond(.json(batch.json(key)))
     }
@@ -103,9 +103,9 @@ final class PollClient: Client {
     override func disconnect(_ disconnect: Disconnect) {
         guard !hasLeft else { return }
         // What was taken for it this turn need not wait for another poll.
-        if !isHeld, !batch.isEmpty { return answer() }
-        hub.count(disconnect)
-        hub.leave(self)
+        if !isWithheld, !batch.isEmpty { return answer() }
+        node.clients.count(disconnect)
+        node.clients.leave(self)
         exchange.respond(refusal(disconnect))
     }
 
@@ -121,59 +121,7 @@ final class PollClient: Client {
         default:
             .problem(
                 status: 503, name: "unavailable", detail: "This gateway cannot serve the poll now: \(disconnect.reason).",
-                headers: [("Retry-After", String((hub.jitteredRetry() + 999) / 1000))])
+                headers: [("Retry-After", String((node.settings.jitteredRetry() + 999) / 1000))])
         }
-    }
-}
-
-/// What a poll's answer holds. Pure.
-struct PollBatch {
-    private var position = StreamPosition(epoch: 0, offset: 0)
-    private var recovered = false
-    private var unread = 0
-    private var notifications: [UInt8] = []
-    private(set) var count = 0
-
-    /// Bytes of the notifications.
-    var bytes: Int { notifications.count }
-    var isEmpty: Bool { count == 0 }
-    private var isCounted = false
-    /// Otherwise nothing has come, and neither the cursor nor the count has moved: a time-out.
-    var isWorthAnAnswer: Bool { count > 0 || !recovered || isCounted }
-
-    mutating func begin(at position: StreamPosition, recovered: Bool, unread: Int) {
-        self.position = position
-        self.recovered = recovered
-        self.unread = unread
-    }
-
-    /// The unread count has changed.
-    mutating func count(_ unread: Int) {
-        self.unread = unread
-        isCounted = true
-    }
-
-    /// - Parameter isStored: it was there when `unread` was counted.
-    mutating func append(_ notification: ArraySlice<UInt8>, at position: StreamPosition, isStored: Bool) {
-        if count > 0 { notifications.append(UInt8(ascii: ",")) }
-        notifications.append(contentsOf: notification)
-        self.position = position
-        count += 1
-        if !isStored { unread += 1 }
-    }
-
-    /// As `/v1/inbox` answers; the cursor with a tag, where there is a key.
-    func json(_ key: TagKey?) -> [UInt8] {
-        var writer = JSONWriter(capacity: 160 + notifications.count)
-        writer.raw(#"{"notifications":["#)
-        writer.raw(notifications)
-        writer.raw(#"],"cursor":"#)
-        writer.string(String(decoding: Cursor(position).bytes(key), as: UTF8.self))
-        writer.raw(#","unread":"#)
-        writer.integer(Int64(unread))
-        writer.raw(#","recovered":"#)
-        writer.bool(recovered)
-        writer.raw("}")
-        return writer.take()
     }
 }

@@ -57,6 +57,9 @@ final class GatewayLease {
     var epochNumber: UInt16 { machine.epochNumber }
     var isEnrolled: Bool { machine.isEnrolled }
 
+    /// Redis answers. Whether it takes writes is another matter.
+    var isStoreUp: Bool { redis.isUp }
+
     /// Whether inboxes can be read; for that the gateway need not hear anything.
     var canRead: Bool { machine.isEnrolled && redis.isUp }
 

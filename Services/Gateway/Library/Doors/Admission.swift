@@ -3,8 +3,39 @@ import HTTP
 import Network
 import ServiceRuntime
 
-// Who may come in, and how many. What is counted is the process's (Occupancy).
-extension Hub {
+/// Who may come in, and how many. What is counted is the process's (`Occupancy`). Loop thread only.
+final class Admission {
+    /// Descriptors that are left to all but clients, where MAX_CONNECTIONS is not set; and how many clients there may be at least.
+    private static let ownDescriptors = 256
+    private static let fewestConnections = 16
+
+    private let loop: EventLoop
+    private let lease: GatewayLease
+    private let occupancy: Occupancy
+    private let settings: GatewaySettings
+    private let metrics: GatewayMetrics
+    private let refusals: Refusals
+    private let maxConnections: Int
+    /// Nobody is let in any more.
+    private var isDraining = false
+
+    init(
+        loop: EventLoop, lease: GatewayLease, occupancy: Occupancy, settings: GatewaySettings, metrics: GatewayMetrics,
+        refusals: Refusals
+    ) {
+        self.loop = loop
+        self.lease = lease
+        self.occupancy = occupancy
+        self.settings = settings
+        self.metrics = metrics
+        self.refusals = refusals
+        maxConnections = settings.maxConnections ?? max(Self.fewestConnections, Int(descriptorLimit()) - Self.ownDescriptors)
+    }
+
+    func drains() { isDraining = true }
+
+    // MARK: Sockets
+
     /// A newcomer's socket, before anything is read from it: what it is counted under, or nil if there is no room even for
     /// words. A proxy's own address counts for nobody.
     func admitStream(_ stream: ByteStream) -> UInt32? {
@@ -21,24 +52,29 @@ extension Hub {
     }
 
     private func refuseStream(_ why: RefusalLabel) -> UInt32? {
-        metrics.refusals[why].increment()
+        metrics.doors.refusals[why].increment()
         return nil
     }
 
+    /// A socket that no client has taken over is gone.
+    func streamIsGone(address: UInt32) { occupancy.leave(address: address) }
+
+    // MARK: Requests
+
     /// Why the request cannot be served now, and after how many ms it may be; nil if it can.
     func refusal(of request: HTTPRequest, _ exchange: HTTPExchange) -> (why: RefusalLabel, delay: UInt64)? {
-        if isDraining { return (.draining, jitteredRetry()) }
-        if occupancy.connections > maxConnections { return (.overload, jitteredRetry()) }
+        if isDraining { return (.draining, settings.jitteredRetry()) }
+        if occupancy.connections > maxConnections { return (.overload, settings.jitteredRetry()) }
         let isSession = request.path.hasPrefix("/connection/")
-        if isOverAddress(request, exchange, isSession: isSession) { return (.address, jitteredRetry()) }
-        if !isReady { return (.redis, jitteredRetry()) }
+        if isOverAddress(request, exchange, isSession: isSession) { return (.address, settings.jitteredRetry()) }
+        if !lease.isReady { return (.redis, settings.jitteredRetry()) }
         // A poll that brings a cursor goes on; how many of those there are is bounded by their connections.
         let isNewcomer = isSession && (request.path != "/connection/poll" || request.pollCursor == nil)
         guard isNewcomer else { return nil }
         if case .refused(let spread) = occupancy.admit(now: loop.now) {
-            return (.admission, jitteredRetry() + UInt64.random(in: 0...spread))
+            return (.admission, settings.jitteredRetry() + UInt64.random(in: 0...spread))
         }
-        metrics.admissions.increment()
+        metrics.doors.admissions.increment()
         return nil
     }
 
@@ -56,6 +92,13 @@ extension Hub {
         return false
     }
 
+    /// Counts a request that could not be read, or took too long to arrive.
+    func requestFailed(_ error: HTTPError) {
+        metrics.doors.refusals[error.status == 408 ? .timeout : .malformed].increment()
+    }
+
+    // MARK: Addresses
+
     /// The client's address; nil if it is not known, or is one of `TRUSTED_PROXIES`.
     func clientAddress(_ request: HTTPRequest, _ exchange: HTTPExchange) -> NetworkAddress? {
         exchange.stream?.peer.flatMap {
@@ -68,23 +111,7 @@ extension Hub {
         (clientAddress(request, exchange) ?? exchange.stream?.peer).map(refusals.logged)
     }
 
-    /// Where a connection came from that has outlived its request.
-    func address(of client: Client) -> LoggedAddress? {
-        client.addressKey == 0 ? client.stream.peer.map(refusals.logged) : refusals.logged(key: client.addressKey)
-    }
-
     private func isForwarded(_ exchange: HTTPExchange) -> Bool {
         exchange.stream?.peer.map { RequestOrigin.isTrusted($0, settings.trustedProxies) } ?? false
-    }
-
-    /// One more session of the client's person; false if there are too many.
-    func countPerson(of client: Client, _ identity: Client.Identity) -> Bool {
-        client.isCounted = occupancy.enter(identity.person, limit: settings.maxPerPerson)
-        return client.isCounted
-    }
-
-    /// A request that could not be read, or took too long to arrive.
-    func requestFailed(_ error: HTTPError) {
-        metrics.refusals[error.status == 408 ? .timeout : .malformed].increment()
     }
 }

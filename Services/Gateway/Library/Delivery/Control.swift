@@ -75,38 +75,3 @@ extension JSONKey {
     static let revision = JSONKey("revision")
     static let close = JSONKey("close")
 }
-
-extension Hub {
-    /// A control line came for this client.
-    func obey(_ control: Control, _ client: Client) {
-        switch control {
-        case .read(let counts): tell(counts, to: client)
-        case .close(let code): if let disconnect = Disconnect(ordered: code) { client.disconnect(disconnect) }
-        case .unknown: break
-        }
-    }
-
-    /// Tells a client how many are unread, if that is newer than what it knows; a client that can take nothing now learns it
-    /// with the page that it will read.
-    func tell(_ counts: InboxCounts, to client: Client) {
-        guard client.session.counted(revision: counts.revision, isFull: client.takesNothing()) == .send else {
-            return
-        }
-        client.write(counts)
-    }
-
-    /// Ends a connection, wherever it is: another loop's, or another gateway's, is told by a control line.
-    func end(_ connection: ConnectionID, _ disconnect: Disconnect) {
-        let local = LocalConnection(index: connection.index, generation: connection.generation)
-        guard connection.instance != lease.instance else {
-            slab[local]?.disconnect(disconnect)
-            return
-        }
-        let line = Control.closeLine(disconnect.code)
-        var batch = GatewayBatch()
-        batch.recipient(local, nil, accepted: 0)
-        batch.end(line, line.indices)
-        // One that has left hears nothing, and holds nothing either.
-        gateways.publish(batch.take(), to: connection.instance) { _ in }
-    }
-}

@@ -1,0 +1,80 @@
+import EventLoop
+import Models
+import Network
+import Store
+
+/// A channel that somebody here watches. All who are abreast share its position: what comes is compared with it once.
+final class Channel {
+    let id: ChannelID
+    private unowned let channels: Channels
+    /// Where all stand in the stream who do not lag behind.
+    var session = Session()
+    private(set) var subscriptions: [Subscription] = []
+    /// Whose they are, at the same places.
+    private(set) var readers: [Reader] = []
+    /// How many connections here are noted in Redis, or on the way there: those that are joining as well.
+    var count = WatcherCount(watchers: 0, listeners: 0)
+    /// The number of the instance's epoch under which all of them are noted.
+    var epochNumber: UInt16
+
+    struct Reader {
+        let client: WebSocketClient
+        let stream: ByteStream
+    }
+
+    init(_ id: ChannelID, of channels: Channels, epochNumber: UInt16) {
+        self.id = id
+        self.channels = channels
+        self.epochNumber = epochNumber
+    }
+
+    func add(_ subscription: Subscription, of client: WebSocketClient) {
+        subscription.place = subscriptions.count
+        subscriptions.append(subscription)
+        readers.append(Reader(client: client, stream: client.stream))
+    }
+
+    /// The last one takes the place that becomes free.
+    func remove(_ subscription: Subscription) {
+        let last = subscriptions.removeLast()
+        let reader = readers.removeLast()
+        guard last !== subscription else { return }
+        subscriptions[subscription.place] = last
+        readers[subscription.place] = reader
+        last.place = subscription.place
+    }
+
+    /// Fetches what a delivery to the watcher at this place will read; beyond the last it does nothing.
+    func fetch(_ place: Int) {
+        subscriptions.fetchAhead(place)
+        readers.fetchAhead(place)
+    }
+}
+
+// A channel reads its stream, for all who are abreast of it.
+extension Channel: StreamReader {
+    var hasEnded: Bool { channels[id] !== self }
+    /// Each watcher has its own socket: what one cannot take becomes her lag.
+    var isHeld: Bool { false }
+
+    func requestPage(_ reply: @escaping (InboxPage?) -> Void) { channels.page(of: id, after: session.position, reply) }
+
+    func hasRoom(for bytes: Int) -> Bool { true }
+
+    func write(_ entry: InboxEntry, at position: StreamPosition, now: Int64) {
+        var post = Post(position: position, frame: Replies.post(id, position.offset, entry.bytes[...]))
+        post.accepted = entry.accepted
+        post.priority = Publication(entry.bytes).statedPriority() ?? .normal
+        channels.posts.add(post, to: self)
+    }
+
+    func pageIsWritten() { channels.posts.deliver() }
+
+    /// The stream is another one, or has lost what was not sent yet: each watcher subscribes again, and is told so then.
+    func lose() {
+        session = Session()
+        for subscription in subscriptions { channels.end(subscription, .insufficientState) }
+    }
+
+    func readFailed() { channels.comparison.failed(id) }
+}

@@ -1,0 +1,64 @@
+import EventLoop
+import Models
+import Network
+import ServiceRuntime
+import Store
+
+/// Tells who listens that somebody came to a channel, or went: here at once, elsewhere at the end of the turn. These are hints:
+/// whoever misses one can ask who is there. Loop thread only.
+final class ChannelPresence {
+    /// Bytes of joins and leaves for one gateway that leave together.
+    static let maximumTidings = 256 << 10
+
+    private let loop: EventLoop
+    private let lease: GatewayLease
+    private let gateways: Gateways
+    /// Watchers of a channel up to which they are told of each other.
+    private let limit: Int
+    /// Joins and leaves for other gateways, which leave at the end of the turn.
+    private var tidings: [InstanceID: GatewayBatch] = [:]
+
+    init(loop: EventLoop, lease: GatewayLease, gateways: Gateways, limit: Int) {
+        self.loop = loop
+        self.lease = lease
+        self.gateways = gateways
+        self.limit = limit
+    }
+
+    /// - Parameters:
+    ///   - here: the channel, where somebody of this loop watches it.
+    ///   - one: the subscription that it is about, which is not told.
+    func tell(
+        _ crowd: Crowd, of id: ChannelID, joins: Bool, _ info: [UInt8], here: Channel?, but one: Subscription?
+    ) {
+        guard crowd.total <= limit else { return }
+        for instance in crowd.listeners {
+            if instance == lease.instance {
+                if let here { tell(here, Replies.tiding(id, joins: joins, info[...]), but: one) }
+                continue
+            }
+            if tidings.isEmpty { loop.atTurnEnd { self.send() } }
+            tidings[instance, default: GatewayBatch()].presence(id, joins: joins, info)
+            if tidings[instance]?.lines.count ?? 0 > Self.maximumTidings { send() }
+        }
+    }
+
+    private func send() {
+        let all = tidings
+        tidings = [:]
+        for (instance, batch) in all {
+            var batch = batch
+            gateways.publish(batch.take(), to: instance) { _ in }
+        }
+    }
+
+    /// Tells those of this loop.
+    func tell(_ channel: Channel, _ frame: [UInt8], but one: Subscription?) {
+        guard channel.count.listeners > 0 else { return }
+        for subscription in channel.subscriptions where subscription.listens && subscription !== one {
+            // Who reads nothing is not told: nothing queues for her.
+            guard let client = subscription.client, !client.takesNothing() else { continue }
+            client.stream.write(frame)
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import Models
+import Store
+
+/// Sends control lines to connections, wherever they are: here, at another loop, or at another gateway. Loop thread only.
+final class Announcer {
+    private let lease: GatewayLease
+    private let clients: Clients
+    private let gateways: Gateways
+
+    init(lease: GatewayLease, clients: Clients, gateways: Gateways) {
+        self.lease = lease
+        self.clients = clients
+        self.gateways = gateways
+    }
+
+    /// Ends a connection. One that has left hears nothing, and holds nothing either.
+    func end(_ connection: ConnectionID, _ disconnect: Disconnect) {
+        let local = LocalConnection(index: connection.index, generation: connection.generation)
+        guard connection.instance != lease.instance else {
+            clients[local]?.disconnect(disconnect)
+            return
+        }
+        let line = Control.closeLine(disconnect.code)
+        var batch = GatewayBatch()
+        batch.recipient(local, nil, accepted: 0)
+        batch.end(line, line.indices)
+        gateways.publish(batch.take(), to: connection.instance) { _ in }
+    }
+
+    /// Tells a person's devices what was marked: one control line for each gateway that holds one of her connections. It is sent
+    /// also where nothing has changed: whoever asked before may have died before this ("Repeating changes nothing"). A client that
+    /// knows the revision is not told.
+    func announce(_ marked: Marked) {
+        let routes = marked.routes.compactMap { ConnectionID(String(decoding: $0, as: UTF8.self)) }
+        guard !routes.isEmpty else { return }
+        let line = Control.readLine(marked.counts)
+        var batches: [InstanceID: GatewayBatch] = [:]
+        for route in routes {
+            let local = LocalConnection(index: route.index, generation: route.generation)
+            batches[route.instance, default: GatewayBatch()].recipient(local, nil, accepted: 0)
+        }
+        for (instance, var batch) in batches {
+            batch.end(line, line.indices)
+            // One that is lost is noticed by its number; one that Redis did not take, when Redis is back.
+            gateways.publish(batch.take(), to: instance) { _ in }
+        }
+    }
+}

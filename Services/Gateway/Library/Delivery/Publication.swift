@@ -1,0 +1,99 @@
+import Models
+import WebSocket
+
+/// One notification on its way to many clients: its bytes, and the forms in which each transport shares them.
+struct Publication {
+    private let message: [UInt8]
+    private let range: Range<Int>
+    private var pushTail: [UInt8]?
+    private var eventTail: [UInt8]?
+    /// Empty if it is not shorter.
+    private var deflatedTail: [UInt8]?
+    /// As far as it was said by whoever sent it, or has been read.
+    private var knownPriority: Priority?
+
+    /// A notification, JSON on one line.
+    init(_ bytes: [UInt8]) { self.init(bytes, bytes.indices) }
+
+    /// The same as a part of a batch; it is copied once for each transport, when the first recipient of that asks.
+    init(_ message: [UInt8], _ range: Range<Int>) {
+        self.message = message
+        self.range = range
+    }
+
+    /// The sender says what priority the notification has, so that it need not be read.
+    mutating func isOf(_ priority: Priority?) { if let priority { knownPriority = priority } }
+
+    /// Its JSON.
+    var notification: ArraySlice<UInt8> { message[range] }
+
+    /// The notification's priority. Where the sender did not say it, it is read when it is asked for, from the first members,
+    /// among which every writer of notifications puts it; the rest is not looked at.
+    mutating func priority() -> Priority {
+        let priority = knownPriority ?? statedPriority() ?? .normal
+        knownPriority = priority
+        return priority
+    }
+
+    /// As the notification itself says it, among its first members; nil if it does not.
+    func statedPriority() -> Priority? {
+        let line = message.span.extracting(range)
+        var at = 0
+        do throws(JSONError) {
+            var members = try JSONMembers(line, &at)
+            for _ in 0..<4 {
+                guard let name = try members.next(line, &at) else { return nil }
+                guard JSONKey(line, name) == .priority else {
+                    _ = try JSON.value(line, &at)
+                    continue
+                }
+                return Priority(line, try JSON.string(line, &at))
+            }
+        } catch {
+            return nil
+        }
+        return nil
+    }
+
+    private func copy(reserving more: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(range.count + more)
+        bytes.append(contentsOf: message[range])
+        return bytes
+    }
+
+    /// The notification and what closes a WebSocket push behind it.
+    mutating func webSocketTail() -> [UInt8] {
+        if let pushTail { return pushTail }
+        var made = copy(reserving: Replies.pushEnd.count)
+        made.append(contentsOf: Replies.pushEnd)
+        pushTail = made
+        return made
+    }
+
+    /// As `webSocketTail`, compressed; nil if that is not shorter.
+    mutating func deflatedTail(_ deflate: MessageDeflate) -> [UInt8]? {
+        if let deflatedTail { return deflatedTail.isEmpty ? nil : deflatedTail }
+        let made = deflate.compress(webSocketTail())
+        deflatedTail = made ?? []
+        return made
+    }
+
+    /// The notification and what ends an event behind it. A line break in it would begin another field of the event;
+    /// in JSON it can only stand between tokens, where a blank means the same.
+    mutating func eventStreamTail() -> [UInt8] {
+        if let eventTail { return eventTail }
+        var made = copy(reserving: 2)
+        for index in made.indices where made[index] == 0x0A || made[index] == 0x0D || made[index] == 0 {
+            made[index] = 0x20
+        }
+        made.append(0x0A)
+        made.append(0x0A)
+        eventTail = made
+        return made
+    }
+}
+
+extension JSONKey {
+    static let priority = JSONKey("priority")
+}

@@ -1,0 +1,55 @@
+import EventLoop
+import HTTP
+import Models
+import Tokens
+import WebSocket
+
+/// `/connection/websocket`: clients of the Centrifuge protocol. Loop thread only.
+final class WebSocketDoor {
+    /// What a client that names its protocols must name; Protobuf is not spoken.
+    private static let subprotocol = "centrifuge-json"
+
+    private let node: GatewayNode
+    private let gate: RequestGate
+    private let tickets: TicketDesk
+
+    init(node: GatewayNode, gate: RequestGate, tickets: TicketDesk) {
+        self.node = node
+        self.gate = gate
+        self.tickets = tickets
+    }
+
+    func open(_ request: HTTPRequest, _ exchange: HTTPExchange) {
+        let answer: WebSocketOpening
+        switch WebSocketHandshake.answer(request, protocols: [Self.subprotocol], deflates: node.deflate != nil) {
+        case .success(let opening): answer = opening
+        case .failure(let refusal): return exchange.respond(refusal.response)
+        }
+        switch gate.credential(request, exchange) {
+        case .bearer(let claims)?: upgrade(request, exchange, answer, gate.identity(claims, request))
+        case .none?:
+            // Its connect command will bring a token; until then only a device may be known.
+            upgrade(request, exchange, answer, nil)
+        case .ticket(let name)?:
+            tickets.take(name, request, exchange) { [self] in upgrade(request, exchange, answer, $0) }
+        case nil: break
+        }
+    }
+
+    private func upgrade(
+        _ request: HTTPRequest, _ exchange: HTTPExchange, _ answer: WebSocketOpening, _ identity: Client.Identity?
+    ) {
+        guard let stream = exchange.stream else { return }
+        let opened = exchange.began
+        let patience = Int(node.settings.handshakeTimeout / .seconds(1))
+        // Looked at early, at a random second, so that pings are spread however clients came.
+        let client = node.clients.insert(firstDue: Int.random(in: 1...max(1, patience))) { name in
+            WebSocketClient(
+                node: node, stream: stream, name: name, openedAt: opened, isDeflating: answer.isDeflating)
+        }
+        client.identity = identity
+        client.addressKey = exchange.tag ?? 0
+        gate.keepAddress(request, exchange)
+        if !exchange.upgrade(answer.head, to: client) { node.clients.abandon(client) }
+    }
+}

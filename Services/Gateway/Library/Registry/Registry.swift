@@ -1,0 +1,126 @@
+import EventLoop
+import Models
+import ServiceRuntime
+import Store
+
+/// The routes of this loop's connections: made when a client is known, made again under a new epoch, removed when it has gone.
+/// Loop thread only.
+final class Registry {
+    private let loop: EventLoop
+    private let clients: Clients
+    private let lease: GatewayLease
+    private let routes: Routes
+    private let removals: Removals
+    private let occupancy: Occupancy
+    private let credentials: CredentialCheck
+    private let settings: GatewaySettings
+    private let metrics: GatewayMetrics
+    private let log: Log
+
+    init(
+        loop: EventLoop, clients: Clients, lease: GatewayLease, routes: Routes, removals: Removals, occupancy: Occupancy,
+        credentials: CredentialCheck, settings: GatewaySettings, metrics: GatewayMetrics, log: Log
+    ) {
+        self.loop = loop
+        self.clients = clients
+        self.lease = lease
+        self.routes = routes
+        self.removals = removals
+        self.occupancy = occupancy
+        self.credentials = credentials
+        self.settings = settings
+        self.metrics = metrics
+        self.log = log
+    }
+
+    // MARK: A newcomer
+
+    /// Registers a newcomer whose identity is known; answers through `registered` or `notRegistered`.
+    /// `opening` measures its first update.
+    func register(_ client: Client, from start: InboxStart, opening: Opening? = nil) {
+        guard lease.isReady, let identity = client.identity else { return client.notRegistered() }
+        client.isCounted = occupancy.enter(identity.person, limit: settings.maxPerPerson)
+        guard client.isCounted else { return client.disconnect(.tooManyConnections) }
+        clients.identified(client, as: identity.person)
+        credentials.refuseIfRevoked(client, identity)
+        askForRoute(client, identity, from: start) { self.registered(client, start, $0, opening) }
+    }
+
+    private func askForRoute(
+        _ client: Client, _ identity: Client.Identity, from start: InboxStart, reply: @escaping (InboxPage?) -> Void
+    ) {
+        client.routeEpoch = lease.epochNumber
+        client.hasRoute = true
+        let connection = lease.connection(client.name)
+        routes.register(
+            connection, of: identity.person, device: identity.device ?? connection.description,
+            transport: client.transport, from: start, limit: settings.pageEntries, bytes: settings.sendBytes
+        ) { reply(try? $0.get()) }
+    }
+
+    private func registered(_ client: Client, _ start: InboxStart, _ page: InboxPage?, _ opening: Opening?) {
+        // One who has left meanwhile has sent the removal of this route behind its registration.
+        guard !client.hasLeft else { return }
+        guard let page else { return client.notRegistered() }
+        var begin = page.state.position
+        var recovered = false
+        if case .after(let position) = start, page.recovered {
+            begin = StreamPosition(epoch: page.state.epoch, offset: position.offset)
+            recovered = true
+        }
+        client.session.begin(at: begin)
+        client.session.knows(revision: page.state.revision)
+        _ = client.session.pageBegins(epoch: begin.epoch, recovered: true)
+        for entry in page.entries { _ = client.session.entry(entry.offset) }
+        metrics.delivery.deliveries[TransportLabel(client.transport)].increment(by: page.entries.count)
+        client.registered(page, start: begin, recovered: recovered)
+        log.debug(
+            "a client is registered", ["transport": .name(TransportLabel(client.transport)), "recovered": .bool(recovered)])
+        if let opening {
+            metrics.doors.firstUpdate[TransportLabel(client.transport)][opening.name].observe(milliseconds: loop.now &- opening.at)
+        }
+        guard !client.hasLeft else { return }
+        let isComplete = !recovered || page.isComplete
+        client.perform(client.session.pageEnds(top: page.state.offset, isComplete: isComplete, isFull: client.isHeld))
+        // A `resume` that came behind the connect waits for this read.
+        client.readEnded()
+    }
+
+    // MARK: A new epoch
+
+    /// The client's route is of a former epoch, and can be made again now.
+    func isStale(_ client: Client) -> Bool { client.routeEpoch != lease.epochNumber && lease.isReady }
+
+    /// Asks for the route again where it is of a former epoch, unless asking for it has just failed.
+    func renewIfStale(_ client: Client) {
+        guard !client.hasLeft, client.routeEpoch != 0, isStale(client) else { return }
+        _ = renew(client, then: nil)
+    }
+
+    /// Asks for the route under the present epoch, which reads a page as well. False if that cannot be now, because a read is
+    /// under way; else `done` is called when it has been answered.
+    func renew(_ client: Client, then done: (() -> Void)?) -> Bool {
+        guard let identity = client.identity, client.session.registerAgain() else { return false }
+        let former = lease.formerConnection(client.name)
+        askForRoute(client, identity, from: .after(client.session.position)) { [self] page in
+            if page == nil {
+                client.routeEpoch = 0
+            } else if let former {
+                // Its old route, should Redis have lost our counter and nothing else.
+                removals.remove(.route(former, of: identity.person))
+            }
+            client.arrived(page)
+            done?()
+        }
+        return true
+    }
+
+    // MARK: One route too many
+
+    /// A message came for a connection that is not held: its route is one too many.
+    func removeGhost(_ name: LocalConnection) {
+        metrics.delivery.ghosts.increment()
+        guard let person = clients.forget(name) else { return }
+        removals.remove(.route(lease.connection(name), of: person))
+    }
+}
