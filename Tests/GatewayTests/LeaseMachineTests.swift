@@ -32,7 +32,7 @@ import Testing
         #expect(machine.redisIsUp(run: nil, generation: 1) == [.enrol])
         #expect(machine.enrolled(under: 1) == [.listen])
         // The answer to the second attempt.
-        #expect(machine.enrolled(under: 1) == [])
+        #expect(machine.enrolled(under: 1) == [.renew(settles: true)])
         #expect(machine.renewal(settles: false) == .renew(settles: false))
     }
 
@@ -112,6 +112,15 @@ import Testing
         #expect(machine.heard(batch: 4) == false)
         #expect(renewed(&machine, latest: 5) == [.waitForBatches])
         #expect(machine.graceIsOver(under: 1) == [.compareAfterLoss, .probe])
+    }
+
+    /// Two requests to begin the lease were under way, and the lease was lost between them: batches are numbered from 1 again.
+    @Test func aSecondBeginningOfTheLeaseBeginsTheNumbersToo() throws {
+        var machine = try enrolled()
+        #expect(machine.heard(batch: 1) == false && machine.heard(batch: 2) == false)
+        #expect(machine.enrolled(under: 1) == [.renew(settles: true)])
+        #expect(renewed(&machine, latest: 0, settles: true) == [.compareAll])
+        #expect(renewed(&machine, latest: 1) == [.waitForBatches])
     }
 
     @Test func aNumberThatIsNoneIsSkipped() throws {

@@ -100,7 +100,12 @@ struct LeaseMachine: Equatable {
 
     /// Redis has begun the lease. Where that fails, the connection's return or the next interval tries again.
     mutating func enrolled(under number: UInt16) -> [Action] {
-        guard number == epochNumber, !isEnrolled else { return [] }
+        guard number == epochNumber else { return [] }
+        guard !isEnrolled else {
+            // Two requests were under way, and the second may have begun the numbers of batches once more.
+            tracker.restart()
+            return [.renew(settles: true)]
+        }
         isEnrolled = true
         return [.listen]
     }
