@@ -1,3 +1,4 @@
+import Centrifuge
 import HTTP
 import Models
 import Store
@@ -124,18 +125,17 @@ struct Publication {
     }
 
     /// The notification and what closes a WebSocket push behind it.
-    mutating func webSocketTail() -> [UInt8] {
+    mutating func tail(_ codec: Codec) -> [UInt8] {
         if let pushTail { return pushTail }
-        var made = copy(reserving: Replies.pushEnd.count)
-        made.append(contentsOf: Replies.pushEnd)
+        let made = InboxPublication.tail(codec, message[range])
         pushTail = made
         return made
     }
 
-    /// As `webSocketTail`, compressed; nil if that is not shorter.
-    mutating func deflatedTail(_ deflate: MessageDeflate) -> [UInt8]? {
+    /// As `tail`, compressed; nil if that is not shorter.
+    mutating func deflatedTail(_ codec: Codec, _ deflate: MessageDeflate) -> [UInt8]? {
         if let deflatedTail { return deflatedTail.isEmpty ? nil : deflatedTail }
-        let made = deflate.compress(webSocketTail())
+        let made = deflate.compress(tail(codec))
         deflatedTail = made ?? []
         return made
     }

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What fuzzing has found worth keeping (Tests/Fuzz), as a test of every run.
-@Suite struct GatewayCorpusTests {
+@Suite struct CommandCorpusTests {
     @Test func everyInputKeepsTheInvariants() throws {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../Fuzz/corpus/commands")
         let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
