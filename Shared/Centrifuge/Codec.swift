@@ -4,11 +4,15 @@ import Models
 public enum Codec: UInt8, CaseIterable, Sendable {
     /// Text frames; each message is an object on a line of its own.
     case json
+    /// Binary frames; each message stands behind its length. The data of calls and publications is JSON here too.
+    case protobuf
 
     /// The commands of one frame, at least one. Throws if any of them is malformed: then none is to be obeyed.
-    public func decode(_ frame: Span<UInt8>) throws(MalformedCommand) -> [Command] {
+    /// - Parameter limit: most commands that are read; what stands behind them is not looked at.
+    public func decode(_ frame: Span<UInt8>, limit: Int = .max) throws(MalformedCommand) -> [Command] {
         switch self {
-        case .json: try Command.decodeJSON(frame)
+        case .json: try Command.decodeJSON(frame, limit: limit)
+        case .protobuf: try Command.decodeProtobuf(frame, limit: limit)
         }
     }
 
@@ -16,6 +20,8 @@ public enum Codec: UInt8, CaseIterable, Sendable {
     public var ping: [UInt8] {
         switch self {
         case .json: Array("{}".utf8)
+        // An empty message.
+        case .protobuf: [0]
         }
     }
 
@@ -26,6 +32,10 @@ public enum Codec: UInt8, CaseIterable, Sendable {
             var writer = JSONWriter(capacity: reply.estimatedLength)
             writer.reply(reply, to: id)
             return writer.take()
+        case .protobuf:
+            var writer = ProtobufWriter(capacity: reply.estimatedLength)
+            writer.reply(reply, to: id)
+            return writer.bytes
         }
     }
 
@@ -36,6 +46,10 @@ public enum Codec: UInt8, CaseIterable, Sendable {
             var writer = JSONWriter(capacity: push.estimatedLength)
             writer.push(push)
             return writer.take()
+        case .protobuf:
+            var writer = ProtobufWriter(capacity: push.estimatedLength)
+            writer.push(push)
+            return writer.bytes
         }
     }
 
@@ -48,6 +62,7 @@ public enum Codec: UInt8, CaseIterable, Sendable {
             writer.byte(0x0A)
             writer.push(push)
             return writer.take()
+        case .protobuf: return encode(reply, to: id) + encode(push)
         }
     }
 }

@@ -2,11 +2,11 @@ import Models
 
 // Commands in JSON: each an object on a line of its own.
 extension Command {
-    /// The commands of one text message. Throws at the first that is not JSON, not an object, or lacks its id.
-    static func decodeJSON(_ bytes: Span<UInt8>) throws(MalformedCommand) -> [Command] {
+    /// The commands of one text message, `limit` at most. Throws at the first that is not JSON, not an object, or lacks its id.
+    static func decodeJSON(_ bytes: Span<UInt8>, limit: Int) throws(MalformedCommand) -> [Command] {
         var commands: [Command] = []
         var start = 0
-        while start < bytes.count {
+        while start < bytes.count, commands.count < limit {
             var end = start
             while end < bytes.count, bytes[end] != 0x0A { end &+= 1 }
             let line = bytes.extracting(start..<end)

@@ -30,6 +30,7 @@ extension Codec {
     var opcode: WebSocketFrame.Opcode {
         switch self {
         case .json: .text
+        case .protobuf: .binary
         }
     }
 
