@@ -16,7 +16,7 @@ public enum Reply: Equatable, Sendable {
     /// One connection that watches a channel.
     public struct Watching: Equatable, Sendable {
         public var connection: String
-        /// As `ClientInfo.json` writes it.
+        /// As `json` of `ClientInfo` writes it.
         public var info: [UInt8]
 
         public init(connection: String, info: [UInt8]) {
@@ -34,7 +34,7 @@ public enum Push: Equatable, Sendable {
     case inbox(StreamPosition)
     /// A post to a channel: its offset, and the notification's JSON.
     case post(ChannelID, UInt64, ArraySlice<UInt8>)
-    /// Somebody came. As `ClientInfo.json` writes it.
+    /// Somebody came. As `json` of `ClientInfo` writes it.
     case join(ChannelID, ArraySlice<UInt8>)
     /// Somebody went.
     case leave(ChannelID, ArraySlice<UInt8>)

@@ -10,7 +10,8 @@ func faultOfProtobufCommands(_ input: [UInt8]) -> String? {
     for message in messages {
         let commands = decoded(framed(message))
         if let commands, commands.count != 1 { return "one message, \(commands.count) commands" }
-        if !message.isEmpty, decoded(framed(message + [0xA0, 0x06, 0x01])) != commands { return "an unknown field means something" }
+        let unknown: [UInt8] = [0xA0, 0x06, 0x01]
+        if commands != nil, !message.isEmpty, decoded(framed(message + unknown)) != commands { return "an unknown field has a meaning" }
         if let command = commands?.first { parts?.append(command) } else { parts = nil }
     }
     if parts != whole { return "its messages one by one mean something else" }

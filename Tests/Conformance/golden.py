@@ -1,8 +1,10 @@
 """Writes golden.txt, by Google's Protobuf: on each line a name, and a frame in hexadecimal. `$(Tests/setup) Tests/Conformance/golden.py`"""
 
 import pathlib
+import sys
 
-from client_protocol import command, frame, reply
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "System"))
+from carillon.client_protocol import command, frame, reply  # noqa: E402
 
 ENTRIES = [{"offset": 4, "data": b'{"a":1}'}, {"offset": 5, "data": b"{}"}]
 TAGGED = [{**entry, "tags": {"cursor": f"1.5-{entry['offset']}"}} for entry in ENTRIES]

@@ -16,19 +16,34 @@ import WebSocket
                 let position = StreamPosition(
                     epoch: UInt64.random(in: 1...UInt64.max >> Int.random(in: 0...63, using: &random), using: &random),
                     offset: UInt64.random(in: 0...UInt64.max >> Int.random(in: 0...63, using: &random), using: &random))
+                let codec = Codec.allCases.randomElement(using: &random)!
                 var publication = Publication(Array("\"\(String(repeating: "x", count: size))\"".utf8))
-                let tail = publication.tail(.json)
+                let tail = publication.tail(codec)
                 let length = publication.notification.count
-                let head = Codec.json.publicationHead(position, notificationLength: length, tailLength: tail.count)
+                let head = codec.publicationHead(position, notificationLength: length, tailLength: tail.count)
                 let frame = head + tail
                 let header = frame.count < 128 ? 2 : frame.count < 65_540 ? 4 : 10
-                #expect(frame.prefix(header).elementsEqual(WebSocketFrame.text(frame.dropFirst(header)).prefix(header)))
+                #expect(frame.prefix(header).elementsEqual(codec.frame(Array(frame.dropFirst(header))).prefix(header)))
+                guard codec == .json else { continue }
                 let push = try JSONSerialization.jsonObject(with: Data(frame.dropFirst(header))) as? [String: Any]
                 let inner = (push?["push"] as? [String: Any])?["pub"] as? [String: Any]
                 #expect((inner?["tags"] as? [String: String])?["cursor"] == "1.\(position)")
                 #expect((inner?["offset"] as? NSNumber)?.uint64Value == position.offset)
             }
         }
+    }
+
+    @Test func whatIsSharedIsMadeOnceForEachCodec() {
+        var values = PerCodec<String?>()
+        var made: [Codec] = []
+        for codec in [Codec.protobuf, .json, .json, .protobuf] {
+            let value = values.value(codec) {
+                made.append(codec)
+                return codec == .json ? "json" : nil
+            }
+            #expect(value == (codec == .json ? "json" : nil))
+        }
+        #expect(made == [.protobuf, .json])
     }
 
     @Test func nothingInANotificationEndsALineOfItsEvent() {

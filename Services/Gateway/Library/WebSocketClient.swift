@@ -35,13 +35,14 @@ final class WebSocketClient: Client {
     /// While connecting: the command's id. After that 0.
     private var connectID: UInt64 = 0
 
-    init(hub: Hub, stream: ByteStream, name: LocalConnection, openedAt: UInt64, isDeflating: Bool) {
+    init(hub: Hub, stream: ByteStream, name: LocalConnection, openedAt: UInt64, codec: Codec, isDeflating: Bool) {
+        self.codec = codec
         parser = WebSocketParser(allowsCompression: isDeflating)
         super.init(hub: hub, stream: stream, name: name, openedAt: openedAt)
     }
 
-    /// How it is spoken to.
-    var codec: Codec { .json }
+    /// How it speaks, and is spoken to.
+    let codec: Codec
 
     private static let version = "carillon \(Version.text)"
 
@@ -65,17 +66,23 @@ final class WebSocketClient: Client {
 
     private func handle(_ event: WebSocketEvent) {
         switch event {
-        case .text(let text):
-            guard phase != .connecting || mayHold(text.count) else { return disconnect(.tooManyOperations) }
-            do {
-                for command in try codec.decode(text.span) where !hasLeft { handle(command) }
-            } catch {
-                disconnect(.badRequest)
-            }
-        case .binary, .compressed: disconnect(.badRequest)
+        case .text(let message) where codec == .json: handle(message)
+        case .binary(let message) where codec == .protobuf: handle(message)
+        case .text, .binary, .compressed: disconnect(.badRequest)
         case .ping(let payload) where isWithinRate(): answer(frame: WebSocketFrame.encode(.pong, payload))
         case .ping, .pong: break
         case .close(let code): farewell(WebSocketFrame.close(code))
+        }
+    }
+
+    private func handle(_ message: [UInt8]) {
+        guard phase != .connecting || mayHold(message.count) else { return disconnect(.tooManyOperations) }
+        do {
+            // One more than it may send in a minute closes it: what stands behind that is not worth reading.
+            let limit = hub.settings.operationsPerMinute + 1
+            for command in try codec.decode(message.span, limit: limit) where !hasLeft { handle(command) }
+        } catch {
+            disconnect(.badRequest)
         }
     }
 
@@ -226,7 +233,10 @@ final class WebSocketClient: Client {
         stream.write(codec.publicationHead(position, notificationLength: length, tailLength: tail.count), tail)
     }
 
-    override func write(_ counts: InboxCounts) { stream.write(codec.frame(codec.encode(.message(Control.readLine(counts))))) }
+    override func write(_ counts: InboxCounts) { write(.message(Control.readLine(counts))) }
+
+    /// Writes a push that is this connection's own.
+    func write(_ push: Push) { stream.write(deflated(codec.frame(codec.encode(push)))) }
 
     override func due(now: UInt64) -> Int? {
         guard phase == .connected else {

@@ -21,16 +21,16 @@ extension WatchedChannels {
         case .post(let position, let body):
             let verdict = channel.session.announced(position, isFull: false)
             guard verdict == .send else { return perform(verdict, for: channel) }
-            var post = Post(position: position, frame: Replies.post(channel.id, position.offset, message[body]))
+            var post = Post(position: position, push: SharedPush(.post(channel.id, position.offset, message[body])))
             post.accepted = line.accepted
             post.priority = line.priority ?? Publication(message, body).statedPriority() ?? .normal
             add(channel, post)
         case .join(let info):
             deliverRun()
-            tell(channel, Replies.tiding(channel.id, joins: true, message[info]), but: nil)
+            tell(channel, .join(channel.id, message[info]), but: nil)
         case .leave(let info):
             deliverRun()
-            tell(channel, Replies.tiding(channel.id, joins: false, message[info]), but: nil)
+            tell(channel, .leave(channel.id, message[info]), but: nil)
         case .unknown: break
         }
     }
@@ -44,7 +44,7 @@ extension WatchedChannels {
     /// One post on its way to all who watch.
     struct Post {
         var position: StreamPosition
-        var frame: [UInt8]
+        var push: SharedPush
         /// ms since 1970, as in `NotificationRecord`; 0: not known.
         var accepted: Int64 = 0
         var priority = Priority.normal
@@ -68,23 +68,27 @@ extension WatchedChannels {
         var posts = run.posts
         run = Run()
         guard let first = posts.first else { return }
-        let shared = posts.count == 1 ? first.frame : posts.flatMap(\.frame)
-        // Of those who take them compressed, made when the first of them is due.
-        var packed: [[UInt8]] = []
+        var shared = PerCodec<[UInt8]>()
+        // Of those who take them compressed.
+        var packed = PerCodec<[[UInt8]]>()
         // Watchers who took all of them at once.
         var abreast = 0
         for (place, subscription) in channel.subscriptions.enumerated() {
             // Thousands who have slept since the last post: what the processor must fetch for them would be most of our share.
             channel.fetch(place + Self.fetchedAhead)
             guard let client = subscription.client else { continue }
+            let codec = client.codec
             if subscription.lag == nil, first.position.offset > subscription.from, !client.isDeflating, !client.takesNothing() {
-                client.stream.writeThrough(shared)
+                client.stream.writeThrough(shared.value(codec) { Self.joined(&posts, codec) })
                 abreast += 1
                 continue
             }
-            if client.isDeflating, packed.isEmpty { packed = posts.map { client.deflated($0.frame) } }
             for index in posts.indices where isDue(posts[index].position, for: subscription, client) {
-                client.stream.write(client.isDeflating ? packed[index] : posts[index].frame)
+                let frame =
+                    client.isDeflating
+                    ? packed.value(codec) { posts.indices.map { client.deflated(posts[$0].push.frame(codec)) } }[index]
+                    : posts[index].push.frame(codec)
+                client.stream.write(frame)
                 posts[index].written += 1
             }
         }
@@ -94,6 +98,14 @@ extension WatchedChannels {
             hub.metrics.channelDeliveries.increment(by: written)
             hub.metrics.delays.observe(delay(since: post.accepted, now), post.priority, .websocket, times: written)
         }
+    }
+
+    /// The posts' frames, one behind the other.
+    private static func joined(_ posts: inout [Post], _ codec: Codec) -> [UInt8] {
+        guard posts.count > 1 else { return posts[0].push.frame(codec) }
+        var frames: [UInt8] = []
+        for index in posts.indices { frames += posts[index].push.frame(codec) }
+        return frames
     }
 
     /// Whether the watcher is to be sent this post now.
@@ -156,7 +168,7 @@ extension WatchedChannels {
             guard verdict == .read else { return perform(verdict, for: subscription) }
             if !client.hasRoom(for: page.entries.reduce(0) { $0 + $1.bytes.count }) { return lag.session.postponed() }
             for entry in page.entries where lag.session.entry(entry.offset) == .send {
-                client.stream.write(client.deflated(Replies.post(subscription.id, entry.offset, entry.bytes[...])))
+                client.write(.post(subscription.id, entry.offset, entry.bytes[...]))
                 hub.metrics.channelDeliveries.increment()
             }
             perform(
@@ -202,7 +214,7 @@ extension WatchedChannels {
         for entry in page.entries where channel.session.entry(entry.offset) == .send {
             var post = Post(
                 position: StreamPosition(epoch: page.state.epoch, offset: entry.offset),
-                frame: Replies.post(channel.id, entry.offset, entry.bytes[...]))
+                push: SharedPush(.post(channel.id, entry.offset, entry.bytes[...])))
             post.accepted = entry.accepted
             post.priority = Publication(entry.bytes).statedPriority() ?? .normal
             add(channel, post)

@@ -128,7 +128,7 @@ final class WatchedChannels {
         let connection = hub.connection(of: client)
         return Watcher(
             connection: connection, person: identity.person,
-            info: Replies.watcherInfo(person: identity.person, connection: connection, info: identity.grants?.info))
+            info: ClientInfo(person: identity.person, connection: connection, info: identity.grants?.info).json)
     }
 
     // MARK: Going
@@ -159,9 +159,9 @@ final class WatchedChannels {
 
     private func remove(_ client: WebSocketClient, from channel: ChannelID, at instance: InstanceID) {
         let connection = ConnectionID(instance: instance, index: client.name.index, generation: client.name.generation)
-        let info = Replies.watcherInfo(
+        let info = ClientInfo(
             person: client.identity?.person, connection: connection, info: client.identity?.grants?.info)
-        remove(WatcherRemoval(channel: channel, instance: instance, connection: connection, info: info))
+        remove(WatcherRemoval(channel: channel, instance: instance, connection: connection, info: info.json))
     }
 
     /// Ends a subscription from our side; the client is told by a code from which it knows whether to come back.
@@ -169,7 +169,7 @@ final class WatchedChannels {
         let client = subscription.client
         end(subscription)
         hub.metrics.unsubscribes.increment()
-        client?.stream.write(Replies.unsubscribe(subscription.id, why))
+        client?.write(.unsubscribe(subscription.id, why))
     }
 
     /// Takes a watcher's note from Redis; what fails is tried again until it succeeds ("Compare before you remove").
@@ -230,7 +230,9 @@ final class WatchedChannels {
         guard crowd.total <= hub.settings.presenceMax else { return }
         for instance in crowd.listeners {
             if instance == hub.lease.instance {
-                if let channel = channels[channel] { tell(channel, Replies.tiding(channel.id, joins: joins, info[...]), but: one) }
+                if let channel = channels[channel] {
+                    tell(channel, joins ? .join(channel.id, info[...]) : .leave(channel.id, info[...]), but: one)
+                }
                 continue
             }
             if tidings.isEmpty { hub.loop.atTurnEnd { self.sendTidings() } }
@@ -249,12 +251,13 @@ final class WatchedChannels {
         }
     }
 
-    func tell(_ channel: WatchedChannel, _ frame: [UInt8], but one: Subscription?) {
+    func tell(_ channel: WatchedChannel, _ push: Push, but one: Subscription?) {
         guard channel.count.listeners > 0 else { return }
+        var shared = SharedPush(push)
         for subscription in channel.subscriptions where subscription.listens && subscription !== one {
             // Who reads nothing is not told: these are hints, and nothing queues for her.
             guard let client = subscription.client, !client.takesNothing() else { continue }
-            client.stream.write(frame)
+            client.stream.write(shared.frame(client.codec))
         }
     }
 }

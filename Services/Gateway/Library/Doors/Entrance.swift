@@ -1,3 +1,4 @@
+import Centrifuge
 import EventLoop
 import HTTP
 import Models
@@ -156,12 +157,18 @@ final class Entrance {
 
     // MARK: WebSocket
 
-    /// What a client that names its protocols must name; Protobuf is not spoken.
-    private static let subprotocol = "centrifuge-json"
+    /// What a client that names its protocols must name one of.
+    private static let codecs = ["centrifuge-json": Codec.json, "centrifuge-protobuf": .protobuf]
+
+    /// How a client speaks: as the subprotocol says that was agreed on; without one, as the query says, or in JSON.
+    private static func codec(_ request: HTTPRequest, _ opening: WebSocketOpening) -> Codec {
+        if let agreed = opening.subprotocol.flatMap({ codecs[$0] }) { return agreed }
+        return request.query("cf_protocol") == "protobuf" ? .protobuf : .json
+    }
 
     private func openWebSocket(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         let answer: WebSocketOpening
-        switch WebSocketHandshake.answer(request, protocols: [Self.subprotocol], deflates: hub.deflate != nil) {
+        switch WebSocketHandshake.answer(request, protocols: Self.codecs.keys.sorted(), deflates: hub.deflate != nil) {
         case .success(let opening): answer = opening
         case .failure(let refusal): return exchange.respond(refusal.response)
         }
@@ -185,7 +192,8 @@ final class Entrance {
         // Looked at early, at a random second, so that pings are spread however clients came.
         let client = hub.insert(firstDue: Int.random(in: 1...max(1, patience))) { name in
             WebSocketClient(
-                hub: hub, stream: stream, name: name, openedAt: opened, isDeflating: answer.isDeflating)
+                hub: hub, stream: stream, name: name, openedAt: opened, codec: Self.codec(request, answer),
+                isDeflating: answer.isDeflating)
         }
         client.identity = identity
         client.addressKey = exchange.tag ?? 0

@@ -67,10 +67,10 @@ extension Cursor {
 struct Publication {
     private let message: [UInt8]
     private let range: Range<Int>
-    private var pushTail: [UInt8]?
+    private var pushTails = PerCodec<[UInt8]>()
     private var eventTail: [UInt8]?
-    /// Empty if it is not shorter.
-    private var deflatedTail: [UInt8]?
+    /// Nil if it is not shorter.
+    private var deflatedTails = PerCodec<[UInt8]?>()
     /// As far as it was said by whoever sent it, or has been read.
     private var knownPriority: Priority?
 
@@ -126,18 +126,14 @@ struct Publication {
 
     /// The notification and what closes a WebSocket push behind it.
     mutating func tail(_ codec: Codec) -> [UInt8] {
-        if let pushTail { return pushTail }
-        let made = InboxPublication.tail(codec, message[range])
-        pushTail = made
-        return made
+        let (message, range) = (message, range)
+        return pushTails.value(codec) { InboxPublication.tail(codec, message[range]) }
     }
 
     /// As `tail`, compressed; nil if that is not shorter.
     mutating func deflatedTail(_ codec: Codec, _ deflate: MessageDeflate) -> [UInt8]? {
-        if let deflatedTail { return deflatedTail.isEmpty ? nil : deflatedTail }
-        let made = deflate.compress(tail(codec))
-        deflatedTail = made ?? []
-        return made
+        let tail = tail(codec)
+        return deflatedTails.value(codec) { deflate.compress(tail) }
     }
 
     /// The notification and what ends an event behind it. A line break in it would begin another field of the event;

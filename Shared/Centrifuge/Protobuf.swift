@@ -14,8 +14,6 @@ enum ProtobufValue: Equatable {
 ///
 /// Nothing here recurses: who knows a field reads the message inside it, and a field that nobody knows is stepped over whole.
 enum Protobuf {
-    static let maximumVarintLength = 10
-
     static func varint(_ bytes: Span<UInt8>, _ at: inout Int) throws(ProtobufError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0

@@ -1,6 +1,8 @@
 """The Centrifuge client protocol's messages for Google's own Protobuf, from the protocol's documentation: what the gateway reads
 and says, and nothing else of the protocol. Field by field: name, number, type; `*` is repeated, `{}` a map from texts."""
 
+import json
+
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 MESSAGES = {
@@ -80,11 +82,13 @@ Command, Reply = (message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"{
 
 
 def fill(message, values):
-    """The message with these values: dictionaries are messages, or maps."""
+    """The message with these values: dictionaries are messages, or maps; of bytes, JSON."""
     for name, value in values.items():
         if isinstance(value, list):
             for one in value:
                 fill(getattr(message, name).add(), one)
+        elif message.DESCRIPTOR.fields_by_name[name].type == FIELD.TYPE_BYTES and not isinstance(value, bytes):
+            setattr(message, name, json.dumps(value).encode())
         elif not isinstance(value, dict):
             setattr(message, name, value)
         elif name == "tags":
@@ -104,6 +108,22 @@ def command(**values):
 
 def reply(**values):
     return fill(Reply(), values)
+
+
+def values(message):
+    """What a message says, as the JSON codec's would."""
+    found = {}
+    for field, value in message.ListFields():
+        if field.type == FIELD.TYPE_BYTES:
+            value = json.loads(value)
+        elif field.type == FIELD.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
+            value = {key: one if isinstance(one, str) else values(one) for key, one in value.items()}
+        elif field.label == FIELD.LABEL_REPEATED:
+            value = [values(one) for one in value]
+        elif field.type == FIELD.TYPE_MESSAGE:
+            value = values(value)
+        found[field.name] = value
+    return found
 
 
 def varint(value):

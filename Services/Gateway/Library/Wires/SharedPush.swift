@@ -4,25 +4,44 @@ import Store
 import Tokens
 import WebSocket
 
-/// Pushes of the Centrifuge client protocol that many connections share, each as one complete frame.
-enum Replies {
-    /// A post, the same for all who watch.
-    static func post(_ channel: ChannelID, _ offset: UInt64, _ notification: ArraySlice<UInt8>) -> [UInt8] {
-        Codec.json.frame(Codec.json.encode(.post(channel, offset, notification)))
-    }
+/// One value for each codec, made when the first connection of that codec asks for it.
+struct PerCodec<Value> {
+    private var json: Value?
+    private var protobuf: Value?
 
-    /// Somebody came, or went.
-    static func tiding(_ channel: ChannelID, joins: Bool, _ info: ArraySlice<UInt8>) -> [UInt8] {
-        Codec.json.frame(Codec.json.encode(joins ? .join(channel, info) : .leave(channel, info)))
+    mutating func value(_ codec: Codec, _ make: () -> Value) -> Value {
+        switch codec {
+        case .json:
+            if let json { return json }
+            let made = make()
+            json = made
+            return made
+        case .protobuf:
+            if let protobuf { return protobuf }
+            let made = make()
+            protobuf = made
+            return made
+        }
     }
+}
 
-    static func unsubscribe(_ channel: ChannelID, _ why: Unsubscribe) -> [UInt8] {
-        Codec.json.frame(Codec.json.encode(.unsubscribe(channel, why)))
+/// A push that many connections share, as one complete frame of each codec.
+struct SharedPush {
+    private let push: Push
+    private var frames = PerCodec<[UInt8]>()
+
+    init(_ push: Push) { self.push = push }
+
+    mutating func frame(_ codec: Codec) -> [UInt8] {
+        let push = push
+        return frames.value(codec) { codec.frame(codec.encode(push)) }
     }
+}
 
-    /// What others are shown of one who watches. On one line, whatever the token's `info` was written like.
-    static func watcherInfo(person: PersonID?, connection: ConnectionID, info: [UInt8]?) -> [UInt8] {
-        ClientInfo(user: person?.text ?? "", client: connection.description, connectionInfo: info).json
+extension ClientInfo {
+    /// What others are shown of one who watches.
+    init(person: PersonID?, connection: ConnectionID, info: [UInt8]?) {
+        self.init(user: person?.text ?? "", client: connection.description, connectionInfo: info)
     }
 }
 
