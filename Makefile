@@ -1,7 +1,7 @@
 # Carillon. `make help` lists what can be made; settings are given as `make run GATEWAYS=3 EDGE_PORT=9090`.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build install test check format faults rolling fuzz sanitize bench bench-gateway containers env clean
+.PHONY: help run demo build install test check format faults memory rolling fuzz sanitize bench bench-gateway containers env clean
 
 SWIFT_SOURCES := Package.swift Services Shared Tests $(wildcard Benchmarks)
 RELEASE := .build/release
@@ -35,6 +35,9 @@ format: ## rewrites the sources in the house format
 
 faults: ## the kill, stop and outage tests with ten seeds each
 	@FAULT_SEEDS=10 Tests/run faults
+
+memory: ## what takes most memory at full size, under ulimit -v of 512 MB; needs KAFKA_HOME, 10 GB of disk and some minutes
+	@MEMORY_LONG=1 Tests/run memory
 
 rolling: build ## a rolling restart of three gateways with 5,000 clients each
 	@CARILLON_BIN=$(RELEASE) ROLLING_CLIENTS=5000 Tests/run rolling

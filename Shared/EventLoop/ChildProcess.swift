@@ -88,7 +88,7 @@ public final class ChildProcess: LoopHandle {
 
     private func spawn(_ command: Command, _ streams: StandardStreams) -> Int32 {
         var words = [command.executable] + command.arguments
-        // posix_spawn has no word for it; util-linux's setpriv sets the signal and becomes the program.
+        // posix_spawn cannot set this signal. setpriv of util-linux sets it and becomes the program.
         if command.endsWithParent { words = ["setpriv", "--pdeathsig", "TERM", "--"] + words }
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         var variables: [UnsafeMutablePointer<CChar>?] = (command.environment ?? [:]).map { strdup("\($0.key)=\($0.value)") } + [nil]
@@ -119,7 +119,7 @@ public final class ChildProcess: LoopHandle {
     /// POSIX_SPAWN_SETSIGDEF, POSIX_SPAWN_SETSIGMASK and POSIX_SPAWN_SETSID, whose macros are not all visible.
     private static let spawnFlags: Int16 = 0x04 | 0x08 | 0x80
 
-    /// A child of this process has ended: this one?
+    /// A child of this process has ended. Checks whether it is this one.
     private func look() {
         guard pid > 0, exit == nil else { return }
         var status: Int32 = 0
@@ -209,7 +209,7 @@ private final class LineReader: LoopHandle {
 
     func close() { beginClose() }
 
-    /// Takes the descriptor over.
+    /// Takes ownership of the descriptor and reads it.
     func start(_ descriptor: Int32) {
         guard uv_pipe_open(memory.assumingMemoryBound(to: uv_pipe_t.self), descriptor) == 0 else {
             Glibc.close(descriptor)

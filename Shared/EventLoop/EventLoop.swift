@@ -7,7 +7,7 @@ internal import Synchronization
 /// Everything but `post`, `stop`, `enqueue` and `isCurrent` belongs to the loop's own thread; debug builds assert it.
 /// A callback must never block: what does goes to a `WorkerThread`.
 public final class EventLoop: SerialExecutor, @unchecked Sendable {
-    // @unchecked: `inbox` and `owner` are guarded; all else is touched by the loop's thread alone (`assertCurrent`).
+    // @unchecked: `mailbox` and `owner` are guarded; all else is touched by the loop's thread alone (`assertCurrent`).
 
     /// For log lines and the thread's name in `top -H`; at most 15 bytes reach the kernel.
     public let name: String
@@ -25,9 +25,9 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         case job(UnownedJob)
         case body(@Sendable () -> Void)
     }
-    private struct Inbox {
+    private struct Mailbox {
         var entries: [Entry] = []
-        /// True from the first entry until the loop has seen the inbox empty: one wake-up serves them all.
+        /// True from the first entry until the loop has seen the mailbox empty: one wake-up serves them all.
         var isSignalled = false
         /// The loop has ended: there is no descriptor left to wake it by.
         var isClosed = false
@@ -36,7 +36,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private let wake: UnsafeMutablePointer<uv_async_t>
     private let prepare: UnsafeMutablePointer<uv_prepare_t>
     private let check: UnsafeMutablePointer<uv_check_t>
-    private let inbox = Mutex(Inbox())
+    private let mailbox = Mutex(Mailbox())
     private let owner = Atomic<UInt>(0)
     private var turnEndHandles: [LoopHandle] = []
     private var turnEndBodies: [() -> Void] = []
@@ -53,7 +53,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         // Unretained: the loop outlives its own handles, which `run` closes before it returns.
         let me = Unmanaged.passUnretained(self).toOpaque()
         raw.pointee.data = me
-        uv_async_init(raw, wake) { EventLoop.of($0!.pointee.data).drainInbox() }
+        uv_async_init(raw, wake) { EventLoop.of($0!.pointee.data).drainMailbox() }
         uv_prepare_init(raw, prepare)
         uv_check_init(raw, check)
         wake.pointee.data = me
@@ -105,20 +105,20 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private func closeEverything() {
         closeHandles()
         uv_run(raw, UV_RUN_NOWAIT)
-        drainInbox()
-        // Let go of outside the lock: what a body holds may post as it goes.
-        let late = inbox.withLock { inbox in
-            inbox.isClosed = true
-            defer { inbox.entries = [] }
-            return inbox.entries
+        drainMailbox()
+        // Released outside the lock: an object that a body holds may post as it is freed.
+        let late = mailbox.withLock { mailbox in
+            mailbox.isClosed = true
+            defer { mailbox.entries = [] }
+            return mailbox.entries
         }
         withExtendedLifetime(late) {}
         for own in [UnsafeMutableRawPointer(wake), UnsafeMutableRawPointer(prepare), UnsafeMutableRawPointer(check)] {
             uv_close(own.assumingMemoryBound(to: uv_handle_t.self), nil)
         }
         uv_run(raw, UV_RUN_NOWAIT)
-        // A name that is being resolved cannot be called back: the thread that does it still writes to this loop. Its answer may
-        // open something new, which is closed in its turn.
+        // The resolution of a name cannot be called off: its thread still writes to this loop. Its answer may open something
+        // new, which is closed in its turn.
         while uv_loop_close(raw) == UV_EBUSY.rawValue {
             closeHandles()
             uv_run(raw, UV_RUN_ONCE)
@@ -149,22 +149,22 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
 
     private func append(_ entry: Entry) {
-        inbox.withLock { inbox in
-            guard !inbox.isClosed else { return }
-            inbox.entries.append(entry)
-            // Not after the lock is given back: the loop may have ended by then, and with it the descriptor that wakes it.
-            if !inbox.isSignalled { uv_async_send(wake) }
-            inbox.isSignalled = true
+        mailbox.withLock { mailbox in
+            guard !mailbox.isClosed else { return }
+            mailbox.entries.append(entry)
+            // This stands inside the lock: after it the loop may have ended, and with it the descriptor that wakes it.
+            if !mailbox.isSignalled { uv_async_send(wake) }
+            mailbox.isSignalled = true
         }
     }
 
-    private func drainInbox() {
+    private func drainMailbox() {
         // A bounded number of rounds: jobs that make jobs must not keep the sockets waiting.
         for _ in 0..<64 {
-            let entries = inbox.withLock { inbox in
-                let taken = inbox.entries
-                inbox.entries = []
-                inbox.isSignalled = !taken.isEmpty
+            let entries = mailbox.withLock { mailbox in
+                let taken = mailbox.entries
+                mailbox.entries = []
+                mailbox.isSignalled = !taken.isEmpty
                 return taken
             }
             if entries.isEmpty { return }

@@ -51,7 +51,7 @@ open class LoopHandle {
     open func handleClosed() {}
     /// A turn in which the handle asked for it (`EventLoop.atTurnEnd`) is over.
     open func turnEnded() {}
-    /// The loop stops: close without ado.
+    /// The loop stops: the handle closes.
     open func loopStopped() { beginClose() }
 }
 
@@ -120,7 +120,7 @@ public final class LoopPoll: LoopHandle {
         }
         uv_poll_start(poll, events.rawValue) { poll, status, events in
             let me = LoopHandle.of(poll!.pointee.data, as: LoopPoll.self)
-            // An error (the other end of a pipe is gone, say) shows at the next read or write: let the owner try.
+            // An error, for instance a pipe without its other end, shows at the next read or write: let the owner try.
             me.body?(status < 0 ? [.readable, .writable] : Events(rawValue: events))
         }
     }

@@ -7,7 +7,7 @@ final class HTTPConnection: ByteStreamHandler {
     private(set) var deadline: UInt64
 
     private static let heldBytes = 16 * 1024
-    /// Answers in one turn that may lie here before the socket is asked whether the client reads at all.
+    /// The most bytes of answers that gather in one turn before the socket is asked whether the client reads at all.
     private static let unreadBytes = 64 * 1024
 
     private let server: HTTPServer
@@ -57,7 +57,7 @@ final class HTTPConnection: ByteStreamHandler {
 
     private func hold(_ bytes: Span<UInt8>, from offset: Int) {
         for index in offset..<bytes.count { held.append(bytes[index]) }
-        // Reading goes on until then, for only who reads notices that the client has gone.
+        // Reading goes on until then: only by reading does a server notice that the client has gone.
         if held.count >= Self.heldBytes { stream.pauseReading() }
     }
 
@@ -108,14 +108,21 @@ final class HTTPConnection: ByteStreamHandler {
 
     private func refuse(_ error: HTTPError) {
         server.onRefusal?(error)
-        let response = HTTPResponse.problem(error)
+        let response = HTTPResponse.problem(error).addressed(to: origin(for: parser.fieldsSoFar))
         stream.write(response.encodedHead(date: server.dateText(), keepsAlive: false), response.body)
         end()
     }
 
+    /// What the client asked, or, where its fields name no host, this end of the connection. Empty once it is closed.
+    func origin(for fields: HTTPFields) -> String {
+        let asked = fields.origin(isTLS: isTLS)
+        if !asked.isEmpty { return asked }
+        return stream.localHost.map { (isTLS ? "https://" : "http://") + $0 } ?? ""
+    }
+
     private func end() {
         isEnding = true
-        deadline = .max  // The stream sees to its own end.
+        deadline = .max  // From here on the stream closes by itself.
         held = []
         stream.closeAfterFlush()
     }
@@ -136,9 +143,9 @@ final class HTTPConnection: ByteStreamHandler {
         if !isInCallback { goOn() }
     }
 
-    /// Who asks and does not read the answers is answered no further: `drained` goes on.
+    /// Whether the client leaves its answers unread. It then gets no further answer until `drained` is called.
     private func mustWait() -> Bool {
-        // What the kernel would take is not yet asked of it before the turn's end.
+        // Before the end of the turn the kernel has not been offered these bytes yet.
         if !stream.isBlocked, stream.queuedBytes > Self.unreadBytes { stream.flushNow() }
         return stream.isBlocked
     }

@@ -8,14 +8,14 @@ public final class HTTPExchange {
     let minorVersion: Int
     /// Called if the client goes before it is answered; to stop work that nobody waits for.
     public var onClose: (() -> Void)?
-    /// Fields that the answer carries whatever it is; not those of an upgrade, which is a head already.
+    /// Fields that are added to every answer, but not to an upgrade, whose head is complete already.
     public var addedHeaders: [(name: String, value: String)] = []
 
     private let origin: String
 
     init(connection: HTTPConnection, request: HTTPRequest) {
         self.connection = connection
-        origin = request.origin(isTLS: connection.isTLS)
+        origin = connection.origin(for: request.fields)
         isHead = request.method == "HEAD"
         keepsAlive = request.keepsAlive
         minorVersion = request.minorVersion
@@ -27,7 +27,7 @@ public final class HTTPExchange {
     /// The stream under it, for the handler that `upgrade` will name; nil once closed.
     public var stream: ByteStream? { connection?.stream }
 
-    /// What the connection is called in `HTTPServer.onGone`; first what `admits` answered. Nil once closed.
+    /// The name of the connection in `HTTPServer.onGone`. At first it is what `admits` returned. Nil once closed.
     public var tag: UInt32? {
         get { connection?.tag }
         set { connection?.tag = newValue ?? 0 }
@@ -41,9 +41,8 @@ public final class HTTPExchange {
     public func respond(_ response: HTTPResponse) {
         guard let connection else { return }
         finish()
-        var response = response
+        var response = response.addressed(to: origin)
         response.headers += addedHeaders
-        if let problem = response.problem { response.body = problem.document(status: response.status, origin: origin) }
         connection.respond(response, to: self)
     }
 

@@ -18,7 +18,7 @@ public struct HTTPLimits: Sendable {
     public init() {}
 }
 
-/// A request that is refused by the parser; nothing after it on the same connection can be understood.
+/// A request that the parser refuses. Nothing behind it on the same connection can be understood.
 public struct HTTPError: Error, Hashable, Sendable {
     /// 400, 413, 414, 417, 431, 501 or 505.
     public var status: Int

@@ -6,9 +6,9 @@ public struct HTTPRequest: Sendable {
     public var path: String
     /// The query as sent, without `?`; empty if there is none.
     public var rawQuery: String
-    /// 0 or 1: the minor version of HTTP/1.
+    /// The minor version of HTTP/1: 0 or 1.
     public var minorVersion: Int
-    /// The content, its transfer coding undone.
+    /// The content, with its transfer coding removed.
     public var body: [UInt8]
     var fields: HTTPFields
 
@@ -49,7 +49,7 @@ public struct HTTPRequest: Sendable {
         headerBytes(prefixed: prefix).map { ($0.name, String(decoding: $0.value, as: UTF8.self)) }
     }
 
-    /// As `headers(prefixed:)`, for values in which bytes that are no text must not become some.
+    /// As `headers(prefixed:)`, but with the bytes of each value, for callers that must refuse what is not UTF-8.
     public func headerBytes(prefixed prefix: StaticString) -> [(name: String, value: [UInt8])] {
         let prefix = prefix.description
         return (0..<fields.count).compactMap { index in

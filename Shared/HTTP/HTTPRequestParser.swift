@@ -30,6 +30,9 @@ public struct HTTPRequestParser: Sendable {
         return false
     }
 
+    /// What has come so far of the fields of the request that is being read: for the answer that refuses it.
+    var fieldsSoFar: HTTPFields { fields }
+
     /// Reads from `offset` on, moves it past what was taken, and returns a request as soon as it is complete; nil when
     /// more bytes are needed. After an error the parser stays failed.
     public mutating func next(_ bytes: Span<UInt8>, at offset: inout Int) throws(HTTPError) -> HTTPRequest? {
@@ -119,7 +122,7 @@ public struct HTTPRequestParser: Sendable {
         switch phase {
         case .requestLine:
             if line.isEmpty {
-                // One may precede a request (RFC 9112 section 2.2); an endless row of them is not a request.
+                // One empty line may precede a request (RFC 9112 section 2.2). An endless row of them is not a request.
                 blankLines += 1
                 guard blankLines <= 2 else { throw .malformed("The request begins with empty lines.") }
                 return false

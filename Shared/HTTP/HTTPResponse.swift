@@ -3,9 +3,9 @@ public struct HTTPResponse: Sendable {
     public var status: Int
     public var headers: [(name: String, value: String)]
     public var body: [UInt8]
-    /// The connection ends with this answer, whatever the client would like.
+    /// The connection ends with this answer, whatever the client asked for.
     public var closes = false
-    /// Set where `body` is a problem document, whose type becomes absolute when it is known who asked.
+    /// Set if `body` is a problem document. Its type becomes absolute when the request is known.
     private(set) var problem: Problem?
 
     public init(status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
@@ -39,6 +39,14 @@ public struct HTTPResponse: Sendable {
 
     public static func problem(_ error: HTTPError) -> HTTPResponse {
         problem(status: error.status, name: error.name, detail: error.detail)
+    }
+
+    /// The same, with the type of its problem document, where it is one, under this origin, `https://host`.
+    func addressed(to origin: String) -> HTTPResponse {
+        guard let problem else { return self }
+        var response = self
+        response.body = problem.document(status: status, origin: origin)
+        return response
     }
 
     /// Status line and fields, up to and with the empty line. `omitsBody` (an answer to HEAD) changes nothing here: the

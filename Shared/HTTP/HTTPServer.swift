@@ -9,14 +9,14 @@ public final class HTTPServer {
     public let loop: EventLoop
     /// Called for each complete request; it must be answered or upgraded, now or later.
     public var onRequest: ((HTTPRequest, HTTPExchange) -> Void)?
-    /// What those who come from now on must speak; nil: plain text. Connections that stand keep what they have.
+    /// What new connections must speak; nil: plain text. Connections that are open keep what they have.
     public var tls: TLSContext?
     /// A connection ended because its peer spoke no TLS, or none that can be understood.
     public var onTLSFailure: (() -> Void)?
-    /// Asked before a newcomer is taken; nil closes it without a word (who may be told why is refused in `onRequest`). What
-    /// it answers is the connection's `tag` from then on, with which its exchanges and `onGone` name it.
+    /// Asked before a new connection is accepted; nil closes it without an answer. A client that is to be told why is refused
+    /// in `onRequest`. The value is the `tag` of the connection from then on, by which its exchanges and `onGone` name it.
     public var admits: ((ByteStream) -> UInt32?)?
-    /// A connection that was not upgraded is gone. Who upgrades one is told of its end by its stream.
+    /// A connection that was not upgraded is gone. The owner of an upgraded one is told of its end by the stream.
     public var onGone: ((_ tag: UInt32) -> Void)?
     /// A request was refused by the server itself: it could not be read, or did not arrive in time (408).
     public var onRefusal: ((HTTPError) -> Void)?
@@ -57,7 +57,8 @@ public final class HTTPServer {
         stream.resumeReading()
     }
 
-    /// Takes no newcomer, answers what is under way, closes what is idle; `completion` when no connection is left.
+    /// Accepts no new connection, answers the requests under way, and closes idle connections. Calls `completion` when no
+    /// connection is left.
     public func drain(_ completion: (() -> Void)? = nil) {
         loop.assertCurrent()
         isDraining = true

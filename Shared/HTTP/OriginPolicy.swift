@@ -1,16 +1,16 @@
-/// Which web pages may use what is served here: an exact list of origins, whatever came from this very host, and while things are
-/// tried out what the visitor's own machine serves.
-/// Pure: a request in, a verdict or headers out (the Fetch standard, "HTTP-CORS protocol"; RFC 6454).
+/// Which web pages may use what is served here: pages of listed origins, pages of this very host, and, while somebody tries
+/// Carillon out, pages of the own machine. Pure: a request goes in, a verdict or headers come out (the Fetch standard,
+/// "HTTP-CORS protocol"; RFC 6454).
 public struct OriginPolicy: Sendable {
     public enum Verdict: Equatable, Sendable {
-        /// No page of a browser asks, or one of this very host.
+        /// The request comes from no web page, or from one of this very host.
         case own
-        /// A page of a listed origin asks.
+        /// The request comes from a page of a listed origin.
         case listed(String)
         case refused
     }
 
-    /// Fields that a page may send, beyond those that every page may, where its preflight names none.
+    /// The fields that a page may send, if its preflight names none.
     public static let usualHeaders = "Authorization, Content-Type, If-Match, Last-Event-ID"
     /// Seconds for which a browser may remember a preflight's answer.
     public static let preflightLifetime = 600
@@ -45,9 +45,9 @@ public struct OriginPolicy: Sendable {
         return false
     }
 
-    /// The page's own host is the one that was asked. Behind a proxy that says by which scheme it was asked
-    /// (`X-Forwarded-Proto`), that counts too; no page can make its browser send that field. Some clients and proxies name a
-    /// WebSocket's own scheme, `ws` or `wss`: it stands for the one whose port it shares.
+    /// Whether the page is of the host that was asked. The scheme is that of the connection, or the one that a proxy names in
+    /// `X-Forwarded-Proto`; no page can make its browser send that field. Some clients and proxies name the scheme of a
+    /// WebSocket, `ws` or `wss`: it stands for the one whose port it shares.
     private static func isSame(_ origin: String, _ request: HTTPRequest) -> Bool {
         guard let host = request.header("host"), !host.isEmpty else { return false }
         let schemes = [("http", ":80", false), ("https", ":443", true), ("ws", ":80", false), ("wss", ":443", true)]
@@ -61,7 +61,7 @@ public struct OriginPolicy: Sendable {
         return bare(origin.dropFirst(scheme.count + 3)) == bare(Substring(host))
     }
 
-    /// What every answer carries, so that the page may read it and no cache serves it to another.
+    /// The fields that every answer carries, so that the page may read it and no cache serves it to another page.
     public func headers(_ verdict: Verdict) -> [(name: String, value: String)] {
         guard case .listed(let origin) = verdict else { return allowed.isEmpty && !takesLoopback ? [] : [("Vary", "Origin")] }
         return [
@@ -70,9 +70,9 @@ public struct OriginPolicy: Sendable {
         ]
     }
 
-    /// The answer to OPTIONS: a preflight brings no credentials, and gets nothing but this. Whose origin is listed may send what
-    /// fields she asks for: those that tracing adds (`traceparent`, `baggage`) are nobody's to know beforehand, and a field alone
-    /// lets nobody in.
+    /// The answer to OPTIONS. A preflight brings no credentials, and gets nothing else. A page of a listed origin may send any
+    /// field that it asks for: nobody knows beforehand what tracing adds (`traceparent`, `baggage`), and a field alone gives no
+    /// access.
     /// - Parameter methods: of the path, separated by commas.
     public func preflight(_ request: HTTPRequest, _ verdict: Verdict, methods: String) -> HTTPResponse {
         var response = HTTPResponse(status: 204, headers: [("Allow", methods), ("Cache-Control", "no-store")])

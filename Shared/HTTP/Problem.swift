@@ -1,11 +1,11 @@
-/// What a problem document says (RFC 9457), until it is known which address its type is under.
+/// What a problem document says (RFC 9457). The address of its type is added when the request is known.
 struct Problem: Sendable {
     let name: String
-    /// For people.
+    /// A sentence for people.
     let detail: String
 
-    /// - Parameter origin: `https://host`, as the client asked, so that the type is an absolute address that answers; empty where it
-    ///   named none: the type is then relative to what was asked.
+    /// - Parameter origin: `https://host`, as the client asked, so that the type is an absolute address that answers. Empty if
+    ///   it is not known who asked: the type is then relative.
     func document(status: Int, origin: String = "") -> [UInt8] {
         let type = origin + ProblemPage.path + "#" + name
         let text =
@@ -15,11 +15,13 @@ struct Problem: Sendable {
     }
 }
 
-extension HTTPRequest {
-    /// Scheme and host that the client asked, `https://host:port`; a proxy's `X-Forwarded-Proto` goes before what is spoken here. Empty where
-    /// the request names no host that can stand in an address.
+extension HTTPFields {
+    /// Scheme and host that the client asked, `https://host:port`. A proxy's `X-Forwarded-Proto` counts more than the protocol
+    /// of this connection. Empty if the fields name no host that can stand in an address.
     func origin(isTLS: Bool) -> String {
-        guard let host = header("host"), !host.isEmpty, host.utf8.count <= 255, host.utf8.allSatisfy(Self.isOfHost) else { return "" }
+        guard let host = first("host").map({ String(decoding: value($0), as: UTF8.self) }), !host.isEmpty, host.utf8.count <= 255,
+            host.utf8.allSatisfy(Self.isOfHost)
+        else { return "" }
         let forwarded = tokens("x-forwarded-proto").first
         let isSecure = forwarded.map { $0 == "https" || $0 == "wss" } ?? isTLS
         return (isSecure ? "https://" : "http://") + host

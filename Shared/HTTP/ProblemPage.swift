@@ -1,5 +1,5 @@
-/// The page that the types of problem documents lead to (RFC 9457 section 3.1.1). Every server of the suite answers it itself,
-/// so that a type is an address that answers wherever its problem was met.
+/// The page that the types of problem documents lead to (RFC 9457 section 3.1.1). Every service answers it, so a type is an
+/// address that answers wherever its problem was met.
 enum ProblemPage {
     static let path = "/problems"
 
@@ -43,6 +43,7 @@ enum ProblemPage {
         ("internal_error", 500, "a mistake of ours"),
         ("transfer_coding_unknown", 501, "the only transfer coding is chunked"),
         ("version_not_supported", 505, "HTTP/1.1 and HTTP/1.0 are spoken"),
+        ("too_many_requests", 429, "the edge had too many requests of this address; come back after Retry-After"),
         (
             "too_many_connections", 429,
             "MAX_CONNECTIONS_PER_ADDRESS connections come from this address already; come back after Retry-After"

@@ -30,7 +30,7 @@ struct RequestLine: Sendable {
         guard text.hasPrefix("HTTP/"), digits.count == 8, digits[6] == UInt8(ascii: "."), isDigit(digits[5]),
             isDigit(digits[7])
         else { throw .malformed("The version is not of the form HTTP/1.1.") }
-        // A later minor version is spoken to as 1.1 (RFC 9110 section 2.5).
+        // A later minor version is answered as 1.1 (RFC 9110 section 2.5).
         if digits[5] == UInt8(ascii: "1") { return 1 }
         throw HTTPError(
             status: 505, name: "version_not_supported", detail: "This server speaks HTTP/1.0 and HTTP/1.1.")

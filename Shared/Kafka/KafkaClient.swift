@@ -35,10 +35,16 @@ final class KafkaClient: @unchecked Sendable {
     let raw: OpaquePointer
     let callbacks: ClientCallbacks
 
+    /// Each client has some five threads that allocate little. With an arena for each, as by default, three pipelines take more than 1 GB of
+    /// addresses, and do not start under `ulimit -v` of 512 MB.
+    private static let maximumArenas: Int32 = 2
+    private static let limitArenas: Void = carillon_kafka_limit_arenas(maximumArenas)
+
     /// - Throws: a property that librdkafka does not take, by its name; never its value, which may be a password.
     init(
         _ type: rd_kafka_type_t, _ properties: ClientProperties, _ callbacks: ClientCallbacks = ClientCallbacks()
     ) throws(KafkaError) {
+        Self.limitArenas
         guard let configuration = rd_kafka_conf_new() else { throw KafkaError(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE) }
         var message = [CChar](repeating: 0, count: 512)
         for (name, value) in properties.values {
@@ -119,9 +125,11 @@ final class KafkaClient: @unchecked Sendable {
         return failure(code)
     }
 
-    /// The error of a call that no broker answered, with why connections fail where that is known.
+    /// The error of a call, with its cause where that is known: why no connection is made, or what made the client of no more use, for such
+    /// a client answers no more than `_FATAL`.
     func failure(_ code: rd_kafka_resp_err_t) -> KafkaError {
         let error = KafkaError(code)
+        if code == RD_KAFKA_RESP_ERR__FATAL { return fatalCause ?? error }
         guard error.isOutage, let fault = callbacks.fault.withLock({ $0 }) else { return error }
         return KafkaError(code, fault.reason)
     }

@@ -60,7 +60,7 @@ public final class KafkaProducer {
         let tag = lastTag
         let code = full ? RD_KAFKA_RESP_ERR__QUEUE_FULL : writer.write(record, tag: tag)
         guard code == RD_KAFKA_RESP_ERR_NO_ERROR else {
-            let error = KafkaError(code)
+            let error = client.failure(code).about(topic: record.topic)
             return loop.atTurnEnd { onDelivered(error) }
         }
         waiting[tag] = onDelivered

@@ -25,6 +25,15 @@ struct ClientProperties {
         set("topic.metadata.refresh.interval.ms", 3_000)
     }
 
+    /// `transaction.timeout.ms`: how long the broker lets a transaction be open.
+    var transactionTime: UInt64 {
+        values.last { $0.name == Self.transactionTimeName }.flatMap { UInt64($0.value) } ?? Self.defaultTransactionTime
+    }
+
+    private static let transactionTimeName = "transaction.timeout.ms"
+    // Readers of committed records stall behind an open transaction for this long at most.
+    private static let defaultTransactionTime: UInt64 = 15_000
+
     /// The operator's own go last, so they win.
     mutating func append(_ operatorProperties: [KafkaProperty]) {
         for property in operatorProperties { set(property.name, property.value) }
@@ -99,8 +108,7 @@ struct ClientProperties {
         properties.set("transactional.id", id)
         // A copy of what a transaction writes; when it is full, the writer waits.
         properties.set("queue.buffering.max.kbytes", bufferedKilobytes)
-        // Readers of committed records stall behind an open transaction for this long at most.
-        properties.set("transaction.timeout.ms", 15_000)
+        properties.set(transactionTimeName, Int(defaultTransactionTime))
         // After a commit AddOffsetsToTxn often answers CONCURRENT_TRANSACTIONS, and this is how long it then waits.
         properties.set("retry.backoff.ms", 1)
         properties.append(settings.properties)

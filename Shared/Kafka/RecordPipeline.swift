@@ -42,8 +42,6 @@ public final class RecordPipeline {
     /// Partitions of this assignment are not read.
     private var areSomeUnread = false
     private var doubt = CommitDoubt()
-    /// A transaction that failed after this long, in ms, may have been too large: two thirds of a transaction's time.
-    private static let slow: UInt64 = 10_000
     private var onStopped: (() -> Void)?
     private var health = PipelineHealth()
     /// When what is staged was staged or last made progress.
@@ -66,14 +64,16 @@ public final class RecordPipeline {
         self.settings = settings
         self.limits = limits
         patterns = TopicPatterns(topics: topics.map(settings.subscription), excluding: excluding)
-        bound = TransactionBound(records: limits.transactionRecords, bytes: limits.transactionBytes)
+        transactionalID = settings.transactionalID(ofService: service)
+        bound = TransactionBound(
+            records: limits.transactionRecords, bytes: limits.transactionBytes,
+            time: ClientProperties.transactional(settings, id: transactionalID).transactionTime)
         machine = TransactionMachine(interval: limits.commitInterval, commitsTwice: settings.isMock)
         consumer = try Consumer(
             loop: loop,
             properties: .consumer(
                 settings, group: settings.group(ofService: service), excluding: excluding,
                 creates: !topics.contains { $0.hasPrefix("^") }))
-        transactionalID = settings.transactionalID(ofService: service)
         transactions = TransactionThread(
             loop: loop, settings: settings, transactionalID: transactionalID, consumer: consumer.client)
         probe = BrokerProbe(loop: loop, client: consumer.client, name: "kafka-probe")
@@ -294,7 +294,9 @@ public final class RecordPipeline {
             lastReason = error.description
             failedTransaction(error, elapsed)
             if error.isOutage { probe.ask() }
-            halve(error, elapsed)
+            if let staged {
+                bound.failed(error, after: elapsed, records: staged.portion.count, bytes: staged.portionBytes)
+            }
             feed(.transacted(batch: number, .failed))
         case .refused(let index, let error):
             staged?.replace(at: index) { replacement(for: $0, error) }
@@ -308,7 +310,7 @@ public final class RecordPipeline {
 
     private func failedTransaction(_ error: KafkaError, _ elapsed: UInt64) {
         // A broker that has given up a transaction for its age says the same.
-        guard error.isFenced, elapsed < Self.slow else { return note("a transaction did not pass and is tried again", error) }
+        guard error.isFenced, !bound.isSlow(elapsed) else { return note("a transaction did not pass and is tried again", error) }
         alarm(
             "another process writes as \(transactionalID): two instances that share an INSTANCE_ID fence each other, give each its own")
     }
@@ -336,12 +338,6 @@ public final class RecordPipeline {
         for topic in Set(topics) {
             alarm("the topic \(topic) was deleted and made again; records written before this was noticed may have been skipped")
         }
-    }
-
-    /// Perhaps the broker does not take that much in a transaction's time. An outage looks alike, and what is halved for it grows again.
-    private func halve(_ error: KafkaError, _ elapsed: UInt64) {
-        guard error.isTimeOut || elapsed >= Self.slow, let staged else { return }
-        bound.timedOut(records: staged.portion.count, bytes: staged.portionBytes)
     }
 
     private func replacement(for refused: OutgoingRecord, _ error: KafkaError) -> OutgoingRecord? {

@@ -53,7 +53,13 @@ final class TopicQueues {
     /// What is queued is lost. Before the client is destroyed.
     func close() {
         for queue in queues {
-            for partition in queue.partitions { rd_kafka_queue_destroy(partition) }
+            for partition in queue.partitions {
+                // A record of a partition whose topic was deleted keeps the partition alive, the partition its queue, and the queue the
+                // record: librdkafka 2.0.2 then waits for ever when the client is destroyed (its issue 4724).
+                rd_kafka_queue_forward(partition, nil)
+                while let message = rd_kafka_consume_queue(partition, 0) { rd_kafka_message_destroy(message) }
+                rd_kafka_queue_destroy(partition)
+            }
             bell.silence(queue.raw)
             rd_kafka_queue_destroy(queue.raw)
         }

@@ -1,5 +1,6 @@
 /// How much one transaction writes: never more than the limits, and less while the broker does not take that much in a transaction's
-/// time. What did not pass in time is halved until something passes; what passes doubles the bound again.
+/// time. What did not pass in time is halved until something passes; what passes doubles the bound again. Where the doubled one does
+/// not pass, twice as many transactions must pass before the next attempt: a slow broker is not asked for too much every other time.
 public struct TransactionBound: Equatable, Sendable {
     public let maximumRecords: Int
     public let maximumBytes: Int
@@ -7,7 +8,18 @@ public struct TransactionBound: Equatable, Sendable {
     public private(set) var records: Int
     public private(set) var bytes: Int
 
-    public init(records: Int, bytes: Int) {
+    /// How long a transaction may be open, in ms: `transaction.timeout.ms`.
+    private let time: UInt64
+    /// Transactions that passed since the bound was changed last.
+    private var passes = 0
+    /// The last one passed.
+    private var hasPassed = false
+    /// So many must pass before the bound is doubled.
+    private var patience = 1
+    static let maximumPatience = 64
+
+    public init(records: Int, bytes: Int, time: UInt64 = 15_000) {
+        self.time = time
         maximumRecords = max(1, records)
         maximumBytes = max(1, bytes)
         self.records = maximumRecords
@@ -29,14 +41,28 @@ public struct TransactionBound: Equatable, Sendable {
         return start..<end
     }
 
-    /// A transaction of so much did not pass in time.
-    mutating func timedOut(records: Int, bytes: Int) {
+    /// Whether what failed after so many ms may have been too much: after two thirds of a transaction's time.
+    func isSlow(_ elapsed: UInt64) -> Bool { elapsed >= time / 3 * 2 }
+
+    /// A transaction of so much failed after so many ms. Perhaps the broker does not take that much in a transaction's time. An outage
+    /// looks alike; what is halved for it grows again.
+    mutating func failed(_ error: KafkaError, after elapsed: UInt64, records: Int, bytes: Int) {
+        guard error.isTimeOut || isSlow(elapsed) else { return }
+        // Only the first of a row says that the bound had grown too far.
+        if hasPassed { patience = min(Self.maximumPatience, patience * 2) }
+        hasPassed = false
+        passes = 0
         self.records = max(1, min(self.records, records) / 2)
         self.bytes = max(1, min(self.bytes, bytes) / 2)
     }
 
     mutating func passed() {
-        if records < maximumRecords { records = min(maximumRecords, records &* 2) }
-        if bytes < maximumBytes { bytes = min(maximumBytes, bytes &* 2) }
+        hasPassed = true
+        passes += 1
+        guard passes >= patience else { return }
+        passes = 0
+        records = min(maximumRecords, records &* 2)
+        bytes = min(maximumBytes, bytes &* 2)
+        if records == maximumRecords, bytes == maximumBytes { patience = 1 }
     }
 }

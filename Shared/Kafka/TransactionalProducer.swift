@@ -40,7 +40,7 @@ final class TransactionalProducer: @unchecked Sendable {
     private let transactionalID: String
     /// Answers where the group stands, after a commit whose end is not known.
     private let consumer: KafkaClient
-    private var client: KafkaClient?
+    private(set) var client: KafkaClient?
     private var writer: RecordWriter?
     /// The transaction whose commit was sent without an answer: it may be there already.
     private var uncertain: (number: UInt64, proof: PartitionOffset?)?
@@ -187,10 +187,13 @@ final class TransactionalProducer: @unchecked Sendable {
                 code = writer.write(record, tag: index + 1)
             }
             guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { continue }
-            let error = KafkaError(code).about(topic: record.topic)
-            if !abort(client, abandonment) { close() }
+            let error = client.failure(code).about(topic: record.topic)
+            // Its delivery reports, which come with the abort, say more than that a transaction which has failed takes nothing.
+            if client.fatalCause != nil || !abort(client, abandonment) { close() }
             if abandonment.isRequested { return .abandoned }
-            return error.isRefusal ? .refused(index, error) : .failed(error)
+            if let refusal { return .refused(refusal.index, refusal.error) }
+            if error.isRefusal { return .refused(index, error) }
+            return .failed(code == RD_KAFKA_RESP_ERR__STATE ? undelivered ?? error : error)
         }
         return nil
     }

@@ -1,7 +1,7 @@
 /// Whom an event is for.
 public enum Audience: Equatable, Sendable {
     case user(PersonID)
-    /// At most `maximumUsers`.
+    /// At most `maximumUsers` people.
     case users([PersonID])
     case channel(ChannelID)
     case followersOf(PersonID)
@@ -9,7 +9,8 @@ public enum Audience: Equatable, Sendable {
 
     public static let maximumUsers = 1000
 
-    /// The id of the members' list (`{a}` of the keys): `channel:<channel>` or `followers:<person>`; nil where nobody keeps one.
+    /// The id of the list of members (`{a}` of the keys): `channel:<channel>` or `followers:<person>`. Nil for an audience
+    /// without a list.
     public var listID: String? {
         switch self {
         case .channel(let channel): "channel:\(channel.text)"
@@ -18,7 +19,7 @@ public enum Audience: Equatable, Sendable {
         }
     }
 
-    /// Reads the one object that names an audience; nil for `null`. Throws a `Misfit` seen from inside of `audience`.
+    /// Reads the object that names an audience; nil for `null`. Throws a `Misfit` whose path begins at `audience`.
     static func read(_ bytes: Span<UInt8>, _ at: inout Int) throws -> Audience? {
         guard var members = try Form.members(bytes, &at, "audience") else { return nil }
         var found: Audience?
@@ -94,7 +95,7 @@ public enum Audience: Equatable, Sendable {
     }
 }
 
-/// A string that is an id; `unexpected` if it is none.
+/// Reads a string that is an id. Throws `unexpected` if it is not a valid one.
 func identifier<Kind>(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Identifier<Kind> {
     let string = try JSON.string(bytes, &at)
     let identifier: Identifier<Kind>? =

@@ -7,21 +7,21 @@ public struct ChannelLine: Equatable, Sendable {
     public enum Kind: Equatable, Sendable {
         /// A post, as a range of the line's bytes, and its place in the channel.
         case post(StreamPosition, Range<Int>)
-        /// Somebody began to watch; what the others are shown of it.
+        /// Somebody began to watch. The range holds the JSON that the other watchers are shown.
         case join(Range<Int>)
         case leave(Range<Int>)
-        /// Of a later version.
+        /// A line of a kind that only a later version knows.
         case unknown
     }
 
     public var channel: ChannelID
     public var kind: Kind
-    /// Of a post: as in `NotificationRecord`; 0 from a sender that does not say it.
+    /// When the event of the post was accepted, as in `NotificationRecord`. 0: the sender did not say it.
     public var accepted: Int64 = 0
-    /// Of a post; nil from a sender that does not say it.
+    /// The priority of the post. Nil: the sender did not say it.
     public var priority: Priority?
 
-    /// Reads the line that stands at `range`. The post is skipped over and not looked into.
+    /// Reads the line at `range`. The bytes of the post are skipped and not read.
     public static func read(_ bytes: Span<UInt8>, _ range: Range<Int>) throws(JSONError) -> ChannelLine {
         let line = bytes.extracting(range)
         var at = 0
@@ -84,7 +84,7 @@ extension GatewayBatch {
         addLine(writer.take())
     }
 
-    /// Tells a channel's listeners that somebody came, or went. `info` is JSON without a line break.
+    /// Tells the listeners of a channel that somebody came or went. `info` is JSON without a line break.
     public mutating func presence(_ channel: ChannelID, joins: Bool, _ info: [UInt8]) {
         var writer = JSONWriter(capacity: info.count + 192)
         writer.raw(#"{"channel":"#)

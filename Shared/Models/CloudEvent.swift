@@ -5,18 +5,19 @@ public struct CloudEvent: Sendable {
     public let type: String
     /// ms since 1970, if the event says when it happened.
     public let time: Int64?
-    /// The extension attribute of that name: what orders the event.
+    /// The extension attribute `partitionkey`. Events with the same one keep their order.
     public let partitionKey: String?
-    /// W3C trace context.
+    /// The W3C trace context of the event, if it has one.
     public private(set) var traceParent: String?
-    /// What `data` points into: the bytes that the event was read from, or those that its `data_base64` said.
+    /// The bytes that `data` points into: those that the event was read from, or those that `data_base64` decodes to.
     public let bytes: [UInt8]
-    /// Where its data stand in `bytes`: one JSON value.
+    /// Where the data of the event stand in `bytes`: one JSON value.
     public let data: Range<Int>
 
-    /// Bytes of UTF-8 that an `id`, a `source`, a `type` and a `partitionkey` may each have.
+    /// The most bytes of UTF-8 that an `id`, a `source`, a `type` and a `partitionkey` may each have.
     public static let maximumAttributeBytes = 1024
-    /// A `traceparent` that is longer is none (W3C Trace Context, section 3.2: 55 bytes in version 00), and left out.
+    /// The longest `traceparent` that is kept, in bytes. A longer one is not valid (W3C Trace Context, section 3.2: 55 bytes in
+    /// version 00) and is left out.
     public static let maximumTraceBytes = 128
 
     /// Reads a record's value by its `content-type`. A record with neither that nor any `ce_…` header is taken for structured
@@ -60,14 +61,14 @@ public struct CloudEvent: Sendable {
         _ value: [UInt8], _ headers: [(name: String, value: [UInt8])]
     ) throws(DeadLetter) -> CloudEvent {
         var event = try structured(value)
-        // The record's own header is of the hop that brought it, the attribute of the one that made it.
+        // The header names the hop that brought the record, and the attribute the one that made the event. The header wins.
         if let trace = headers.first(where: { $0.name == "traceparent" }) {
             event.traceParent = Attributes.trace(String(validating: trace.value, as: UTF8.self)) ?? event.traceParent
         }
         return event
     }
 
-    /// Nil where the value is not JSON, or no object.
+    /// Nil if the value is not a JSON object.
     private static func readAttributes(_ value: [UInt8]) throws(DeadLetter) -> CloudEvent? {
         let bytes = value.span
         do {
@@ -78,7 +79,7 @@ public struct CloudEvent: Sendable {
         } catch let error as DeadLetter {
             throw error
         } catch let misfit as Misfit {
-            // A misfit is only an event's misfit if the whole is JSON at all.
+            // If the whole is not JSON, that is the fault to report, and not the misfit.
             if DeadLetter.unreadable(value)?.reason == .notJSON { return nil }
             throw DeadLetter(.notCloudEvents, misfit.text)
         } catch {
@@ -116,7 +117,7 @@ public struct CloudEvent: Sendable {
         return text
     }
 
-    /// Data as JSON, mended if need be.
+    /// Reads data as JSON. Text that is nearly JSON is mended first (`JSON.mended`).
     fileprivate static func document(_ value: [UInt8]) throws(DeadLetter) -> (bytes: [UInt8], data: Range<Int>) {
         if let data = try? JSON.document(value.span) { return (value, data) }
         let mended = JSON.mended(value)
@@ -124,7 +125,7 @@ public struct CloudEvent: Sendable {
         throw DeadLetter.unreadable(mended ?? value) ?? DeadLetter(.notJSON, "the data are not JSON")
     }
 
-    /// The fault of headers that would be attributes under another name; nil where none would.
+    /// The fault of headers that look like attributes under another name, such as `ce-id` in Kafka. Nil if there is none.
     private static func misnamed(_ headers: [(name: String, value: [UInt8])]) -> DeadLetter? {
         for header in headers {
             let name = header.name.lowercased()
@@ -134,14 +135,14 @@ public struct CloudEvent: Sendable {
         return nil
     }
 
-    /// Names of headers are compared without case here, as HTTP's are: bridges write them so.
+    /// Compares the name of a header without regard to case, because bridges from HTTP write it in any case.
     private static func isNamed(_ name: String, _ wanted: StaticString) -> Bool {
         guard name.utf8.count == wanted.utf8CodeUnitCount else { return false }
         return name.lowercased() == wanted.description
     }
 }
 
-/// What an event said of itself, before it is known to be enough.
+/// The attributes of an event as they were read. `event` checks that none is missing.
 private struct Attributes {
     var version: String?
     var id: String?
@@ -151,7 +152,7 @@ private struct Attributes {
     var partitionKey: String?
     var traceParent: String?
     var data: Range<Int>?
-    /// Of `datacontenttype` and `data_base64`, read only where there are no `data`.
+    /// The values of `datacontenttype` and `data_base64`, which count only for an event without `data`.
     var dataType: JSONString?
     var base64: JSONString?
 
@@ -189,7 +190,7 @@ private struct Attributes {
         text.flatMap { $0.utf8.count <= CloudEvent.maximumTraceBytes ? $0 : nil }
     }
 
-    /// The event in structured mode, whose data stand in its own bytes, or in Base64 in them.
+    /// Makes the event of structured mode. Its data stand in the bytes of the value, or there in Base64.
     func event(_ value: [UInt8]) throws(DeadLetter) -> CloudEvent {
         guard let base64 else { return try event(value, data) }
         if data != nil { throw DeadLetter(.notCloudEvents, "data and data_base64 exclude each other") }

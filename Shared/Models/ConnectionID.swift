@@ -2,7 +2,7 @@
 public struct InstanceID: Hashable, Sendable, CustomStringConvertible {
     public let text: String
 
-    /// INSTANCE_ID, by which the process's predecessors and successors are known too.
+    /// INSTANCE_ID. It stays the same when the process is started again.
     public var name: Substring { text.prefix { $0 != "#" } }
 
     public init?(name: String, epoch: UInt64) {
@@ -10,7 +10,8 @@ public struct InstanceID: Hashable, Sendable, CustomStringConvertible {
         self.init(name + "#" + String(repeating: "0", count: 16 - digits.count) + digits)
     }
 
-    /// Nil if the text is no instance. A space would end it in `connections:…`, a brace would move its keys to another slot.
+    /// Nil if the text is not an instance. A space would end the name in `connections:…`, and a brace would move its keys to
+    /// another slot.
     public init?(_ text: String) {
         let parts = text.split(separator: "#", omittingEmptySubsequences: false)
         guard parts.count == 2, !parts[0].isEmpty, parts[0].utf8.count <= 128, parts[1].utf8.count == 16,
@@ -35,7 +36,7 @@ public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
         self.generation = generation
     }
 
-    /// Nil if the text is no connection. An instance may hold dots itself, so the last two parts count.
+    /// Nil if the text is not a connection. An instance may hold dots itself, so the last two parts count.
     public init?(_ text: String) {
         let bytes = text.utf8Span.span
         guard let split = Self.split(bytes), let instance = InstanceID(JSON.text(bytes, 0..<split)) else { return nil }
@@ -44,7 +45,7 @@ public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
         self.init(instance: instance, index: local.index, generation: local.generation)
     }
 
-    /// Where the dot stands behind the instance; nil without two dots.
+    /// The index of the dot behind the instance; nil with fewer than two dots.
     public static func split(_ bytes: Span<UInt8>) -> Int? {
         var index = bytes.count - 1
         var dots = 0
@@ -66,7 +67,8 @@ public struct LocalConnection: Hashable, Sendable {
     public var index: UInt32
     public var generation: UInt32
 
-    /// Whom a control line for all of a gateway's connections is addressed to: generation 0 is never in use.
+    /// The recipient of a control line for all connections of a gateway. Generation 0 is never in use, so no client has this
+    /// name.
     public static let everyone = LocalConnection(index: 0, generation: 0)
 
     public init(index: UInt32, generation: UInt32) {

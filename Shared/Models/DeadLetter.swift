@@ -11,10 +11,10 @@ public enum DeadLetterReason: String, CaseIterable, Sendable {
     case attemptsExhausted = "attempts_exhausted"
 }
 
-/// A record's own fault, as a typed error: nothing but a dead letter helps it.
+/// A fault of the record itself. Another try would not help, so the record becomes a dead letter.
 public struct DeadLetter: Error, Equatable, Sendable {
     public let reason: DeadLetterReason
-    /// What was wrong, in words of ours: it quotes nothing of the record.
+    /// What was wrong, in our words. It quotes nothing of the record.
     public let detail: String
 
     public init(_ reason: DeadLetterReason, _ detail: String) {
@@ -37,13 +37,13 @@ public struct RecordOrigin: Equatable, Sendable {
 }
 
 extension DeadLetter {
-    /// What names the headers that a dead letter adds.
+    /// The prefix of the names of all headers that a dead letter adds.
     public static let headerPrefix = "dlq-"
 
-    /// The headers of a dead letter: the original ones, then `dlq-…`. Earlier `dlq-…` ones, of a record that was redriven
-    /// and failed again, are replaced.
+    /// The headers of a dead letter: the original ones, then `dlq-…`. If the record was sent again and failed again, its
+    /// earlier `dlq-…` headers are replaced.
     /// - Parameters:
-    ///   - original: a null value stays one.
+    ///   - original: the headers of the record; a null value stays null.
     ///   - at: ms since 1970.
     public func headers(
         original: [(name: String, value: [UInt8]?)], origin: RecordOrigin, attempts: Int, at: Int64
@@ -61,8 +61,8 @@ extension DeadLetter {
     }
 }
 
-/// Reads the whole of a record's value with `body`. What `body` cannot read is `invalid_data` if the value is JSON at all, else
-/// `not_json`.
+/// Reads the whole value of a record with `body`. If `body` cannot read it, it throws `invalid_data` for JSON and `not_json`
+/// for anything else.
 func readRecord<Record>(
     _ value: [UInt8], _ body: (Span<UInt8>, inout Int) throws -> Record
 ) throws(DeadLetter) -> Record {

@@ -1,12 +1,12 @@
-/// What a producer says in an event's data. Texts stay where they stand in the event's bytes, as JSON that was checked: they
-/// are spliced into the notification and never decoded.
+/// What a producer says in the data of an event. Texts stay where they stand in the event's bytes, as JSON that was checked:
+/// they are copied into the notification and never decoded.
 public struct EventData: Sendable {
     /// The bytes that all ranges point into.
     public let bytes: [UInt8]
     public var audience: Audience
-    /// Who did it; is never notified of it.
+    /// The person who did it. That person is not notified of it.
     public var actor: PersonID?
-    /// The actor's object, or nil where only an id was given.
+    /// The object of the actor; nil if the event gives only an id.
     public var actorObject: Range<Int>?
     public var title: Range<Int>?
     public var body: Range<Int>?
@@ -14,19 +14,19 @@ public struct EventData: Sendable {
     public var target: Range<Int>?
     /// What a person mutes.
     public var channel: Range<Int>?
-    /// Overrules the policy's.
+    /// Replaces the policy's priority.
     public var priority: Priority?
-    /// Overrules the policy's; at least 1.
+    /// Replaces the policy's time to live, in seconds; at least 1.
     public var ttlSeconds: Int64?
     public var collapseKey: Range<Int>?
-    /// The producer's own object.
+    /// The producer's own object, which clients get as it is.
     public var data: Range<Int>?
-    /// Names the texts that stand instead of title and body.
+    /// The name of the texts that stand in place of title and body.
     public var template: Range<Int>?
-    /// Names of members that no form here uses, as they stand in the bytes; `maximumUnknown` at most.
+    /// The names of members that are not part of the form, as they stand in the bytes; at most `maximumUnknown`.
     public var unknown: [Range<Int>] = []
 
-    /// Unknown members that are remembered, for whoever is to be told of them.
+    /// How many unknown members are remembered, so that the producer can be told of them.
     public static let maximumUnknown = 8
 
     /// Reads the data of an event; throws `invalid_data`, which names the member.
@@ -79,7 +79,7 @@ public struct EventData: Sendable {
         return priority
     }
 
-    /// Bounded so that no sum with a time in ms overflows.
+    /// Reads a time to live in seconds. Its bound keeps every sum with a time in ms from overflowing.
     private static func seconds(_ bytes: Span<UInt8>, _ at: inout Int) throws -> Int64? {
         if try Form.isAbsent(bytes, &at) { return nil }
         let misfit = { Misfit("ttlSeconds", "must be a whole number from 1 to \(Policy.maximumTTLSeconds)") }
@@ -111,7 +111,7 @@ public struct EventData: Sendable {
     }
 }
 
-/// The `id` of an actor's object, with the cursor behind the object; `unexpected` without one.
+/// Reads the `id` of an actor's object and moves the cursor behind the object. Throws `unexpected` if there is none.
 func readActorID(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> PersonID {
     var members = try JSONMembers(bytes, &at)
     var person: PersonID?

@@ -1,5 +1,5 @@
-/// The lines of one batch for one gateway, behind the head: for each notification a line of recipients and a line with its
-/// bytes, each ended by a line feed. The head, which carries the sequence, is put before them where the sequence is made.
+/// The lines of one batch for one gateway, without the head. Each notification has a line of recipients and a line with its
+/// bytes, each ended by a line feed. The head carries the sequence, and is written where the sequence is made.
 public struct GatewayBatch: Sendable {
     /// Complete lines.
     public private(set) var lines: [UInt8] = []
@@ -21,7 +21,7 @@ public struct GatewayBatch: Sendable {
         closeRecipient(position, accepted, priority)
     }
 
-    /// The same from a connection's text `<index>.<generation>`, a range of bytes that a gateway has written.
+    /// The same for the text `<index>.<generation>` of a connection, a range of bytes that a gateway has written.
     public mutating func recipient(
         _ bytes: [UInt8], _ range: Range<Int>, _ position: StreamPosition?, accepted: Int64, priority: Priority? = nil
     ) {
@@ -41,7 +41,7 @@ public struct GatewayBatch: Sendable {
         count += 1
     }
 
-    /// Adds a line that names whom it is for itself, behind an empty line of recipients.
+    /// Adds an empty line of recipients, and behind it a line that names its recipients itself.
     mutating func addLine(_ bytes: [UInt8]) {
         precondition(recipients == 0, "recipients without a notification")
         lines.append(contentsOf: "[]\n".utf8)
@@ -50,7 +50,7 @@ public struct GatewayBatch: Sendable {
         count += 1
     }
 
-    /// Gives the lines away and begins anew.
+    /// Returns the lines and starts a new batch.
     public mutating func take() -> [UInt8] {
         var taken: [UInt8] = []
         swap(&taken, &lines)
@@ -110,7 +110,7 @@ public enum GatewayMessage {
     /// The first line with its line feed.
     public static func head(sequence: UInt64) -> [UInt8] { Array("{\"v\":1,\"n\":\(sequence)}\n".utf8) }
 
-    /// Reads the first line; `unexpected` for another version.
+    /// Reads the first line. Throws `unexpected` if it is of another version.
     public static func head(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Head {
         var version: Int64?
         var sequence: Int64?
@@ -128,7 +128,7 @@ public enum GatewayMessage {
         return Head(sequence: sequence)
     }
 
-    /// The next two lines; nil at the end. The notification is not looked into.
+    /// Reads the next two lines; nil at the end. The bytes of the notification are not read.
     public static func pair(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Pair? {
         guard at < bytes.count else { return nil }
         let recipients = line(bytes, &at)
@@ -153,7 +153,7 @@ public struct GatewayRecipient: Equatable, Sendable {
     public var position: StreamPosition?
     /// ms since 1970, as in `NotificationRecord`; 0 in a control line.
     public var accepted: Int64
-    /// Of the notification; nil from a sender that does not say it.
+    /// The priority of the notification. Nil: the sender did not say it.
     public var priority: Priority?
 
     public init(connection: LocalConnection, position: StreamPosition?, accepted: Int64, priority: Priority? = nil) {

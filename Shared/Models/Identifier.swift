@@ -1,21 +1,21 @@
 /// An id that a user of the system chose: 1 to 128 bytes of UTF-8, no control character, no `{` and no `}`.
 ///
-/// Two ids are one if their bytes are: `String` would hold composed and decomposed accents equal, and Redis does not.
+/// Two ids are equal if their bytes are. `String` would take composed and decomposed accents for equal, and Redis does not.
 public struct Identifier<Kind>: Hashable, Sendable, CustomStringConvertible {
     /// The id as it was given.
     public let text: String
 
-    /// Bytes of UTF-8 that an id may have.
+    /// The most bytes of UTF-8 that an id may have.
     public static var maximumLength: Int { 128 }
 
-    /// Nil if the text is no id.
+    /// Nil if the text is not an id.
     public init?(_ text: String) {
         let bytes = text.utf8Span.span
         guard isIdentifier(bytes) else { return nil }
         self.text = text
     }
 
-    /// Nil if the bytes are no id.
+    /// Nil if the bytes are not an id.
     public init?(_ bytes: Span<UInt8>) {
         guard isIdentifier(bytes), let text = try? UTF8Span(validating: bytes) else { return nil }
         self.text = String(copying: text)
@@ -23,26 +23,9 @@ public struct Identifier<Kind>: Hashable, Sendable, CustomStringConvertible {
 
     public var description: String { text }
 
-    public static func == (left: Self, right: Self) -> Bool {
-        let (one, other) = (left.text.utf8Span.span, right.text.utf8Span.span)
-        guard one.count == other.count else { return false }
-        for index in one.indices where one[index] != other[index] { return false }
-        return true
-    }
+    public static func == (left: Self, right: Self) -> Bool { left.text.hasSameBytes(as: right.text) }
 
-    public func hash(into hasher: inout Hasher) {
-        let bytes = text.utf8Span.span
-        var word: UInt64 = 0
-        for index in bytes.indices {
-            word = word << 8 | UInt64(bytes[index])
-            if index & 7 == 7 {
-                hasher.combine(word)
-                word = 0
-            }
-        }
-        hasher.combine(word)
-        hasher.combine(bytes.count)
-    }
+    public func hash(into hasher: inout Hasher) { text.hashBytes(into: &hasher) }
 }
 
 /// Who is notified. May carry a tenant (`acme/bob`).

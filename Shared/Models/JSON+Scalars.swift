@@ -1,5 +1,5 @@
 extension JSON {
-    /// A string; checks escapes, control characters and UTF-8.
+    /// Reads a string, and checks its escapes, control characters and UTF-8.
     public static func string(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> JSONString {
         guard try kind(bytes, &at) == .string else { throw .unexpected(at: at) }
         let start = at &+ 1
@@ -26,7 +26,7 @@ extension JSON {
         throw .malformed(at: count)
     }
 
-    /// The text of a string, or nil where the value is `null`.
+    /// Reads a string; nil where the value is `null`.
     public static func optionalString(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> JSONString? {
         if try kind(bytes, &at) == .null {
             try null(bytes, &at)
@@ -35,7 +35,7 @@ extension JSON {
         return try string(bytes, &at)
     }
 
-    /// A whole number that fits 64 bits, without fraction or exponent.
+    /// Reads a whole number that fits 64 bits, without fraction or exponent.
     public static func integer(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Int64 {
         guard try kind(bytes, &at) == .number else { throw .unexpected(at: at) }
         let range = try number(bytes, &at)
@@ -81,7 +81,7 @@ extension JSON {
         at &+= length
     }
 
-    /// Where a number stands, checked against RFC 8259 section 6; its value is not made.
+    /// Reads over a number and checks it against RFC 8259 section 6. Its value is not computed.
     public static func number(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Range<Int> {
         let start = at
         if at < bytes.count, bytes[at] == UInt8(ascii: "-") { at &+= 1 }
@@ -157,7 +157,8 @@ extension JSON {
         }
     }
 
-    /// Behind the escape that begins at `index` (RFC 8259 section 7); a surrogate must have its other half.
+    /// The index behind the escape that begins at `index` (RFC 8259 section 7). Half a surrogate pair without its other half is
+    /// malformed.
     private static func afterEscape(_ bytes: Span<UInt8>, _ index: Int) throws(JSONError) -> Int {
         guard index &+ 1 < bytes.count else { throw .malformed(at: bytes.count) }
         switch bytes[index &+ 1] {
@@ -186,7 +187,7 @@ extension JSON {
         return value
     }
 
-    /// Behind the scalar of several bytes that begins at `index` (RFC 3629: no overlong form, no surrogate).
+    /// The index behind the scalar of several bytes that begins at `index` (RFC 3629: no overlong form, no surrogate).
     private static func afterScalar(_ bytes: Span<UInt8>, _ index: Int) throws(JSONError) -> Int {
         let lead = bytes[index]
         let length = lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0

@@ -1,10 +1,10 @@
 /// Why bytes could not be read as the JSON that was asked for. Offsets are in bytes from the start of the span.
 public enum JSONError: Error, Equatable, Sendable {
-    /// Not JSON (RFC 8259), not UTF-8, or an escape that is no Unicode scalar (RFC 7493 section 2.1).
+    /// The bytes are not JSON (RFC 8259), not UTF-8, or hold an escape that is not a Unicode scalar (RFC 7493 section 2.1).
     case malformed(at: Int)
     /// Nested deeper than `JSON.maximumDepth`.
     case tooDeep(at: Int)
-    /// Well formed as far as it was read, but another kind of value than was asked for.
+    /// The bytes are well formed as far as they were read, but hold another kind of value than was asked for.
     case unexpected(at: Int)
 }
 
@@ -15,22 +15,22 @@ public enum JSONKind: Sendable {
 
 /// A string as it stands in the bytes.
 public struct JSONString: Equatable, Sendable {
-    /// Between the quotes.
+    /// The bytes between the quotes.
     public let contents: Range<Int>
     /// It holds a backslash, so its bytes are not its text.
     public let isEscaped: Bool
 
-    /// With the quotes: what can be spliced into other JSON as it is.
+    /// The string with its quotes, which can be copied into other JSON as it is.
     public var token: Range<Int> { contents.lowerBound - 1..<contents.upperBound + 1 }
 }
 
-/// A reader of JSON (RFC 8259) that builds nothing: functions over a span with a cursor, answering ranges.
+/// Reads JSON (RFC 8259) without building anything: functions take a span and a cursor, and return ranges.
 ///
-/// Any bytes may be given; they are read or refused, and never trap. Strings are checked to be UTF-8 wherever they stand.
-/// A cursor stands before a value or the space before it; after a call it stands behind what was read. After a throw the
-/// cursor's place means nothing.
+/// Any bytes may be given: they are read or refused, and never trap. Strings are checked to be UTF-8 wherever they stand. A
+/// cursor stands before a value or the space before it. After a call it stands behind what was read; after a throw it has no
+/// meaning.
 public enum JSON {
-    /// Levels of objects and arrays that `value` follows.
+    /// The most levels of objects and arrays that `value` reads.
     public static let maximumDepth = 63
 
     /// Moves over space, tab, line feed and carriage return.
@@ -96,7 +96,7 @@ public enum JSON {
         return range
     }
 
-    /// Nothing but space may follow.
+    /// Moves over space to the end. Throws `malformed` if anything else follows.
     public static func end(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) {
         skipSpace(bytes, &at)
         guard at == bytes.count else { throw .malformed(at: at) }

@@ -1,5 +1,5 @@
 extension JSON {
-    /// The bytes that a string says in Base64 (RFC 4648 section 4), with or without its padding; nil if it says none.
+    /// Decodes a string in Base64 (RFC 4648 section 4), with or without its padding; nil if it is not Base64.
     static func base64(_ bytes: Span<UInt8>, _ string: JSONString) -> [UInt8]? {
         if string.isEscaped {
             let text = unescaped(bytes, string)
@@ -26,7 +26,7 @@ extension JSON {
                 bits &= 1 << UInt32(count) &- 1
             }
         }
-        // A single letter at the end encodes nothing, and loose last bits would let two texts mean one.
+        // A single letter at the end encodes nothing. If unused bits could be set, two texts would decode to the same bytes.
         return count == 6 || bits != 0 ? nil : result
     }
 

@@ -1,7 +1,7 @@
 /// Text that is nearly JSON, as JavaScript and editors make it.
 extension JSON {
-    /// The text without a byte order mark before it, and with U+FFFD for each half of a surrogate pair that stands alone in an
-    /// escape (an emoji that `substring` has cut); nil where there is neither. An escape keeps its length.
+    /// The text without a byte order mark at its start, and with U+FFFD for each half of a surrogate pair that stands alone in
+    /// an escape (an emoji that `substring` has cut). Nil if there is nothing to mend. An escape keeps its length.
     static func mended(_ text: [UInt8]) -> [UInt8]? {
         let hasMark = text.starts(with: [0xEF, 0xBB, 0xBF])
         var bytes = hasMark ? Array(text.dropFirst(3)) : text
@@ -45,7 +45,7 @@ extension JSON {
 }
 
 extension DeadLetter {
-    /// Why a producer's text could not be read as JSON; nil for one that can.
+    /// Why the text of a producer cannot be read as JSON; nil if it can.
     static func unreadable(_ text: [UInt8]) -> DeadLetter? {
         do throws(JSONError) {
             _ = try JSON.document(text.span)

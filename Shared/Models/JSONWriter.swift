@@ -1,6 +1,6 @@
 /// A growing buffer of JSON. One owner writes it and passes it `inout`, which is what makes it cheap.
 ///
-/// It writes what it is told, and puts no commas: forms are written as literals (`writer.raw(#","title":"#)`) and values.
+/// It adds no commas by itself: forms are written as literals (`writer.raw(#","title":"#)`) and values.
 public struct JSONWriter: ~Copyable, Sendable {
     /// What has been written.
     public var bytes: [UInt8] = []
@@ -11,14 +11,14 @@ public struct JSONWriter: ~Copyable, Sendable {
 
     public var count: Int { bytes.count }
 
-    /// Gives the bytes away and begins anew.
+    /// Returns the bytes and starts with an empty buffer.
     public mutating func take() -> [UInt8] {
         var taken: [UInt8] = []
         swap(&taken, &bytes)
         return taken
     }
 
-    /// Forgets the bytes, and keeps their room.
+    /// Removes the bytes and keeps the memory.
     public mutating func clear() { bytes.removeAll(keepingCapacity: true) }
 
     /// JSON as it is.
@@ -27,12 +27,13 @@ public struct JSONWriter: ~Copyable, Sendable {
     /// JSON as it is.
     public mutating func raw(_ json: [UInt8]) { bytes.append(contentsOf: json) }
 
-    /// A part of other JSON as it is.
+    /// Appends a part of other JSON as it is.
     public mutating func raw(_ json: [UInt8], _ range: Range<Int>) { bytes.append(contentsOf: json[range]) }
 
     public mutating func byte(_ byte: UInt8) { bytes.append(byte) }
 
-    /// A checked value of other JSON on one line: a line break in valid JSON stands between tokens only, and goes.
+    /// Appends a value that was checked to be JSON, on one line. In valid JSON a line break stands only between tokens, so it
+    /// is left out.
     public mutating func line(_ json: [UInt8], _ range: Range<Int>) {
         guard json[range].contains(where: { $0 == 0x0A || $0 == 0x0D }) else { return raw(json, range) }
         for byte in json[range] where byte != 0x0A && byte != 0x0D { bytes.append(byte) }
@@ -43,12 +44,12 @@ public struct JSONWriter: ~Copyable, Sendable {
         digits(value.magnitude)
     }
 
-    /// Decimal digits.
+    /// Appends decimal digits.
     public mutating func digits(_ value: UInt64) { appendDigits(value, to: &bytes) }
 
     public mutating func bool(_ value: Bool) { raw(value ? "true" : "false") }
 
-    /// A string with its quotes, escaped where RFC 8259 section 7 demands it.
+    /// Appends a string with its quotes, escaped where RFC 8259 section 7 demands it.
     public mutating func string(_ text: String) {
         bytes.append(UInt8(ascii: "\""))
         if text.utf8.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
@@ -99,7 +100,7 @@ public func appendDigits(_ value: UInt64, to bytes: inout [UInt8]) {
     }
 }
 
-/// Reads decimal digits up to the first other byte; nil if there is none, or above 64 bits.
+/// Reads decimal digits up to the first other byte. Nil if there is no digit, or if the number does not fit 64 bits.
 func readDigits(_ bytes: Span<UInt8>, _ at: inout Int) -> UInt64? {
     let start = at
     var value: UInt64 = 0

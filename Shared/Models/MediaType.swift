@@ -2,14 +2,14 @@
 public enum MediaType: Equatable, Sendable {
     /// One event in the JSON format: structured mode.
     case event
-    /// JSON of any kind: in binary mode, the data.
+    /// JSON of any kind. In binary mode it is the data.
     case json
-    /// Events in a format that is not read; its name in words of ours.
+    /// Events in a format that is not read. The name of the format is ours and not the sender's.
     case foreignEvent(String)
-    /// Anything else; its name in words of ours.
+    /// Anything else. The name of the format is ours and not the sender's.
     case foreign(String)
 
-    /// Reads the value of a `content-type` field: case does not count, nor what stands behind the first semicolon.
+    /// Reads the value of a `content-type` field. Case does not matter, and neither does what follows the first semicolon.
     public init(_ value: some Collection<UInt8>) {
         var name = value.prefix { $0 != UInt8(ascii: ";") }.map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 }
         name.removeAll { $0 == 0x20 || $0 == 0x09 }
@@ -42,7 +42,7 @@ public enum MediaType: Equatable, Sendable {
         return name.hasPrefix("application/cloudevents") ? .foreignEvent(format) : .foreign(format)
     }
 
-    /// The name of a `content-encoding` that is not undone, in words of ours; nil for one that changes nothing.
+    /// Our name for a `content-encoding` that is not supported; nil for one that changes nothing.
     public static func foreignEncoding(_ value: some Collection<UInt8>) -> String? {
         let name = String(decoding: value.filter { $0 != 0x20 && $0 != 0x09 }, as: UTF8.self).lowercased()
         if name.isEmpty || name == "identity" { return nil }

@@ -1,8 +1,8 @@
-/// A member of a form that is not what it must be: which one, and what is wrong, in words of ours.
+/// A member of a form with a wrong value: which one, and what is wrong, in our words.
 struct Misfit: Error, Equatable {
-    /// From the outermost member on: `data.audience.users[17]`.
+    /// The path from the outermost member on, such as `data.audience.users[17]`.
     let member: String
-    /// `must be text, not a number`. It quotes nothing of the form.
+    /// What is wrong, such as `must be text, not a number`. It quotes nothing of the form.
     let fault: String
 
     init(_ member: String, _ fault: String) {
@@ -10,7 +10,7 @@ struct Misfit: Error, Equatable {
         self.fault = fault
     }
 
-    /// The same, seen from outside of the member that holds it.
+    /// The same misfit with the name of the enclosing member in front.
     func inside(_ outer: String) -> Misfit { Misfit("\(outer).\(member)", fault) }
 
     var text: String { "\(member) \(fault)" }
@@ -29,10 +29,10 @@ extension JSONKind {
     }
 }
 
-/// Readers of a form's members: `null` is absent, and what does not fit is a `Misfit` that names the member. What is no JSON is a
-/// `JSONError`, as everywhere.
+/// Reads the members of a form. `null` counts as absent. A wrong value is a `Misfit` that names the member; text that is not
+/// JSON is a `JSONError`.
 enum Form {
-    /// Moves over `null` and answers true; anything else stays.
+    /// Moves over `null` and returns true. Before any other value it returns false and does not move.
     static func isAbsent(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Bool {
         guard try JSON.kind(bytes, &at) == .null else { return false }
         try JSON.null(bytes, &at)

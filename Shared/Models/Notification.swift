@@ -1,4 +1,4 @@
-/// A notification as a client sees it. It is encoded once; every later station passes the bytes on.
+/// A notification as a client sees it. It is encoded once; every later service passes the bytes on.
 public enum Notification {
     /// Writes one object on one line: `id, type, priority, title, body, url, actor, target, data, createdAt, expiresAt`,
     /// what is absent left out. `id` comes first, where `NotificationRecord.read` looks for it.
@@ -42,7 +42,7 @@ public enum Notification {
     }
 }
 
-/// The texts of a notification, for the last station on its way: the one that shows it.
+/// The texts of a notification, for the service that writes them into a push.
 public struct NotificationTexts: Equatable, Sendable {
     public var id: NotificationID
     public var type: String

@@ -3,7 +3,7 @@ public struct NotificationID: Hashable, Sendable, CustomStringConvertible {
     let high: UInt64
     let low: UInt64
 
-    /// From the first 16 bytes of a SHA-256 (of `source`, a zero byte and the event's id), which the caller has made.
+    /// Makes the id of the first 16 bytes of a SHA-256 over `digestInput`, which the caller has computed.
     public init(digest: [UInt8]) {
         precondition(digest.count >= 16, "a digest of fewer than 16 bytes")
         var high: UInt64 = 0

@@ -3,16 +3,16 @@ public struct NotificationRecord: Sendable {
     /// The record's value, which `notification` points into.
     public let bytes: [UInt8]
     public var id: NotificationID
-    /// ms since 1970: when the event's own record reached Kafka, by that record's timestamp. One of a version before this, or
-    /// of an event whose record has no timestamp, says when the event was first read.
+    /// ms since 1970: when the event's own record reached Kafka, by the timestamp of that record. A record of an earlier
+    /// version, or of an event whose record has no timestamp, says when the event was first read.
     public var accepted: Int64
     public var priority: Priority
     public var audience: Audience
     /// The person who did it, taken from the notification.
     public var actor: PersonID?
-    /// A person who is offline gets it pushed.
+    /// Whether a person who is offline gets a push.
     public var push: Bool
-    /// Counted from `accepted`: what was left of the event's time to live then.
+    /// What is left of the event's time to live at `accepted`.
     public var ttlSeconds: Int64
     /// Where the notification's bytes stand.
     public var notification: Range<Int>
@@ -83,7 +83,7 @@ public struct NotificationRecord: Sendable {
     }
 }
 
-/// What a station between must know of a notification that it passes on: where it stands, its id, and who did it.
+/// What a service between must know of a notification that it passes on: where it stands, its id, its priority and its actor.
 struct NotificationOutline {
     var id: NotificationID
     var priority: Priority

@@ -1,4 +1,5 @@
-/// How urgent a notification is; each has its own lane of topics, so that a flood of offers never stands before an alert.
+/// How urgent a notification is. Each priority has its own lane of topics, so that a flood of offers never stands before an
+/// alert.
 public enum Priority: String, CaseIterable, Sendable {
     case high, normal, low
 
@@ -11,7 +12,7 @@ public enum Priority: String, CaseIterable, Sendable {
         }
     }
 
-    /// Nil for a number that is no priority's.
+    /// Nil for a number that is not a priority's.
     public init?(level: Int64) {
         switch level {
         case 0: self = .high

@@ -11,7 +11,7 @@ public struct PushRecord: Sendable {
     public var person: PersonID
     public var position: StreamPosition
     public var reason: PushReason
-    /// ms since 1970: when the event was first read.
+    /// ms since 1970, as in `NotificationRecord`.
     public var accepted: Int64
     /// Where the notification's bytes stand.
     public var notification: Range<Int>
@@ -69,7 +69,7 @@ public struct PushRecord: Sendable {
             reason: reason, accepted: accepted, notification: notification.range)
     }
 
-    /// A number, or a string of its digits: what has more than 53 bits does not pass through every tool as a number.
+    /// Reads a number, or a string of its digits: not every tool passes on a number of more than 53 bits.
     private static func number(_ bytes: Span<UInt8>, _ at: inout Int) throws(JSONError) -> UInt64? {
         guard try JSON.kind(bytes, &at) == .string else { return UInt64(exactly: try JSON.integer(bytes, &at)) }
         let string = try JSON.string(bytes, &at)

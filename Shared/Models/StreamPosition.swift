@@ -1,6 +1,6 @@
 /// A place in an inbox: the id of a Redis Stream's entry, `<epoch>-<offset>`. Offset 0 is before everything.
 public struct StreamPosition: Hashable, Comparable, Sendable, CustomStringConvertible {
-    /// Redis's time in ms when this numbering began.
+    /// Redis's time, in ms since 1970, when this numbering began.
     public var epoch: UInt64
     /// Handed out from 1 without a gap.
     public var offset: UInt64
@@ -42,20 +42,20 @@ public struct StreamPosition: Hashable, Comparable, Sendable, CustomStringConver
 
 /// Where a client stands, in a form that is opaque to it: `1.<epoch>-<offset>`.
 ///
-/// A stream that a ticket opened puts a tag behind it, `1.<epoch>-<offset>.<tag>`, which says nothing about the position: it is
-/// passed over here, and asked for where the ticket is used again.
+/// A stream that a ticket opened adds a tag, `1.<epoch>-<offset>.<tag>`, which says nothing about the position. It is ignored
+/// here, and checked where the ticket is used again.
 public struct Cursor: Hashable, Sendable, CustomStringConvertible {
-    /// Longest tag that is passed over, in bytes.
+    /// The longest tag that is accepted here, in bytes.
     public static let maximumTag = 64
 
     public var position: StreamPosition
 
     public init(_ position: StreamPosition) { self.position = position }
 
-    /// Nil for anything that is no cursor of version 1: the answer is then `recovered: false`.
+    /// Nil for anything but a cursor of version 1. The answer is then `recovered: false`.
     public init?(_ text: String) { self.init(text.utf8Span.span) }
 
-    /// Nil for anything that is no cursor of version 1.
+    /// Nil for anything but a cursor of version 1.
     public init?(_ bytes: Span<UInt8>) {
         guard bytes.count > 2, bytes[0] == UInt8(ascii: "1"), bytes[1] == UInt8(ascii: ".") else { return nil }
         var at = 2

@@ -1,6 +1,7 @@
 /// Moments as milliseconds since 1970 (UTC), and their text (RFC 3339).
 public enum Timestamp {
-    /// Reads `2026-11-21T08:30:00.123+01:00` (RFC 3339 section 5.6); nil for anything else. Below a millisecond is dropped.
+    /// Reads `2026-11-21T08:30:00.123+01:00` (RFC 3339 section 5.6); nil for anything else. Fractions of a millisecond are cut
+    /// off.
     public static func read(_ bytes: Span<UInt8>) -> Int64? {
         guard bytes.count >= 20, bytes.count <= 64,
             let year = number(bytes, 0, 4), bytes[4] == UInt8(ascii: "-"),

@@ -2,7 +2,7 @@
 public struct Topics: Sendable {
     private let prefix: String
 
-    /// An empty namespace stands for none; any other prefixes every name with `<namespace>.`.
+    /// - Parameter namespace: empty for none; any other prefixes every name with `<namespace>.`.
     public init(namespace: String = "") { prefix = namespace.isEmpty ? "" : namespace + "." }
 
     /// Where producers put events of one domain.
@@ -33,7 +33,8 @@ public struct Topics: Sendable {
         return events(domain: String(domain))
     }
 
-    /// The topics that a table of policies leads to, sorted. What only `*` or an impossible domain matches leads to none that is known.
+    /// The topics that a table of policies leads to, sorted. `*` and types whose first part cannot be a topic lead to none that
+    /// is known.
     public func events(of policies: PolicyTable) -> [String] {
         Set(policies.entries.compactMap { events(forType: $0.name, policy: $0.policy) }).sorted()
     }
@@ -44,7 +45,7 @@ public struct Topics: Sendable {
         return parts.count > 1 && parts[0] == "events" && topic.utf8.count <= 200 && parts.dropFirst().allSatisfy(isDomain)
     }
 
-    /// What Kafka takes in a topic's name, but no dot; `dlq` is reserved.
+    /// Whether Kafka takes it as a part of a name between dots; `dlq` is reserved.
     static func isDomain(_ domain: Substring) -> Bool {
         guard !domain.isEmpty, domain.utf8.count <= 200, domain != "dlq" else { return false }
         return domain.utf8.allSatisfy { byte in

@@ -1,27 +1,27 @@
 internal import CUV
 internal import EventLoop
 
-// A machine that has vanished sends nothing, not even a reset: what TCP itself can tell of that.
+// A machine that has vanished sends nothing, not even a reset. This is what TCP itself can tell of that.
 extension ByteStream {
-    /// Takes the time-out on data away that its listener gave it, and leaves the probes.
+    /// Removes the time-out on data that the listener has set, and leaves the probes of keepalive.
     public func spareSlowReader() {
         if let descriptor { _ = carillon_tcp_user_timeout(descriptor, 0) }
     }
 
-    /// For how many seconds the peer's machine has acknowledged nothing although something waits for that; 0 if nothing waits.
-    /// A peer that lives acknowledges what it cannot read yet.
+    /// For how many seconds the machine of the peer has acknowledged nothing although something waits for that; 0 if nothing
+    /// waits. A peer that lives acknowledges even what it cannot read yet.
     public var secondsUnacknowledged: Int { descriptor.map { Int(carillon_tcp_silence($0) / 1_000) } ?? 0 }
 
 }
 
-// A newcomer's socket takes these over from the one that accepted it, as Linux does it: a call into the kernel less for each of
-// them and each option.
+// On Linux an accepted socket inherits these from the one that listens: one call into the kernel less for each connection and
+// option.
 extension Listener {
-    /// Ends each newcomer's stream when the peer's machine has acknowledged nothing for so long: neither data (`TCP_USER_TIMEOUT`,
-    /// RFC 5482) nor, on an idle connection, the probes of keepalive (RFC 9293 section 3.8.4).
+    /// Ends the stream of each new connection when the machine of the peer has acknowledged nothing for so long: neither data
+    /// (`TCP_USER_TIMEOUT`, RFC 5482) nor, on an idle connection, the probes of keepalive (RFC 9293 section 3.8.4).
     ///
-    /// A peer that lives and does not read is ended too, once its window has been closed for so long: who may read on later
-    /// is spared that (`ByteStream.spareSlowReader`) and judged by `secondsUnacknowledged` instead.
+    /// A peer that lives and does not read is ended too, once its window has been closed for so long. A stream that may be read
+    /// later is excepted (`ByteStream.spareSlowReader`) and judged by `secondsUnacknowledged` instead.
     /// - Parameter seconds: at least 4.
     public func limitSilence(seconds: Int) {
         guard let descriptor else { return }
@@ -31,7 +31,7 @@ extension Listener {
         _ = carillon_tcp_user_timeout(descriptor, UInt32(bounded) * 1_000)
     }
 
-    /// Bounds what the kernel buffers for each newcomer that reads slowly (`SO_SNDBUF`; Linux doubles it).
+    /// Bounds what the kernel buffers for each new connection that reads slowly (`SO_SNDBUF`; Linux doubles it).
     public func limitSendBuffer(bytes: Int32) {
         var value = bytes
         if !isClosing { uv_send_buffer_size(raw, &value) }

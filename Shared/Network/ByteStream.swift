@@ -8,14 +8,14 @@ public protocol ByteStreamHandler: AnyObject {
     func received(_ bytes: Span<UInt8>)
     /// All that was written has reached the kernel, after some of it had to wait.
     func drained()
-    /// The last call, exactly once, whoever closed.
+    /// The last call. It comes exactly once, whichever side closed.
     func closed(_ reason: StreamClosure)
 }
 
 /// A TCP connection, plain or TLS. Loop thread only.
 ///
-/// It keeps no receive buffer, and of what was written only what the kernel did not take. There is no bound here on what is
-/// queued: whoever writes looks at `queuedBytes`, for only it knows what to do instead.
+/// It keeps no receive buffer, and of what was written only what the kernel did not take. It sets no bound on what is queued:
+/// the writer looks at `queuedBytes`, because only the writer knows what to do instead.
 public final class ByteStream: LoopHandle {
     /// Kept alive by the stream until `closed`. A stream without a handler reads nothing.
     public var handler: (any ByteStreamHandler)?
@@ -58,7 +58,7 @@ public final class ByteStream: LoopHandle {
     private var tls: TLSSession?
     private var chunks: ContiguousArray<[UInt8]> = []
     private var chunkBytes = 0
-    /// How much of the first chunk has gone, in four bytes: there are many streams.
+    /// How many bytes of the first chunk have gone. Four bytes long, because there are many streams.
     private var firstGone: UInt32 = 0
     private var firstOffset: Int {
         get { Int(firstGone) }
@@ -68,7 +68,7 @@ public final class ByteStream: LoopHandle {
     private var closure = StreamClosure.local
     /// The second of the loop's clock at which the queue last went from empty to waiting; 0: it is empty.
     private var blockedAt: UInt32 = 0
-    /// libuv's, until it is closed; -1: not asked for yet.
+    /// The descriptor, which libuv owns until the stream is closed; -1: not asked for yet.
     private var descriptor: Int32 = -1
 
     package init(loop: EventLoop) {
@@ -80,7 +80,7 @@ public final class ByteStream: LoopHandle {
     package var tcp: UnsafeMutablePointer<uv_tcp_t> { memory.assumingMemoryBound(to: uv_tcp_t.self) }
     private var stream: UnsafeMutablePointer<uv_stream_t> { memory.assumingMemoryBound(to: uv_stream_t.self) }
 
-    /// The options that every connection has, once it stands; one that was accepted has them of its listener.
+    /// Sets the options of every connection once it is open. An accepted connection has inherited them from its listener.
     package func configure() {
         uv_tcp_nodelay(tcp, 1)
         uv_tcp_keepalive(tcp, 1, 60)
@@ -104,7 +104,7 @@ public final class ByteStream: LoopHandle {
         if status == 0 { state.insert(.isReading) } else { fail(status) }
     }
 
-    /// Takes nothing more from the kernel, so that the peer's sending comes to rest.
+    /// Takes nothing more from the kernel, so that the peer has to stop sending.
     public func pauseReading() {
         guard !isClosing, state.contains(.isReading) else { return }
         uv_read_stop(stream)
@@ -141,7 +141,7 @@ public final class ByteStream: LoopHandle {
         if !isClosing { advance(tls, progress) }
     }
 
-    /// Sends what the session has to say, and ends the stream with it.
+    /// Sends what the TLS session has to send, and ends the stream if the session has ended.
     private func advance(_ tls: TLSSession, _ progress: TLSSession.Progress) {
         let encrypted = tls.encryptPending()
         let bytes = tls.ciphertext()
@@ -340,7 +340,7 @@ public final class ByteStream: LoopHandle {
         state.insert(.closesWhenFlushed)
         if queuedBytes == 0, !state.contains(.isWaiting) { return linger() }
         scheduleFlush()
-        // A peer that reads nothing would keep a descriptor for ever.
+        // Without this a peer that reads nothing would keep a descriptor for ever.
         loop.timer(after: Self.flushTime) { [weak self] in
             guard let self, !self.state.contains(.isLingering) else { return }
             self.close()
@@ -361,7 +361,7 @@ public final class ByteStream: LoopHandle {
             return close()
         }
         resumeReading()
-        // A timer of its own: rare, and the stream outlives it only by being closed earlier.
+        // This timer keeps no state in the stream, because it is rare. A stream that is closed earlier is not closed twice.
         loop.timer(after: Self.lingerTime) { [weak self] in self?.close() }
     }
 

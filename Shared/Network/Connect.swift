@@ -16,7 +16,7 @@ extension ByteStream {
     }
 }
 
-/// One attempt to connect. It lives in the callbacks that it waits for.
+/// One attempt to connect. The callbacks that it waits for keep it alive.
 private final class Connector {
     private let loop: EventLoop
     private let host: String

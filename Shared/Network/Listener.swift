@@ -4,11 +4,12 @@ internal import Glibc
 
 /// A listening TCP socket. Loop thread only.
 ///
-/// Out of descriptors libuv accepts and closes by itself; whoever owns the listener refuses earlier, in words.
+/// If there is no descriptor left, libuv accepts and closes by itself. So whoever owns the listener refuses earlier, with an
+/// answer.
 public final class Listener: LoopHandle {
     /// The port it listens on, also where 0 was asked for.
     public private(set) var port = 0
-    /// A newcomer. It must be given a handler and told to read, or be closed.
+    /// Called for a new connection. The stream must be given a handler and told to read, or be closed.
     public var onAccept: ((ByteStream) -> Void)?
 
     /// Binds and listens.
@@ -50,7 +51,7 @@ public final class Listener: LoopHandle {
         onAccept(stream)
     }
 
-    /// Takes no newcomer any more; those it gave out stay.
+    /// Accepts no new connection any more. Streams that it has given out stay open.
     public func close() {
         onAccept = nil
         beginClose()

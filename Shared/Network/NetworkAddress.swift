@@ -11,8 +11,8 @@ public struct NetworkAddress: Hashable, Sendable {
         self.low = low
     }
 
-    /// Nil if the text is no address. Brackets around an IPv6 address and a port behind either form, as proxies write them
-    /// (RFC 7239 section 6), are passed over.
+    /// Nil if the text is not an address. Brackets around an IPv6 address and a port behind either form, as proxies write them
+    /// (RFC 7239 section 6), are ignored.
     public init?(_ text: some StringProtocol) {
         guard text.utf8.count <= 64 else { return nil }
         var host = Substring(text)
@@ -54,7 +54,8 @@ public struct NetworkAddress: Hashable, Sendable {
         }
     }
 
-    /// What this process counts and hashes the address's site under: by a secret that is new at each start. Never 0.
+    /// The number under which this process counts and logs the site of the address: a hash with a secret that is new at each
+    /// start. Never 0.
     public var siteKey: UInt32 {
         let key = UInt32(truncatingIfNeeded: site.hashValue)
         return key == 0 ? 1 : key
@@ -81,10 +82,10 @@ extension NetworkAddress: CustomStringConvertible {
 /// A network in CIDR notation, `10.0.0.0/8`, or a single address.
 public struct AddressRange: Hashable, Sendable {
     private let base: NetworkAddress
-    /// Of 128.
+    /// The length of the prefix, of 128 bits.
     private let bits: Int
 
-    /// Nil if the text is no network.
+    /// Nil if the text is not a network.
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard let base = NetworkAddress(parts[0]) else { return nil }

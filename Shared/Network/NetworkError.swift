@@ -30,7 +30,7 @@ public enum StreamClosure: Sendable, Equatable {
         if case .tls = self { true } else { false }
     }
 
-    /// For a log line; bears nothing of what was sent.
+    /// A text for a log line. It holds nothing of what was sent.
     public var reason: String {
         switch self {
         case .peer: "closed by the peer"

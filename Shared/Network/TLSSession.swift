@@ -39,7 +39,8 @@ final class TLSSession {
         }
     }
 
-    /// RFC 6125: an address is compared with the certificate's addresses, a name with its names, and only a name is sent (RFC 6066).
+    /// RFC 6125: an address is compared with the addresses of the certificate, and a name with its names. Only a name is sent
+    /// (RFC 6066).
     private func expect(_ host: String) {
         guard X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) != 1 else { return }
         ERR_clear_error()
@@ -126,8 +127,8 @@ final class TLSSession {
         }
     }
 
-    /// What a call means is read from this thread's queue of errors as well (SSL_get_error(3)), and others leave theirs there: a
-    /// signature that did not hold, a file that was no certificate. Not to be taken for this session's.
+    /// OpenSSL looks at this thread's queue of errors, too, to tell what a call means (SSL_get_error(3)). Others leave errors
+    /// there, of a signature or a file; they must not be taken for errors of this session.
     private func forgetErrors() { ERR_clear_error() }
 
     private func progress(_ status: Int32) -> Progress {
@@ -139,7 +140,7 @@ final class TLSSession {
         }
     }
 
-    /// Of the call that has just failed.
+    /// The fault of the call that has just failed.
     private func fault() -> TLSFault {
         let verdict = SSL_get_verify_result(ssl)
         if !isEstablished, verdict != Int(X509_V_OK) { return TLSFault(certificate: verdict) }

@@ -4,7 +4,7 @@ public import Models
 
 /// One mistake in a policy file.
 public struct PolicyComplaint: Equatable, Sendable, CustomStringConvertible {
-    /// From 1.
+    /// Counted from 1.
     public let line: Int
     public let text: String
 
@@ -74,7 +74,7 @@ private struct PolicyReader {
     private mutating func policy(_ node: YAMLNode) -> Policy? {
         guard let members = map(node, "a policy") else { return nil }
         let before = complaints.count
-        var (category, priority, channels, ttlSeconds): (String?, Priority?, Channels?, Int64?)
+        var (category, priority, channels, ttlSeconds): (String?, Priority?, PolicyChannels?, Int64?)
         var (silent, topic): (Bool?, String?)
         var named: Set<String> = []
         for (key, value) in members {
@@ -111,11 +111,11 @@ private struct PolicyReader {
         return priority
     }
 
-    private mutating func channels(_ node: YAMLNode) -> Channels? {
+    private mutating func channels(_ node: YAMLNode) -> PolicyChannels? {
         guard let elements = node.elements else { return complain(node.line, "channels must be a list of in-app, push") }
-        var channels: Channels = []
+        var channels: PolicyChannels = []
         for element in elements {
-            let channel: Channels
+            let channel: PolicyChannels
             switch element.text {
             case "in-app": channel = .inApp
             case "push": channel = .push
@@ -123,7 +123,7 @@ private struct PolicyReader {
             }
             guard channels.insert(channel).inserted else { return complain(element.line, "channels names one twice") }
         }
-        // A push says where its notification stands in the inbox, so there is none without an entry there.
+        // A push names the entry in the inbox, so there is no push without an entry.
         guard channels.contains(.inApp) else { return complain(node.line, "channels must hold in-app") }
         return channels
     }

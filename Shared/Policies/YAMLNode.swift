@@ -11,7 +11,7 @@ struct YAMLNode {
         self.node = node
     }
 
-    /// From 1.
+    /// Counted from 1.
     var line: Int { Int(node.pointee.start_mark.line) + 1 }
 
     /// What a scalar says; nil for a list or a map.

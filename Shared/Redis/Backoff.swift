@@ -28,6 +28,6 @@ struct Backoff {
     /// From here on the longest pause only.
     mutating func slowDown() { next = limit }
 
-    /// It has worked: begin anew.
+    /// The attempt has worked: the next pause is the first again.
     mutating func reset() { next = first }
 }

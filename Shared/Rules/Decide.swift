@@ -5,7 +5,7 @@ public enum Decision: Equatable, Sendable {
     case notify(Treatment)
     /// Past its time to live: it disturbs nobody.
     case expired
-    /// Nobody is left to be notified: the actor is the only one named.
+    /// Nobody is left to be notified: the event names only its actor.
     case nobody
 }
 
@@ -37,16 +37,18 @@ public struct Treatment: Equatable, Sendable {
 
 /// The moments that bear on a decision, in ms since 1970.
 public struct Moments: Equatable, Sendable {
-    /// When the event happened: its own `time`, else the record's timestamp. A clock that is ahead earns no longer life.
+    /// When the event happened: its own `time`, else the timestamp of the record. A time in the future counts as now, so a
+    /// clock that is ahead gives no longer life.
     public let happened: Int64
     /// `happened` is the event's own `time`.
     public let isOwnTime: Bool
-    /// When its record reached Kafka: the record's timestamp, and never later than now. From here on lateness is ours.
+    /// When its record reached Kafka: the timestamp of the record, and never later than now. Carillon answers for every delay
+    /// from here on.
     public let accepted: Int64
     public let now: Int64
 
     public init(eventTime: Int64?, recordTimestamp: Int64, now: Int64) {
-        // A record without a timestamp (-1, from a very old producer) is as new as it looks.
+        // A record without a timestamp (-1, from a very old producer) counts as new.
         isOwnTime = eventTime != nil
         accepted = recordTimestamp > 0 ? min(recordTimestamp, now) : now
         happened = min(eventTime ?? accepted, now)
@@ -66,7 +68,7 @@ public func decide(
     guard policy.silent || data.title != nil || data.template != nil else {
         throw DeadLetter(.invalidData, "data.title and data.template are both missing, and the policy is not silent")
     }
-    // Before the time to live: what is older than the window could be a repetition of anything.
+    // This comes before the time to live: what is older than the window could be a repetition of anything.
     let (age, over) = moments.now.subtractingReportingOverflow(moments.happened)
     guard !over, age <= dedupWindow else {
         throw DeadLetter(.tooOld, "\(moments.isOwnTime ? "the event's time" : "the record's timestamp") is older than DEDUP_WINDOW")
@@ -81,7 +83,7 @@ public func decide(
             createdAt: moments.happened, expiresAt: expiresAt, ttlSeconds: (expiresAt - moments.accepted + 999) / 1000))
 }
 
-/// People who are named get a record each, once, and never the actor; any other audience stays one.
+/// Each person who is named gets one record, and the actor gets none. Any other audience stays one record.
 private func expand(_ audience: Audience, actor: PersonID?) throws(DeadLetter) -> [Audience] {
     switch audience {
     case .user(let person): return person == actor ? [] : [audience]

@@ -9,18 +9,20 @@ public struct DeadLetterRoom: Equatable, Sendable {
     /// Of all headers that the record came with, names and values.
     public let headers: Int
 
-    /// Where all of a record would be over `DeadLetterRoom.whole`, or is not wanted.
+    /// The room if the whole record would be larger than `DeadLetterRoom.whole`, or is not wanted.
     public static let short = DeadLetterRoom(value: 64 << 10, key: 4 << 10, headers: 16 << 10)
-    /// Where Kafka does not take that either.
+    /// The room if Kafka does not take that either.
     public static let least = DeadLetterRoom(value: 4 << 10, key: 512, headers: 0)
-    /// What a dead letter may hold that keeps all: a producer sends 1,000,000 bytes, and a header costs some more than it holds.
+    /// The most bytes of a dead letter that keeps everything. A producer sends 1,000,000 bytes, and a header costs somewhat
+    /// more than it holds.
     public static let whole = 960_000
-    /// Of one header's value, where headers are cut.
+    /// The bytes that are kept of one header's value, if headers are cut.
     static let headerValue = 1 << 10
 }
 
 extension OutgoingRecord {
-    /// A record that was given up, with why and where from: as it came, if that fits into a record, else cut to `.short`.
+    /// The dead letter of a record that was given up, with the reason and the origin. It holds the record as it came if that
+    /// fits, and otherwise what fits into `.short`.
     /// - Parameters:
     ///   - at: ms since 1970.
     ///   - room: what is kept in any case; nil: all that fits.
@@ -40,8 +42,8 @@ extension OutgoingRecord {
         return letter
     }
 
-    /// What stands in the dead letters for an output that Kafka does not take: its beginning. For a dead letter itself, less of
-    /// it; nil when there is nothing left to leave out.
+    /// The dead letter of an output that Kafka does not take: its beginning. For an output that is a dead letter already, less
+    /// of it; nil when nothing is left to leave out.
     public static func refused(_ record: OutgoingRecord, topic: String, at: Int64) -> OutgoingRecord? {
         var letter = record
         if record.topic == topic {
@@ -60,8 +62,8 @@ extension OutgoingRecord {
         return letter
     }
 
-    /// Leaves of value, key and the headers it came with what there is room for, and says of each that was cut how long it was, with its
-    /// SHA-256. What an earlier cut said of the whole stays.
+    /// Cuts value, key and original headers to what there is room for. For each that is cut, headers say how long it was, with
+    /// its SHA-256. If an earlier cut has said so, its words stay.
     private mutating func cut(to room: DeadLetterRoom) {
         var notes: [KafkaHeader] = []
         if value.count > room.value {

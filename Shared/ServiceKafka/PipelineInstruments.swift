@@ -3,8 +3,8 @@ public import Kafka
 public import ServiceRuntime
 
 extension ServiceContext {
-    /// Gives a pipeline its voice: its state to `/health/ready` and `carillon_dependency_up`, its notes and alarms to the log, and how far it is
-    /// behind to `/metrics`. Once for each pipeline, before it starts. On the loop.
+    /// Shows a pipeline to the operator: its state in `/health/ready` and `carillon_dependency_up`, its notes and alarms in the
+    /// log, and how far it is behind in `/metrics`. To be called once for each pipeline, before it starts, on the loop.
     /// - Parameter lane: which of the service's pipelines, where it has several.
     public func watch(_ pipeline: RecordPipeline, lane: some MetricLabel) {
         watch(pipeline, .name(lane), lane.rawValue)
@@ -29,76 +29,38 @@ extension ServiceContext {
 /// Topics may be labels: an operator chose their names, and a process is given only those that it subscribes to. How many series they make
 /// with their partitions has a bound all the same, for a pattern finds whatever a broker lets its producers create.
 final class PipelineInstruments {
-    /// Series of one gauge; what is beyond it is summed under `other`.
-    static let maximumSeries = 500
-
     private let pipeline: RecordPipeline
-    private let metrics: Metrics
     private let restarts: Counter
     private let writing: Gauge
+    private let lags: BoundedGauge
+    private let ages: BoundedGauge
     private var countedRestarts = 0
-    private var lags: [[String]: Gauge] = [:]
-    private var ages: [String: Gauge] = [:]
-    private let lane: String
 
     init(_ pipeline: RecordPipeline, _ metrics: Metrics, lane: String) {
         self.pipeline = pipeline
-        self.metrics = metrics
-        self.lane = lane
         restarts = metrics.counter(
             "carillon_kafka_topics_remade_total", "Partitions that were seen to begin anew: a topic was deleted and created again.")
         writing = metrics.gauge(
             "carillon_kafka_batch_writing_seconds",
             "How long the batch in hand has been on its way to Kafka; 0 while none is.", labels: ["lane": lane])
+        lags = BoundedGauge(other: ["other", "other"], joining: +) { series in
+            metrics.gauge(
+                "carillon_kafka_lag_records", "Records of a partition that are written and have not passed.",
+                labels: ["topic": series[0], "partition": series[1]])
+        }
+        ages = BoundedGauge(other: ["other"], joining: max) { series in
+            metrics.gauge(
+                "carillon_kafka_oldest_record_age_seconds",
+                "Age of the oldest record of a topic that was read and has not passed; 0 without one.", labels: ["topic": series[0]])
+        }
     }
 
     func measure() {
         writing.set(Double(pipeline.writingTime) / 1_000)
         restarts.increment(by: pipeline.restarts - countedRestarts)
         countedRestarts = pipeline.restarts
-        setLags()
-        setAges()
-    }
-
-    private func setLags() {
-        // What was another member's meanwhile is its to tell.
-        for gauge in lags.values { gauge.set(0) }
-        var other: Double = 0
-        for lag in pipeline.lag {
-            if let gauge = lagGauge(lag.topic, "\(lag.partition)") { gauge.set(Double(lag.records)) } else { other += Double(lag.records) }
-        }
-        if other > 0 { lagGauge("other", "other", always: true)?.set(other) }
-    }
-
-    private func setAges() {
-        for gauge in ages.values { gauge.set(0) }
+        lags.set(pipeline.lag.map { ([$0.topic, "\($0.partition)"], Double($0.records)) })
         let now = EventLoop.wallClock()
-        var other: Double = 0
-        for (topic, written) in pipeline.oldestWaiting {
-            let age = Double(max(0, now - written)) / 1_000
-            if let gauge = ageGauge(topic) { gauge.set(age) } else { other = max(other, age) }
-        }
-        if other > 0 { ageGauge("other", always: true)?.set(other) }
-    }
-
-    private func lagGauge(_ topic: String, _ partition: String, always: Bool = false) -> Gauge? {
-        let series = [topic, partition]
-        if let known = lags[series] { return known }
-        guard always || lags.count < Self.maximumSeries else { return nil }
-        let gauge = metrics.gauge(
-            "carillon_kafka_lag_records", "Records of a partition that are written and have not passed.",
-            labels: ["topic": topic, "partition": partition])
-        lags[series] = gauge
-        return gauge
-    }
-
-    private func ageGauge(_ topic: String, always: Bool = false) -> Gauge? {
-        if let known = ages[topic] { return known }
-        guard always || ages.count < Self.maximumSeries else { return nil }
-        let gauge = metrics.gauge(
-            "carillon_kafka_oldest_record_age_seconds",
-            "Age of the oldest record of a topic that was read and has not passed; 0 without one.", labels: ["topic": topic])
-        ages[topic] = gauge
-        return gauge
+        ages.set(pipeline.oldestWaiting.map { topic, written in ([topic], Double(max(0, now - written)) / 1_000) })
     }
 }

@@ -12,8 +12,8 @@ enum RefusedOutput: String, MetricLabel {
     case lost
 }
 
-/// Sees that an output which Kafka does not take leaves a trace: in the dead letters as long as there is room, in the metrics and in the
-/// log always. Loop thread only.
+/// Sees to it that an output which Kafka does not take leaves a trace: in the dead letters as long as there is room, and always
+/// in the metrics and in the log. Loop thread only.
 public final class RefusedOutputs {
     private let topic: String
     private let log: Log

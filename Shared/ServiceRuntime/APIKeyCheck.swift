@@ -5,10 +5,11 @@ public import Settings
 internal import Synchronization
 internal import Tokens
 
-/// Compares the API keys that callers bring, and slows down who tries many. One for a process; may be used on any thread.
+/// Compares the API keys that callers bring, and slows down a source that tries many. One for a process; may be used on any
+/// thread.
 ///
-/// From a source that has tried too many wrong keys none is looked at for a while, be it the right one: whoever guesses must not
-/// learn which it is. Only from a source that is known the right one still passes (`KeyTrials`).
+/// A source that has tried too many wrong keys is refused for a while, even with the right key: somebody who guesses must not
+/// learn which key is right. Only from a source that is known the right key still passes (`KeyTrials`).
 public final class APIKeyCheck: Sendable {
     /// What is known of the key that a request brings.
     public enum Verdict: Equatable, Sendable {
@@ -55,7 +56,7 @@ public final class APIKeyCheck: Sendable {
 extension APIKeyCheck.Verdict {
     static func tooMany(milliseconds: UInt64) -> Self { .tooMany(seconds: Int(milliseconds / 1000) + 1) }
 
-    /// What a caller is told who is not let in, and what it is counted under; nil for the right key.
+    /// The answer to a caller that is refused, and the cause under which it is counted; nil for the right key.
     public var refusal: (response: HTTPResponse, cause: RefusalCause)? {
         switch self {
         case .right: nil

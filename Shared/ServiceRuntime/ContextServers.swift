@@ -19,7 +19,7 @@ extension HTTPServer {
     }
 }
 
-/// What the system says about a socket names addresses and nothing that came over it.
+/// The system's text about a socket names addresses and nothing that came over it.
 extension NetworkError: LogReason {
     public var logText: String { description }
 }

@@ -52,7 +52,7 @@ public final class Credentials {
 
     deinit { timer?.cancel() }
 
-    /// Whether a token was good for longer than any may be, which its claims, or a ticket made of it, tell.
+    /// Whether a token lives longer than any token may. Its claims say it, or a ticket that was made of it.
     public func outlives(expires: Int64, issuedAt: Int64?) -> Bool {
         verifier.outlives(expires: expires, issuedAt: issuedAt, now: EventLoop.wallClock() / 1000)
     }

@@ -26,7 +26,7 @@ public final class Dependencies {
         case unfit
     }
 
-    /// Where a loop that is not the process's first tells what its own connections say; nil where the dependency is declared.
+    /// Called on a further loop of the process, with what its own connections say; nil where the dependency is declared.
     typealias Report = @Sendable (_ dependency: Dependency, _ standing: Standing?, _ reason: LogValue) -> Void
 
     private struct Entry {
@@ -35,6 +35,7 @@ public final class Dependencies {
         var state = State.starting
         /// Nil until its connections have said so.
         var standing: Standing?
+        var wasUp = false
         /// Why it is down, as the log says it.
         var reason = ""
         /// When it went down, in ms of the monotonic clock.
@@ -121,6 +122,10 @@ public final class Dependencies {
         entries.map { ($0.dependency, $0.state, $0.reason) }
     }
 
+    /// Whether Kafka has been up once, where a service reads it: its groups have then given this process its part, be it none, and what is
+    /// written from now on is read at once.
+    public var haveGroupsJoined: Bool { entries.allSatisfy { $0.dependency != .kafka || $0.wasUp } }
+
     fileprivate func report(_ index: Int, _ source: Int, _ standing: Standing, reason: LogValue) {
         entries[index].sources[source] = standing
         let former = entries[index].standing
@@ -128,6 +133,7 @@ public final class Dependencies {
         entries[index].standing = now
         if now == .up {
             entries[index].state = .up
+            entries[index].wasUp = true
             entries[index].reason = ""
         } else {
             if former == nil || former == .up {
@@ -153,7 +159,7 @@ public final class Dependencies {
     }
 }
 
-/// One connection's voice about its dependency. Reports that change nothing cost nothing and write nothing.
+/// Reports the state of one connection to a dependency. A report that changes nothing costs nothing and writes nothing.
 public final class DependencySource {
     private let dependencies: Dependencies
     private let entry: Int

@@ -17,7 +17,7 @@ public final class Counter {
 public final class Gauge {
     // Accesses never overlap, as for Counter.
     @exclusivity(unchecked) @usableFromInline var current: Double = 0
-    /// Asked at the scrape, for what somebody else already counts.
+    /// Called at the scrape, for a value that somebody else already counts.
     var measure: (() -> Double)?
 
     init() {}
@@ -36,7 +36,7 @@ public final class Histogram {
     public static let latency: [Double] = [
         0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
     ]
-    /// How many of something were together: records of a batch, notifications of a publish.
+    /// Buckets for how many of something were together: records of a batch, notifications of a publish.
     public static let sizes: [Double] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]
 
     let bounds: [Double]
@@ -65,7 +65,7 @@ public final class Histogram {
         sum += value * Double(times)
     }
 
-    /// Milliseconds of a clock; a negative span (a clock that was set back) counts as none. `times`: as often, from 0 on.
+    /// Observes a span in milliseconds. A negative one (a clock that was set back) counts as 0. `times`: how often, from 0 on.
     public func observe(milliseconds: some BinaryInteger, times: Int = 1) {
         observe(max(0, Double(milliseconds)) / 1000, times: times)
     }

@@ -2,10 +2,11 @@ internal import Network
 
 /// How many wrong API keys each source may still try. Pure: it is told the time, in ms of a clock that never goes back.
 ///
-/// A source is an address, and one address may be many callers: an office, or a balancer that does not say for whom it asks. A
-/// source from which the right key came lately is *known*: who has the key is among them, and must not pay for the others.
+/// A source is an address, and one address may stand for many callers: an office, or a balancer that does not say for whom it
+/// asks. A source from which the right key came lately is *known*: somebody with the key is among its callers, and must not pay
+/// for the others.
 struct KeyTrials: Sendable {
-    /// Sources that are remembered; those for whom there is no room count as one. Reached in KeyTrialsTests.
+    /// The most sources that are remembered. All others count as one. Reached in KeyTrialsTests.
     static let maximumSources = 1024
     /// For how many ms a source is known after the right key came from it.
     static let knownFor: UInt64 = 3_600_000
@@ -50,7 +51,7 @@ struct KeyTrials: Sendable {
     mutating func succeeded(_ source: NetworkAddress, now: UInt64) {
         let site = source.site
         if sources[site] == nil, !makeRoom(now) {
-            // Who has the key goes before who guesses.
+            // A source with the right key takes the place of one that guesses.
             guard let stranger = sources.first(where: { $0.value.knownUntil <= now })?.key else { return }
             sources[stranger] = nil
         }
@@ -68,7 +69,7 @@ struct KeyTrials: Sendable {
         return source
     }
 
-    /// Forgets those of whom there is nothing to remember, where it must. Whether there is room for one more.
+    /// Forgets sources with nothing left to remember, if there is no room. Returns whether there is room for one more.
     private mutating func makeRoom(_ now: UInt64) -> Bool {
         guard sources.count >= Self.maximumSources else { return true }
         sources = sources.filter { $0.value.knownUntil > now || refilled($0.value, now).left < perMinute }

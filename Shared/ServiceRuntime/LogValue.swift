@@ -9,11 +9,11 @@ public enum LogValue: Sendable {
     case duration(Duration)
     /// A text of the source code.
     case text(StaticString)
-    /// A text that the operator wrote: an address, a file, a topic, an instance. Never one that a client or a record brought.
+    /// A text that the operator wrote: an address, a file, a topic, an instance. It never comes from a client or a record.
     case configured(String)
     /// A client's address, as the operator wants it to be written.
     case client(LoggedAddress)
-    /// The case's name of an error, without what it carries, unless its type vouches for its text (`LogReason`).
+    /// The name of an error's case, without what it carries, unless its type vouches for its text (`LogReason`).
     case error(any Error)
 
     public static func count(_ value: some BinaryInteger) -> LogValue { .int(Int64(clamping: value)) }
@@ -52,7 +52,7 @@ extension LogValue {
     func append(to writer: inout JSONWriter) {
         switch self {
         case .int(let value): writer.integer(value)
-        // JSON has no number that is none.
+        // JSON has neither NaN nor infinity.
         case .double(let value): value.isFinite ? writer.raw(value.description) : writer.string(value.description)
         case .bool(let value): writer.bool(value)
         case .duration(let value): writer.raw((value / .seconds(1)).description)

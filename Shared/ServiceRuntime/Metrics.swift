@@ -109,7 +109,7 @@ public final class Metrics {
 
     // MARK: Text
 
-    /// What everything stands at now: a value, so that it may go to another thread and be added to what other loops count.
+    /// The present value of every instrument. The result may go to another thread and be added to what other loops count.
     public func snapshot() -> MetricsSnapshot {
         for body in beforeScrape { body() }
         return MetricsSnapshot(

@@ -28,9 +28,10 @@ final class Operations<Values: SettingsGroup> {
 
     func close() { server.close() }
 
-    /// Ready means that this process can do its work; a dependency that is away shows, and changes nothing.
+    /// Ready means that this process can do its work. Its groups in Kafka have given it its part, be it none: before, an event would wait
+    /// for them. A dependency that is away later shows, and changes nothing.
     private func answerReady(_ call: RESTCall) {
-        let isReady = context.isStarted && !context.isDraining
+        let isReady = context.isStarted && !context.isDraining && context.dependencies.haveGroupsJoined
         var dependencies: [String] = []
         for (dependency, state, reason) in context.dependencies.states {
             let text =

@@ -39,7 +39,7 @@ public final class RESTRouter {
     private let log: Log?
     /// By method, and the status's first digit.
     private let unrouted: [RequestMethod: [Counter]]
-    /// Asked before a person's route is served, where tokens can be revoked; nil says that it cannot be known now.
+    /// Asked before a route for a person is served, where tokens can be revoked; nil says that it cannot be known now.
     public var isRevoked: ((TokenClaims, @escaping (Bool?) -> Void) -> Void)?
 
     /// - Parameters:

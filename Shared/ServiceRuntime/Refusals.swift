@@ -37,7 +37,7 @@ public enum RefusalCause: String, MetricLabel {
 /// Counts who was not let in and why, and writes it for the operator with the client's address (`LoggedAddress`); a burst is
 /// summed up by the log. Loop thread only.
 public final class Refusals {
-    /// Addresses that are kept for later refusals; one more and they are forgotten.
+    /// The most addresses that are kept for later refusals. With one more, all of them are forgotten.
     public static let mostKept = 10_000
 
     private let log: Log
@@ -53,7 +53,7 @@ public final class Refusals {
             "carillon_refused_credentials_total", "Tokens, tickets, API keys and origins that were refused.", by: "cause")
     }
 
-    /// `error` says more than the cause where there is more to say, as after how long a token came too late.
+    /// - Parameter error: says more than the cause where there is more to say, for instance how long ago a token expired.
     public func note(_ cause: RefusalCause, _ error: TokenError? = nil, from address: LoggedAddress?) {
         counts[cause].increment()
         let address = address.map { LogValue.client($0) } ?? .text("unknown")

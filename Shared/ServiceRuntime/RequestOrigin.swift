@@ -5,21 +5,21 @@ public import Settings
 public enum RequestOrigin {
     /// The client's address; nil if it is not known, and no limit holds for it.
     ///
-    /// A peer outside `trusted` is the client. A trusted one is a proxy, or the operator's own: it is believed what it writes in
-    /// `X-Forwarded-For` (its members are `forwarded`), whose last address that is not a proxy's own is the client. Whatever stands before that one, and
-    /// whatever an untrusted peer writes there, anybody may have written.
+    /// A peer outside `trusted` is the client. A trusted peer is a proxy, or the operator's own machine, and its
+    /// `X-Forwarded-For` (`forwarded` are its members) is believed: the last address there that is not a proxy's own is the
+    /// client. Anybody may have written what stands before that one, and what an untrusted peer writes.
     public static func address(peer: NetworkAddress, forwarded: [String], trusted: [AddressRange]) -> NetworkAddress? {
         guard isTrusted(peer, trusted) else { return peer }
         for text in forwarded.reversed() {
-            // A proxy of ours wrote it, and meant that it does not know.
+            // One of our proxies wrote this, and so says that it does not know the client.
             guard let address = NetworkAddress(text) else { return nil }
             if !isTrusted(address, trusted) { return address }
         }
         return nil
     }
 
-    /// Whom to hold to account for what a request brings: as `address`, and within the trusted networks whoever our proxy names,
-    /// or else the peer.
+    /// The address that answers for a request: as `address`, and within the trusted networks the one that our proxy names, or
+    /// else the peer.
     static func source(peer: NetworkAddress, forwarded: [String], trusted: [AddressRange]) -> NetworkAddress {
         if let address = address(peer: peer, forwarded: forwarded, trusted: trusted) { return address }
         return forwarded.last.flatMap { NetworkAddress($0) } ?? peer

@@ -23,9 +23,9 @@ extension ServiceContext {
     /// How long a scrape waits for the further loops.
     static var scrapeTimeout: Duration { .seconds(1) }
 
-    /// A context for a further loop of the same process: its own log, metrics and instance (`<INSTANCE_ID>.<number>`), which
-    /// share nothing with this one's but the way out. `/metrics` answers the sums, and a dependency counts as up while all
-    /// loops reach it. To be called on the further loop, which must turn.
+    /// A context for a further loop of the same process, with a log, metrics and an instance (`<INSTANCE_ID>.<number>`) of its
+    /// own. They share nothing with this one's but the output. `/metrics` answers the sums, and a dependency counts as up while
+    /// all loops reach it. To be called on the further loop, which must be running.
     /// - Parameter number: 2 for the second loop, and so on.
     public func branch(loop: EventLoop, number: Int) -> ServiceContext {
         loop.assertCurrent()
@@ -38,7 +38,7 @@ extension ServiceContext {
 
     /// What all loops count together, now. On the home loop; so is the answer.
     func scrape(_ answer: @escaping (MetricsSnapshot) -> Void) {
-        let gathering = Gathering(branches: branches, own: metrics.snapshot(), answer: answer)
+        let gathering = SnapshotGathering(branches: branches, own: metrics.snapshot(), answer: answer)
         if branches.isEmpty { return gathering.finish() }
         let home = loop
         for branch in branches {
@@ -52,7 +52,7 @@ extension ServiceContext {
 }
 
 /// One scrape while the loops answer it. Home loop only.
-private final class Gathering: @unchecked Sendable {
+private final class SnapshotGathering: @unchecked Sendable {
     // @unchecked: carried through the other loops' threads, and touched on the home loop alone.
 
     private let branches: [Branch]

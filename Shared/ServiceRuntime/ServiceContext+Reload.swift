@@ -3,8 +3,8 @@ internal import Glibc
 public import Network
 
 extension ServiceContext {
-    /// Calls `body` whenever the operator asks for files to be read anew (SIGHUP). On the home loop; so is the call. A service
-    /// that never asked for this ends by that signal.
+    /// Calls `body` whenever the operator asks for files to be read again (SIGHUP). On the home loop; so is the call. A service
+    /// that never called this ends by that signal.
     public func onReload(_ body: @escaping () -> Void) { loop.onSignal(SIGHUP, body) }
 }
 

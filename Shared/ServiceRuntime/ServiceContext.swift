@@ -2,7 +2,7 @@ public import EventLoop
 public import Network
 public import Settings
 
-/// What the runtime hands to a service: its loop, its voice and its settings. One for the process.
+/// What the runtime gives to a service: its loop, its log and metrics, and its settings. One for the process.
 ///
 /// All of it but the constants belongs to the loop's thread. A service with several loops has one for each (`branch`).
 public final class ServiceContext<Values: SettingsGroup>: @unchecked Sendable {

@@ -179,7 +179,7 @@ public struct ProcessSettings: SettingsGroup {
 /// Where Redis is.
 public struct RedisSettings: SettingsGroup {
     public let url: ServiceURL
-    /// For `rediss://`: whose signatures are believed, if not the system's authorities'.
+    /// The file with the authorities to trust for `rediss://`; nil: the system's.
     public let authorities: String?
     public let commandTimeout: Duration
     public let maxInFlight: Int
@@ -225,15 +225,15 @@ public struct KafkaServerSettings: SettingsGroup {
 /// How people's tokens are checked: by a secret, by a file of keys, or by both. The well-known demo secret is refused
 /// unless `DEMO=true`.
 public struct TokenSettings: SettingsGroup {
-    /// For tokens that name no key.
+    /// The secret of tokens that name no key.
     public let secret: String?
-    /// For those that do.
+    /// The file with the keys of tokens that name one.
     public let keyFile: String?
     public let issuer: String?
     public let audience: String?
     /// What a token may be good for at most.
     public let maximumLifetime: Duration
-    /// For how long it is remembered that a token, or all of a person's, was revoked.
+    /// For how long a revocation of a token, or of all of a person's tokens, is remembered.
     public let revocationLifetime: Duration
 
     public static let demoSecret = "carillon-demo-token-secret-0000000"
@@ -246,7 +246,7 @@ public struct TokenSettings: SettingsGroup {
 
     public init(_ environment: Environment) throws(SettingsError) {
         keyFile = try environment.optional(Common.keyFile)
-        // With a file of keys no token need be signed with a secret that services share.
+        // With a file of keys no token has to be signed with a secret that services share.
         secret = try keyFile == nil ? environment.value(Common.tokenSecret) : environment.optional(Common.tokenSecret)
         issuer = try environment.optional(Common.tokenIssuer)
         audience = try environment.optional(Common.tokenAudience)

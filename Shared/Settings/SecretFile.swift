@@ -4,11 +4,11 @@
 
 /// A file that holds one secret, as a secret store mounts it.
 enum SecretFile {
-    /// Bytes of a file at most: a secret is short, and librdkafka's properties are too.
+    /// The most bytes of a file: a secret is short, and so are the properties of librdkafka.
     static let longest = 65_536
 
     struct Unreadable: Error {
-        /// What is said behind the file's path.
+        /// The reason, which a message gives behind the path of the file.
         let reason: String
     }
 

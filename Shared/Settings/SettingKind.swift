@@ -95,7 +95,7 @@ extension SettingKind {
         }
     }
 
-    /// Several of one kind, separated by commas; blanks around them are let be.
+    /// Several of one kind, separated by commas; blanks around them are ignored.
     public static func list<Element>(of kind: SettingKind<Element>) -> Self where Value == [Element] {
         SettingKind(form: "a list, separated by commas, of: \(kind.form)") { text in
             var values: [Element] = []
@@ -111,7 +111,7 @@ extension SettingKind {
 // MARK: - Reading
 
 func parseInteger(_ text: some StringProtocol) -> Int? {
-    // Int's own reader takes a plus sign, which no one writes on purpose.
+    // The reader of `Int` accepts a plus sign, which nobody writes on purpose.
     guard text.utf8.first != UInt8(ascii: "+") else { return nil }
     return Int(text)
 }

@@ -20,7 +20,7 @@ public struct SettingDescription: Equatable, Sendable {
     public let name: String
     /// The form a value takes, in words: "duration (500ms, 30s, 15m, 7d) from 1s to 60s".
     public let form: String
-    /// What holds where the variable is unset; `nil`: nothing does.
+    /// The value if the variable is unset; `nil`: there is none.
     public let defaultText: String?
     /// One line: what the setting is for.
     public let help: String
@@ -53,7 +53,7 @@ public struct SettingDescription: Equatable, Sendable {
 public enum SettingNeed: Equatable, Sendable {
     case optional
     case required
-    /// It does where the named one is set.
+    /// A program starts without it if the named variable is set.
     case requiredUnless(String)
 }
 
@@ -83,8 +83,8 @@ public struct Setting<Value: Sendable>: Sendable {
     }
 }
 
-/// Where settings are read from: the process's environment, or a dictionary in a test. A variable that is set to
-/// nothing counts as unset, for that is what compose files and shells make of a missing one.
+/// Where settings are read from: the environment of the process, or a dictionary in a test. A variable that is set to nothing
+/// counts as unset, because compose files and shells make that of a missing one.
 public struct Environment: Sendable {
     private let lookup: @Sendable (String) -> String?
 

@@ -43,7 +43,8 @@ public func base64urlDecoded(_ text: some Sequence<UInt8>) -> [UInt8]? {
             bits &= (1 << UInt32(count)) - 1
         }
     }
-    // Six bits left over is a single letter, which encodes nothing; others must be zero, or two texts mean one token.
+    // Six bits left over are a single letter, which encodes nothing. Other bits left over must be zero, or two texts would mean
+    // one token.
     return count == 6 || bits != 0 ? nil : bytes
 }
 

@@ -1,6 +1,6 @@
-/// Reads the members of a JSON object (RFC 8259) that are asked for, and passes over all others, whatever they hold: how deep they
-/// are nested, how large a number or how strange a text is decides nothing. No byte may stand behind the object, and no name that is
-/// asked for twice. Every failure is `nil`; no input traps.
+/// Reads the members of a JSON object (RFC 8259) that are asked for, and skips all others, whatever they hold: neither a deep
+/// nesting, nor a large number, nor a strange text matters. Nothing may follow the object, and no name that is asked for may
+/// stand twice. Every failure is `nil`; no input traps.
 struct ClaimsReader {
     enum Value: Equatable {
         case string(String)
@@ -13,14 +13,14 @@ struct ClaimsReader {
 
     struct Member {
         let value: Value
-        /// Where it stands in the input.
+        /// The range of the value in the input.
         let range: Range<Int>
     }
 
     private let bytes: [UInt8]
     private var position = 0
 
-    /// The members of the object that `bytes` is whose names are among `wanted`.
+    /// Reads `bytes` as one object and returns the members whose names are among `wanted`.
     static func members(_ bytes: [UInt8], _ wanted: Set<String>) -> [String: Member]? {
         guard String(validating: bytes, as: UTF8.self) != nil else { return nil }
         var reader = ClaimsReader(bytes: bytes)
@@ -85,7 +85,7 @@ struct ClaimsReader {
         return true
     }
 
-    /// Behind a value: moves over a comma and what precedes the next value, or over the ends of what is open.
+    /// After a value: moves over a comma and what precedes the next value, or over the ends of open containers.
     private mutating func close(_ open: inout [UInt8]) -> Bool {
         while let end = open.last {
             if take(UInt8(ascii: ",")) { return end == UInt8(ascii: "]") || skipName() }
@@ -141,7 +141,7 @@ struct ClaimsReader {
 
     // MARK: What is read
 
-    /// The value that stands there, which `skip` has moved over.
+    /// The value at `start`, which `skip` has moved over.
     private func value(at start: Int) -> Value {
         var reader = self
         reader.position = start
@@ -154,7 +154,7 @@ struct ClaimsReader {
         }
     }
 
-    /// The text of the string there; nil if it is not Unicode.
+    /// The text of the string at `start`; nil if it is not Unicode.
     private func text(at start: Int) -> String? {
         var reader = self
         reader.position = start

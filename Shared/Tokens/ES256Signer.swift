@@ -1,7 +1,7 @@
 internal import COpenSSL
 internal import Glibc
 
-/// Why a private key cannot be used, in words; nothing of the key is in them.
+/// Why a private key cannot be used. The text holds nothing of the key.
 public enum KeyError: String, Error, Sendable, CustomStringConvertible {
     case unreadable = "the file cannot be read"
     case notPEM = "the file holds no unencrypted private key in PEM (PKCS#8, as in Apple's .p8 files)"
@@ -32,7 +32,7 @@ public struct ES256Signer: ~Copyable {
         self.key = key
     }
 
-    /// From a file, which is read once; blocks for that long.
+    /// Reads the key from a file, once; blocks for that long.
     public init(file path: String) throws(KeyError) {
         guard let pem = Self.contents(path) else { throw .unreadable }
         try self.init(pem: pem)
@@ -94,7 +94,7 @@ public struct ES256Signer: ~Copyable {
         return String(decoding: name.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self) == "prime256v1"
     }
 
-    /// From DER, as libcrypto gives it.
+    /// Converts a signature from DER, as libcrypto returns it.
     private static func rawSignature(_ encoded: ArraySlice<UInt8>) throws(KeyError) -> [UInt8] {
         let pair: OpaquePointer? = Array(encoded).withUnsafeBufferPointer { bytes in
             var start = bytes.baseAddress

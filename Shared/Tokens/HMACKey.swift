@@ -1,7 +1,7 @@
 internal import COpenSSL
 
-/// A key for HMAC-SHA-256 (RFC 2104), with both pads digested once, so that a code costs two copies and two digests.
-/// May be used on any thread at the same time: the contexts are only ever copied from after `init`.
+/// A key for HMAC-SHA-256 (RFC 2104). Both pads are digested once, so that a code costs two copies and two digests. May be used
+/// on any thread at the same time: after `init` the contexts are only copied from.
 public struct HMACKey: ~Copyable, @unchecked Sendable {
     private let inner: OpaquePointer
     private let outer: OpaquePointer

@@ -3,7 +3,7 @@ internal import Glibc
 /// A file of keys that may be replaced at any time. Looking at it blocks for one `stat`; reading it, for a page or so
 /// of a local disk. To be used by one thread at a time.
 public struct KeyFile {
-    /// What changes when a file is replaced or written anew.
+    /// What changes when a file is replaced or rewritten.
     struct Stamp: Equatable {
         var device: UInt64
         var inode: UInt64
@@ -18,8 +18,8 @@ public struct KeyFile {
 
     public init(path: String) { self.path = path }
 
-    /// The keys, if the file is another than when it was last looked at; nil where it is the same.
-    /// A fault is told once, and again when the file has changed.
+    /// The keys if the file has changed since it was last looked at; nil if it has not. A fault is reported once, and again
+    /// when the file has changed.
     public mutating func changed() -> Result<KeySet, KeySetError>? {
         let now = Self.stamp(path)
         if hasLooked, now == stamp { return nil }

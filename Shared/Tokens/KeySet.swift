@@ -43,7 +43,7 @@ struct VerificationKey: ~Copyable, Sendable {
     }
 }
 
-/// One owner of a key, where several may hold it.
+/// Owns a key that several may hold.
 final class KeyEntry: Sendable {
     let key: VerificationKey
     init(_ key: consuming VerificationKey) { self.key = key }
@@ -70,7 +70,7 @@ public struct KeySetError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     public let reason: Reason
-    /// The key that is meant, counted from 0; nil: the file as a whole.
+    /// The index of the key, from 0; nil: the file as a whole.
     public let index: Int?
     /// What is wrong with the first key that should have served, where none is left.
     private let detail: String
@@ -86,23 +86,23 @@ public struct KeySetError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// The keys of a JWK Set (RFC 7517), each under its `kid` and pinned to one algorithm. Immutable.
 ///
-/// A key for something else (another `kty`, curve or `alg`, `use: enc`) is passed over, as section 5 asks. One that should
-/// serve and cannot (too short, not on its curve, without a `kid`) is passed over too, and told in `passedOver`: a mistake in
-/// one key must not take the others away. A private key fails the set, so that its author hears of it.
+/// A key for something else (another `kty`, curve or `alg`, `use: enc`) is skipped, as section 5 asks. A key that should serve
+/// and cannot (too short, not on its curve, without a `kid`) is skipped too, and reported in `passedOver`: a mistake in one key
+/// must not take the others away. A private key makes the whole set invalid, so that its author hears of it.
 public final class KeySet: Sendable {
-    /// Longest file that is looked at, in bytes.
+    /// The longest file that is read, in bytes.
     public static let maximumBytes = 256 * 1024
-    /// Keys of a set at most, those that are passed over among them.
+    /// The most keys of a set, skipped ones included.
     public static let maximumKeys = 100
 
-    private let entries: [String: KeyEntry]
+    private let entries: [ExactText: KeyEntry]
     /// What is wrong with each key that should serve and cannot, in their order.
     public let passedOver: [KeySetError]
 
     /// `jwks` is the file's content.
     public init(jwks: [UInt8]) throws(KeySetError) {
         guard jwks.count <= Self.maximumBytes else { throw KeySetError(.tooLarge) }
-        var entries: [String: KeyEntry] = [:]
+        var entries: [ExactText: KeyEntry] = [:]
         var passedOver: [KeySetError] = []
         for (index, range) in try Self.keys(jwks).enumerated() {
             do throws(KeySetError.Reason) {
@@ -123,8 +123,8 @@ public final class KeySet: Sendable {
     /// Keys that tokens can name.
     public var count: Int { entries.count }
 
-    /// The key of that name. The name is compared and nothing else is done with it.
-    func entry(_ name: String) -> KeyEntry? { entries[name] }
+    /// The key of that name. The name's bytes are compared and nothing else is done with it.
+    func entry(_ name: String) -> KeyEntry? { entries[ExactText(name)] }
 
     /// Where each element of the list `keys` stands.
     private static func keys(_ bytes: [UInt8]) throws(KeySetError) -> [Range<Int>] {
@@ -165,15 +165,16 @@ private struct WebKey {
         self.members = members.compactMapValues { $0.value == .null ? nil : $0.value }
     }
 
-    /// The members that mean something here.
+    /// The members that are used here.
     private static let members: Set = ["kty", "kid", "use", "key_ops", "alg", "crv", "k", "n", "e", "x", "y", "d"]
 
     /// Its name and key; nil for a key that is not meant for what is verified here.
-    func entry() throws(KeySetError.Reason) -> (String, KeyEntry)? {
-        // Whatever it is for: who can read it here could sign or decrypt with it.
+    func entry() throws(KeySetError.Reason) -> (ExactText, KeyEntry)? {
+        // A private key is refused whatever it is for: whoever can read it here could sign or decrypt with it.
         if members["d"] != nil, members["kty"] != .string("oct") { throw .privateKey }
         guard isForSignatures, let algorithm = try algorithm() else { return nil }
-        guard case .string(let name) = members["kid"], (1...255).contains(name.utf8.count) else { throw .noKeyID }
+        guard case .string(let id) = members["kid"], (1...255).contains(id.utf8.count) else { throw .noKeyID }
+        let name = ExactText(id)
         switch algorithm {
         case .hs256:
             // RFC 7518 section 3.2: at least as long as the hash.
@@ -213,7 +214,7 @@ private struct WebKey {
         guard let stated = members["alg"] else { return natural }
         guard case .string(let name) = stated else { throw .contradiction }
         if name == natural.rawValue { return natural }
-        // One of ours on a key of another kind is how HS and RS are confused.
+        // An algorithm of ours on a key of another kind is how HS and RS get confused.
         if TokenAlgorithm(rawValue: name) != nil || name == "none" { throw .contradiction }
         return nil
     }

@@ -4,7 +4,7 @@ internal import COpenSSL
 /// curve P-256 (ES256, section 3.4). A check takes about 25 µs with RSA of 2,048 bits and 60 with P-256.
 /// May be used on any thread at the same time: libcrypto only reads the key.
 struct PublicKey: ~Copyable, @unchecked Sendable {
-    /// What an RSA modulus may measure, in bits: RFC 7518 section 3.3 asks for 2,048; what is far longer costs too much.
+    /// The bits that an RSA modulus may have: RFC 7518 section 3.3 asks for 2,048, and much longer ones cost too much.
     static let modulusBits = 2048...8192
 
     private let key: OpaquePointer
@@ -16,7 +16,7 @@ struct PublicKey: ~Copyable, @unchecked Sendable {
         guard let first = digits.first else { throw .badNumber }
         let bits = digits.count * 8 - first.leadingZeroBitCount
         guard Self.modulusBits.contains(bits) else { throw .modulusLength }
-        // An exponent of 1 would verify anything; an even one is none.
+        // An exponent of 1 would verify anything, and an even one is not valid.
         let power = exponent.drop { $0 == 0 }
         guard let last = power.last, power.count <= 8, last & 1 == 1, power.count > 1 || last >= 3 else { throw .badExponent }
         let (n, e) = (Array(digits), Array(power))
@@ -44,7 +44,7 @@ struct PublicKey: ~Copyable, @unchecked Sendable {
         EVP_PKEY_free(key)
     }
 
-    /// Whether `signature`, as JWS has it, is this key's over `message`. Anything that is none is false.
+    /// Whether `signature`, in the form of JWS, is of this key over `message`. Anything that is not a signature gives false.
     borrowing func verifies(_ signature: [UInt8], of message: ArraySlice<UInt8>) -> Bool {
         guard isRSA else {
             guard let encoded = Self.encoded(signature) else { return false }
@@ -62,7 +62,7 @@ struct PublicKey: ~Copyable, @unchecked Sendable {
             EVP_DigestVerifyInit(context, nil, algorithms.sha256, nil, key) == 1
                 && EVP_DigestVerify(context, signature, signature.count, bytes.baseAddress, bytes.count) == 1
         }
-        // What does not match leaves a note, which nobody else should find.
+        // A signature that does not match leaves an error in the queue of the thread. Nobody else should find it.
         if !result { ERR_clear_error() }
         return result
     }

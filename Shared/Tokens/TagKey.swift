@@ -1,8 +1,8 @@
-/// A key for tags: what we append to a text that we give out, so that we know it again when it is brought back.
+/// A key for tags. We append a tag to a text that we give out, so that we recognise the text when it is brought back.
 ///
-/// A tag is SipHash-2-4 (Aumasson and Bernstein, 2012), a pseudorandom function of 128 bits of key and 64 of result. A cursor's
-/// costs less than 0.1 µs, where HMAC-SHA-256 costs a microsecond and its prepared state 400 bytes. 64 bits are enough for what
-/// can be guessed only by asking us, and only while the key lives; nothing else should be protected by it.
+/// A tag is SipHash-2-4 (Aumasson and Bernstein, 2012), a pseudorandom function with 128 bits of key and 64 of result. The tag
+/// of a cursor costs less than 0.1 µs, where HMAC-SHA-256 costs a microsecond and its prepared state 400 bytes. 64 bits are
+/// enough for what can be guessed only by asking us, and only while the key lives. Nothing else should be protected by it.
 public struct TagKey: Hashable, Sendable {
     private let low: UInt64
     private let high: UInt64
@@ -15,7 +15,7 @@ public struct TagKey: Hashable, Sendable {
     /// A key that nobody can guess.
     public init() { self.init(words: randomBytes(Self.length)) }
 
-    /// Nil unless the text is what `text` answers.
+    /// Nil unless the text is one that `text` has returned.
     public init?(text: String) {
         guard let bytes = base64urlDecoded(text.utf8), bytes.count == Self.length else { return nil }
         self.init(words: bytes)

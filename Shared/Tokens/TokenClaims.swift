@@ -34,13 +34,13 @@ public struct TokenClaims: Equatable, Sendable {
     }
 }
 
-/// What a `jti` is known by. Never 0.
+/// The number by which a `jti` is known. Never 0.
 public func tokenIDHash(_ id: String) -> UInt64 {
     max(1, sha256(Array(id.utf8)).prefix(8).reduce(0) { $0 << 8 | UInt64($1) })
 }
 
-/// Why a token was not accepted. The description says it in words that the token's maker can act on, and holds
-/// nothing out of the token itself.
+/// Why a token was not accepted. The description tells the maker of the token what to do, and holds nothing of the token
+/// itself.
 public enum TokenError: Error, Equatable, Sendable, CustomStringConvertible {
     case expired(secondsAgo: Int64)
     case invalid(TokenFault)

@@ -97,7 +97,7 @@ public final class TokenVerifier: Sendable {
             info: try members["info"].map { try info(bytes[$0.range]) },
             device: try text(members["device"], .deviceNotText, .badDevice, isIdentifier),
             id: try text(members["jti"], .badID, .badID) { (1...255).contains($0.utf8.count) })
-        if let issuer, members["iss"]?.value != .string(issuer) { throw TokenFault.wrongIssuer }
+        if let issuer, !isText(members["iss"]?.value, issuer) { throw TokenFault.wrongIssuer }
         if let audience, !holds(members["aud"]?.value, audience) { throw TokenFault.wrongAudience }
         if let issuedAt, issuedAt > now + Self.skew { throw TokenFault.issuedInFuture }
         if let notBefore, notBefore > now + Self.skew { throw TokenFault.notYetValid }
@@ -161,9 +161,14 @@ public final class TokenVerifier: Sendable {
     /// `aud` is one name or a list of them (RFC 7519 section 4.1.3).
     private func holds(_ audience: ClaimsReader.Value?, _ wanted: String) -> Bool {
         switch audience {
-        case .string(let name): name == wanted
-        case .strings(let names): names.contains(wanted)
-        default: false
+        case .strings(let names): names.contains { $0.hasSameBytes(as: wanted) }
+        default: isText(audience, wanted)
         }
+    }
+
+    /// RFC 7519 section 7.3: names are compared as they stand, without any normalization.
+    private func isText(_ value: ClaimsReader.Value?, _ wanted: String) -> Bool {
+        guard case .string(let text) = value else { return false }
+        return text.hasSameBytes(as: wanted)
     }
 }

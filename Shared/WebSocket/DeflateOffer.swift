@@ -1,7 +1,7 @@
 /// What a client offers of permessage-deflate, and what is answered (RFC 7692 section 7.1). Pure.
 ///
-/// Taken is an offer that this server can keep without a memory between messages: both sides begin each message anew, and
-/// the server's window is `MessageDeflate.windowBits`.
+/// An offer is accepted if this server can keep it without memory between messages: both sides start each message with an empty
+/// window, and the window of the server is `MessageDeflate.windowBits`.
 struct DeflateOffer: Equatable {
     /// The client wants to be told the server's window.
     var namesServerWindow = false
@@ -16,7 +16,7 @@ struct DeflateOffer: Equatable {
         return nil
     }
 
-    /// Nil if one of them is unknown, stands twice, has no valid value, or asks for less than the server can do with.
+    /// Nil if a parameter is unknown, stands twice, has no valid value, or asks for less than the server can do with.
     private init?(parameters: [Substring]) {
         var seen: Set<String> = []
         for parameter in parameters {
@@ -30,7 +30,7 @@ struct DeflateOffer: Equatable {
                 guard let bits = Self.windowBits(value), bits >= MessageDeflate.windowBits else { return nil }
                 namesServerWindow = true
             case "client_max_window_bits":
-                // A hint: whatever window the client chooses can be read.
+                // This is a hint. The server can read whatever window the client chooses.
                 if parts.count > 1, Self.windowBits(value) == nil { return nil }
             default: return nil
             }
@@ -55,7 +55,7 @@ struct DeflateOffer: Equatable {
         return value.dropFirst().dropLast()
     }
 
-    /// Parts a list where the separator stands outside of quotes.
+    /// Splits a list at separators outside of quotes.
     private static func split(_ text: some StringProtocol, at separator: Character) -> [Substring] {
         var isQuoted = false
         return Substring(text).split(omittingEmptySubsequences: true) { character in

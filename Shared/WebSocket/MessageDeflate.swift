@@ -11,7 +11,7 @@ public final class MessageDeflate {
     private let inflater = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     private let scratch = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 16_384)
 
-    /// About 70 KB. Nil if zlib has no memory for it.
+    /// Takes about 70 KB. Nil if zlib has no memory for it.
     public init?() {
         deflater.initialize(to: z_stream())
         inflater.initialize(to: z_stream())
@@ -24,7 +24,7 @@ public final class MessageDeflate {
     }
 
     deinit {
-        // Harmless on a state whose making failed.
+        // This does no harm to a state that could not be made.
         deflateEnd(deflater)
         inflateEnd(inflater)
         deflater.deallocate()
@@ -34,7 +34,8 @@ public final class MessageDeflate {
 
     // MARK: Out
 
-    /// The message's compressed form, less the four bytes that every one ends with (section 7.2.1); nil if it is not shorter.
+    /// The compressed form of the message, without the four bytes at the end that every one has (section 7.2.1); nil if it is
+    /// not shorter.
     public func compress(_ payload: [UInt8]) -> [UInt8]? {
         guard let count = UInt32(exactly: payload.count), deflateReset(deflater) == Z_OK else { return nil }
         // Room for as much as came; with more it would not be worth it.
@@ -55,8 +56,8 @@ public final class MessageDeflate {
         return compressed.count > 4 ? Array(compressed.dropLast(4)) : nil
     }
 
-    /// A block that holds bytes as they are (RFC 1951 section 3.2.4), which may follow it. It stands before a compressed
-    /// part that many messages share. `length`: at most 65,535.
+    /// Appends the header of a block that holds bytes as they are (RFC 1951 section 3.2.4); the bytes may follow it. Such a
+    /// block stands before a compressed part that many messages share. `length`: at most 65,535.
     public static func appendStoredBlockHeader(length: Int, to bytes: inout [UInt8]) {
         let length = UInt16(truncatingIfNeeded: length)
         bytes.append(0)
@@ -85,7 +86,7 @@ public final class MessageDeflate {
 
     // MARK: In
 
-    /// The message that a compressed one stands for: text that is UTF-8, or binary.
+    /// Inflates a compressed message: text that is UTF-8, or binary.
     /// - Parameter limit: of the inflated message in bytes; beyond it nothing more is inflated (1009).
     public func open(_ payload: [UInt8], isText: Bool, limit: Int) throws(WebSocketViolation) -> WebSocketEvent {
         let message = try inflate(payload, limit: limit)
@@ -100,11 +101,11 @@ public final class MessageDeflate {
         guard inflateReset(inflater) == Z_OK else { throw .invalidDeflate }
         var message: [UInt8] = []
         defer { forget(inflater) }
-        // What the sender has left off (section 7.2.2).
+        // The four bytes that the sender left out (section 7.2.2).
         for part in [payload, [0x00, 0x00, 0xFF, 0xFF]] where !part.isEmpty {
             try feed(part, into: &message, limit: limit)
         }
-        // In the midst of a block: the message was cut short.
+        // The message ends inside a block: it was cut short.
         guard inflater.pointee.data_type & 128 != 0 else { throw .invalidDeflate }
         return message
     }
@@ -140,7 +141,7 @@ public final class MessageDeflate {
         }
     }
 
-    /// The arrays that it pointed into are not its own.
+    /// Clears the pointers into arrays that zlib does not own.
     private func forget(_ stream: UnsafeMutablePointer<z_stream>) {
         stream.pointee.next_in = nil
         stream.pointee.avail_in = 0

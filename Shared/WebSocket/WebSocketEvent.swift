@@ -1,4 +1,4 @@
-/// What a client sent, once it is whole (RFC 6455).
+/// What a client sent, once it is complete (RFC 6455).
 public enum WebSocketEvent: Sendable, Equatable {
     /// A text message, all fragments together; valid UTF-8.
     case text([UInt8])
@@ -15,7 +15,7 @@ public enum WebSocketEvent: Sendable, Equatable {
 public struct WebSocketViolation: Error, Hashable, Sendable {
     /// 1002, 1007 or 1009 (section 7.4.1).
     public let code: UInt16
-    /// For the close frame; short, and free of anything that was sent.
+    /// The reason for the close frame. It is short and holds nothing of what was sent.
     public let reason: String
 
     static func breach(_ reason: String) -> WebSocketViolation { WebSocketViolation(code: 1002, reason: reason) }

@@ -3,11 +3,11 @@ import Tokens
 
 /// The opening handshake, the server's side (RFC 6455 section 4.2).
 public enum WebSocketHandshake {
-    /// The head of the 101 that answers `request`, or the refusal that it has earned: 405, 400, or 426 with the version
-    /// spoken here.
+    /// The head of the 101 that answers `request`, or the refusal: 405, 400, or 426 with the version that is spoken here.
     ///
     /// - Parameters:
-    ///   - protocols: the subprotocols that are spoken, in lower case. Who offers some and none of these is refused; who offers
+    ///   - protocols: the subprotocols that are spoken, in lower case. A client that offers some and none of these is refused.
+    ///   A client that offers none is accepted.
     ///     none at all is taken at its word that it knows what it will hear.
     ///   - deflates: whether compression may be agreed on.
     public static func answer(

@@ -1,7 +1,7 @@
 /// The frames of one client, from its bytes (RFC 6455 section 5). Pure; any split of the input gives the same events and
 /// the same violation. While no frame or message is unfinished it is one empty reference.
 public struct WebSocketParser {
-    /// A message that is being read; apart, because most connections have none at most times.
+    /// A message that is being read. It is kept apart, because most connections have none at most times.
     fileprivate final class Unfinished {
         var header: [UInt8] = []
         var isInPayload = false
@@ -14,7 +14,7 @@ public struct WebSocketParser {
         /// The fragments of a message so far; `kind` is its opcode, 0 while there is none.
         var message: [UInt8] = []
         var kind: UInt8 = 0
-        /// The message's first frame said so; its text shows only when it is inflated.
+        /// The first frame says that the message is compressed. Its text can be checked only when it is inflated.
         var isCompressed = false
         var text = UTF8Check()
     }
@@ -33,7 +33,7 @@ public struct WebSocketParser {
     /// Whether messages may be compressed, because that was negotiated.
     public var allowsCompression: Bool { state.contains(.allowsCompression) }
 
-    /// Whether it holds no part of a frame or message.
+    /// Whether no part of a frame or message is held.
     public var isIdle: Bool { unfinished == nil }
 
     /// Reads from `offset` on, moves it past what was taken, and returns an event as soon as it is whole; nil when more
@@ -144,7 +144,7 @@ extension WebSocketParser.Unfinished {
         remaining -= count
     }
 
-    /// The event that this frame completes, if any; makes ready for the next frame.
+    /// Returns the event that this frame completes, if any, and prepares for the next frame.
     fileprivate func finish() throws(WebSocketViolation) -> WebSocketEvent? {
         isInPayload = false
         mask = 0

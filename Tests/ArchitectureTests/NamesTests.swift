@@ -63,6 +63,18 @@ import Testing
         paths.contains { $0.hasSuffix("/" + path) } || Repository.exists(String(path))
     }
 
+    /// A law is cited by its name (docs/laws.md), for its number tells a reader nothing.
+    @Test func lawsAreCitedByName() {
+        for file in Repository.files where !file.isUnder("Tests/ArchitectureTests") {
+            for (index, line) in file.lines.enumerated() where line.utf8.count > 4 && line.contains("aw ") {
+                let words = line.words
+                for (word, next) in zip(words, words.dropFirst()) where word.lowercased() == "law" && next.allSatisfy(\.isNumber) {
+                    Issue.record("\(file.path):\(index + 1): law \(next) has a name")
+                }
+            }
+        }
+    }
+
     // MARK: Names of files
 
     /// Files that hold functions, none of which is named as they are.
@@ -97,7 +109,7 @@ import Testing
             #expect(unused.contains(name), "\(file.path) declares no \(name)")
             unused.remove(name)
         }
-        #expect(unused.isEmpty, "these need no exception any more: \(unused.sorted())")
+        #expect(unused.isEmpty, "these need no exception: \(unused.sorted())")
     }
 
     // MARK: Dead declarations
@@ -105,7 +117,7 @@ import Testing
     /// Swift itself asks for these, and nobody else calls them.
     private static let required: Set = ["Main", "checkIsolated", "isIsolatingCurrentContext", "unownedExecutor"]
 
-    /// What services and shared modules declare is used somewhere, be it in a test: its name stands in code more often than it is
+    /// What services and shared modules declare is used somewhere, if only in a test: its name stands in code more often than it is
     /// declared.
     @Test func declarationsAreUsed() {
         let declared = Self.words.declarations.filter { $0.keyword != "extension" }.reduce(into: [:]) { $0[$1.name, default: 0] += 1 }

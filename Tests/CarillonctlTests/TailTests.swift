@@ -13,6 +13,8 @@ final class ScriptedEdge: @unchecked Sendable {
     private(set) var port = 0
     private var listener: Listener?
     private var scripts: [String]
+    /// Whether a connection stays open behind its script, as one that may carry a further request.
+    private let keepsOpen: Bool
 
     private final class Session: ByteStreamHandler {
         let stream: ByteStream
@@ -30,13 +32,14 @@ final class ScriptedEdge: @unchecked Sendable {
             for index in bytes.indices { copy.append(bytes[index]) }
             edge.requests.withLock { $0.append(String(decoding: copy, as: UTF8.self)) }
             stream.write(Array(script.utf8))
-            stream.closeAfterFlush()
+            if !edge.keepsOpen { stream.closeAfterFlush() }
         }
         func drained() {}
         func closed(_ reason: StreamClosure) {}
     }
 
-    init(_ scripts: [String]) async throws {
+    init(_ scripts: [String], keepsOpen: Bool = false) async throws {
+        self.keepsOpen = keepsOpen
         self.scripts = scripts
         loop.start()
         try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
@@ -79,6 +82,23 @@ final class ScriptedEdge: @unchecked Sendable {
         #expect(requests[0].hasPrefix("GET /connection/sse HTTP/1.1\r\n") && !requests[0].contains("Last-Event-ID"))
         #expect(requests[1].contains("Last-Event-ID: 1.7-1\r\n") && requests[2].contains("Last-Event-ID: 1.7-1\r\n"))
         #expect(requests[0].contains("Authorization: Bearer ey"))
+    }
+
+    /// While no gateway is there, the edge answers how long to wait, and keeps the connection: nothing more comes on it.
+    @Test(arguments: [
+        "Content-Length: 10\r\n\r\nretry: 5\n\n", "Transfer-Encoding: chunked\r\n\r\na\r\nretry: 5\n\n\r\n0\r\n\r\n",
+        "Content-Length: 0\r\n\r\n",
+    ])
+    func anAnswerThatEndsIsNotWaitedFor(_ answer: String) async throws {
+        let type = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+        let event = Self.head + "id: 1.7-1\ndata: {\"type\":\"a.b\",\"title\":\"One\"}\n\n"
+        let edge = try await ScriptedEdge([type + answer, event], keepsOpen: true)
+        defer { edge.loop.stop() }
+        let (status, written) = await carillonctl(
+            "tail", "--user", "alice", "--count", "1",
+            environment: ["EDGE_URL": "http://127.0.0.1:\(edge.port)", "TOKEN_SECRET": secret])
+        #expect(status == 0 && written.lines.count == 1)
+        #expect(written.error.contains("the stream ended; again in ") && !written.error.contains("silent"), "\(written.error)")
     }
 
     @Test func refusalEndsItWithTheServersWords() async throws {

@@ -90,6 +90,8 @@ import Testing
         (#"{"recover":true,"epoch":"5"}"#, .from(StreamPosition(epoch: 5, offset: 0))),
         (#"{"epoch":"5","offset":3}"#, .none), (#"{"recover":false,"epoch":"5"}"#, .none),
         (#"{"recover":true,"epoch":"_","offset":0}"#, .unknown), (#"{"recover":true}"#, .unknown),
+        // An offset alone is a place in any epoch: what was lost between two of them would look recovered.
+        (#"{"recover":true,"epoch":"","offset":3}"#, .unknown), (#"{"recover":true,"offset":3}"#, .unknown),
         (#"{"recover":true,"epoch":"5","offset":-1}"#, .unknown),
     ]) func positionsAreReadAsSDKsSendThem(_ sample: (String, ConnectRequest.Recovery)) {
         let commands = decode(#"{"id":1,"connect":{"subs":{"inbox":\#(sample.0)}}}"#)

@@ -44,8 +44,24 @@ def tool():
     return [DOCKER, "compose"] if plugin else [shutil.which("docker-compose") or "docker-compose"]
 
 
+def has_loopback_6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        return True
+    except OSError:
+        return False
+
+
+# What is read behind docker-compose.yml.
+FILES = ["deploy/compose.ipv6.yml"] if has_loopback_6() else []
+
+
+def composed(*words):
+    return [*tool(), "-p", PROJECT, *(part for file in ["docker-compose.yml", *FILES] for part in ("-f", file)), *words]
+
+
 def compose(*words, check=True):
-    return run(*tool(), "-p", PROJECT, *words, check=check)
+    return run(*composed(*words), check=check)
 
 
 def up(gateways):
@@ -108,7 +124,12 @@ def confined():
         if service != "edge":  # its image decides
             assert run(DOCKER, "exec", containers(service)[0], "id", "-u").strip() != "0", f"{service} runs as root"
         for bindings in (host["PortBindings"] or {}).values():
-            assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}, f"{service} is published beyond this machine"
+            assert {binding["HostIp"] for binding in bindings} <= {"127.0.0.1", "::1"}, f"{service} is published beyond this machine"
+    if FILES:
+        with socket.create_connection(("::1", int(PORTS["EDGE_PORT"])), 10) as edge:
+            edge.sendall(b"GET /edge/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert b" 200 " in edge.recv(4096), "no answer on ::1"
+        held("the edge answers on ::1 as well")
     held("read-only, without capabilities, with a limit of memory, not as root; published on loopback only")
     for secret, readers in (("TOKEN_SECRET", {"gateway", "push-service"}),
                             ("API_KEY", {"gateway", "notification-service", "fanout-worker", "presence-service"})):
@@ -120,7 +141,7 @@ def confined():
 
 def operate():
     doctor = compose("exec", "-T", "gateway", "carillonctl", "doctor", check=False)
-    code = subprocess.run([*tool(), "-p", PROJECT, "exec", "-T", "gateway", "carillonctl", "doctor"], cwd=ROOT, capture_output=True).returncode
+    code = subprocess.run(composed("exec", "-T", "gateway", "carillonctl", "doctor"), cwd=ROOT, capture_output=True).returncode
     assert code == 0, f"the doctor finds fault:\n{doctor}"
     token = compose("exec", "-T", "gateway", "carillonctl", "token", "--user", "bob-" + RUN).strip()
     assert token.count(".") == 2, token
@@ -145,6 +166,54 @@ def deliver(bob):
     post(event("message.direct", {"user": "dave-" + RUN}, "Alice", "to a phone", ""))
     until(lambda: request("GET", "/demo/received?token=" + device)[1], "the push at the stand-in", 15)
     held("events over HTTP arrive; who is offline gets a push")
+
+
+def follow():
+    """`carillonctl tail` in the gateway's container, begun before the person has a connection and ended by what arrives."""
+    person = "erin-" + RUN
+    tail = subprocess.Popen(composed("exec", "-T", "gateway", "carillonctl", "tail", "--user", person, "--count", "1"), cwd=ROOT,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in tail.stderr:
+            if "connected to " in line:
+                break
+        post(event("message.direct", {"user": person}, "Alice", "for the tail", ""))
+        shown, _ = tail.communicate(timeout=30)
+        assert tail.returncode == 0 and "for the tail" in shown, f"tail ended with {tail.returncode}: {shown}"
+    except subprocess.TimeoutExpired:
+        raise AssertionError("carillonctl tail does not end") from None
+    finally:
+        tail.kill()
+    held("carillonctl tail inside the gateway's container shows what arrives, and ends")
+
+
+def hide():
+    """The secrets in files: the services are made again with them, and nobody's environment says one."""
+    folder = ROOT / "deploy/secrets"
+    names = ("token-secret", "api-key", "redis-password", "redis-url")
+    assert not any((folder / name).exists() for name in names), f"{folder} holds secrets already: this check would write its own"
+    FILES.append("deploy/compose.secrets.yml")
+    try:
+        secrets = {name: os.urandom(32).hex() for name in names[:3]}
+        secrets["redis-url"] = f"redis://default:{secrets['redis-password']}@redis:6379"
+        for name, text in secrets.items():
+            (folder / name).write_text(text + "\n")
+            (folder / name).chmod(0o444)
+        compose("up", "-d", "--scale", "gateway=1", "--scale", "fanout-worker=1")
+        for service in (*SERVICES, "redis"):
+            until(lambda: len(containers(service, "--filter", "health=healthy")) == len(containers(service)) > 0, f"{service} healthy", 90)
+        for service in (*SERVICES, "redis"):
+            said = json.dumps([inspected(service)["Config"][part] for part in ("Env", "Cmd")])
+            assert not any(text in said for text in secrets.values()), f"{service}'s configuration says a secret"
+            mounted = {mount["Destination"] for mount in inspected(service)["Mounts"] if mount["Destination"].startswith("/run/secrets/")}
+            assert mounted, f"{service} has no secret"
+        doctor = subprocess.run(composed("exec", "-T", "gateway", "carillonctl", "doctor"), cwd=ROOT, capture_output=True, text=True)
+        assert doctor.returncode == 0, f"with secrets in files the doctor finds fault:\n{doctor.stdout}{doctor.stderr}"
+        held("with deploy/compose.secrets.yml: secrets in files, in nobody's environment, and the doctor finds no fault")
+    finally:
+        FILES.pop()
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
 
 
 def scale():
@@ -200,8 +269,11 @@ def main():
         operate()
         bob = Browser("bob-" + RUN)
         deliver(bob)
+        follow()
         scale()
         stop_and_start(bob)
+        bob.leave()
+        hide()
         print("All of it held.", flush=True)
         return 0
     except (AssertionError, OSError) as failure:

@@ -108,7 +108,7 @@ import Testing
         await site.stop()
     }
 
-    /// Trimmed while she did not read: told, and begun anew.
+    /// Trimmed while she did not read: she is told so and begins again.
     @Test func whatWasTrimmedMeanwhileIsSaid() async throws {
         let site = try await Deployment(["SEND_BUFFER_BYTES": "8KB"])
         let slow = try watcher(site, "slow", receiveBuffer: 4096)
@@ -122,7 +122,7 @@ import Testing
         await site.stop()
     }
 
-    /// A stream that is no more: every watcher subscribes anew. A note without a watcher is removed.
+    /// A stream that is no more: every watcher subscribes again. A note without a watcher is removed.
     @Test func aChannelThatWasForgottenBeginsAnew() async throws {
         let site = try await Deployment()
         let bob = try watcher(site, "bob")

@@ -120,7 +120,7 @@ import Testing
         #expect(machine.epochNumber == 1)
     }
 
-    /// The law "Loss is noticed": whatever was published for this instance is heard, or all sessions are compared after it.
+    /// "Loss is noticed": whatever was published for this instance is heard, or all sessions are compared after it.
     @Test func whatIsPublishedIsHeardOrCompared() throws {
         let seed = ProcessInfo.processInfo.environment["TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: .min ... .max)
         for round in 0..<300 {

@@ -26,7 +26,7 @@ import Testing
     /// A proxy acknowledges what is sent and passes nothing on: TCP sees nothing wrong.
     @Test func aRequestThatTimedOutTakesItsConnectionOutOfUse() async throws {
         #expect(try await desk.send(ask(timeout: .seconds(60))).get().status == 200)
-        wire.swallow()
+        wire.silence(.swallows)
         // One that waits much longer keeps the connection in use.
         let (desk, long) = (desk, ask(timeout: .seconds(600)))
         async let patient = desk.send(long)

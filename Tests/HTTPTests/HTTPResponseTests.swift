@@ -36,8 +36,8 @@ import Testing
         ("a\"><script>", "", false, ""), ("user@a.example", "", false, ""), ("a.example/b", "", false, ""),
     ]) func anOriginIsWhatTheClientAsked(_ host: String, _ forwarded: String, _ isTLS: Bool, _ origin: String) {
         let request = HTTPRequest(path: "/", headers: [("Host", host)] + (forwarded.isEmpty ? [] : [("X-Forwarded-Proto", forwarded)]))
-        #expect(request.origin(isTLS: isTLS) == origin)
-        #expect(HTTPRequest(path: "/").origin(isTLS: isTLS) == "")
+        #expect(request.fields.origin(isTLS: isTLS) == origin)
+        #expect(HTTPRequest(path: "/").fields.origin(isTLS: isTLS) == "")
     }
 
     @Test(arguments: [

@@ -113,6 +113,33 @@ private func eventually(_ condition: () async -> Bool) async -> Bool {
         await site.stop()
     }
 
+    /// What cannot be read, or does not arrive, is told like all else: the type is an address, under the host that was asked, if that
+    /// was understood already, else under the one that was connected to.
+    @Test(arguments: [
+        ("GET / HTTP/1.1\r\nHost: example.test:81\r\nno colon\r\n\r\n", "http://example.test:81", "malformed_request", 400),
+        (
+            "GET / HTTP/1.1\r\nX-Forwarded-Proto: https\r\nHost: example.test\r\nExpect: tea\r\nContent-Length: 1\r\n\r\n",
+            "https://example.test", "expectation_failed", 417
+        ),
+        ("not a request\r\n\r\n", nil, "malformed_request", 400),
+        ("GET / HTTP/1.1\r\nHost: a b\r\nno colon\r\n\r\n", nil, "malformed_request", 400),
+        ("GET / HTTP/9.0\r\n", nil, "version_not_supported", 505),
+        ("GET / HTTP/1.1\r\nHost: example.test\r\n", "http://example.test", "request_timeout", 408),
+        ("GET / HTTP/1.1\r\n", nil, "request_timeout", 408),
+    ])
+    func aRefusalsTypeIsAnAddress(_ request: String, _ origin: String?, _ name: String, _ status: Int) async throws {
+        let site = Site()
+        var limits = HTTPLimits()
+        if status == 408 { limits.requestDeadline = .milliseconds(200) }
+        let port = try await site.start(limits)
+        let client = try #require(RawSocket(port: port))
+        client.send(request)
+        let answer = client.takeAll()
+        #expect(answer.hasPrefix("HTTP/1.1 \(status) "))
+        #expect(answer.contains("{\"type\":\"\(origin ?? "http://127.0.0.1:\(port)")/problems#\(name)\","), "\(answer)")
+        await site.stop()
+    }
+
     @Test func aRequestLineOf100KBGetsItsAnswer() async throws {
         let site = Site()
         let client = try #require(RawSocket(port: try await site.start()))

@@ -65,6 +65,9 @@ struct RealBrokerTests {
         #expect(rival.prepare(Abandonment()) == nil)
         try await produce(settings, records(settings, 100..<300))
         #expect(try await holds(settings, "out", 300))
+        // An operator has given two instances one name.
+        let alarms = await bench.ask { $0.alarms }
+        #expect(alarms.count == 1 && alarms[0].contains("INSTANCE_ID") && alarms[0].contains("fenced.carillon-echo-one"), "\(alarms)")
         rival.close()
         consumer.destroy()
         await stop(bench)

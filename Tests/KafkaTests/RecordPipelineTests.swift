@@ -10,6 +10,7 @@ final class Echo {
     var seen: [String] = []
     var states: [BrokerState] = []
     var notes: [String] = []
+    var alarms: [String] = []
     var batches: [RecordBatch] = []
     /// Batches wait in `batches` instead of being answered.
     var holdsBatches = false
@@ -28,6 +29,7 @@ final class Echo {
         }
         pipeline.onState = { [unowned self] in self.states.append($0) }
         pipeline.onNote = { [unowned self] in self.notes.append($0) }
+        pipeline.onAlarm = { [unowned self] in self.alarms.append($0) }
         try pipeline.start()
     }
 

@@ -1,3 +1,4 @@
+import CRDKafka
 import Testing
 
 @testable import Kafka
@@ -21,21 +22,48 @@ import Testing
         #expect(bound.portion(of: [], from: 0) == 0..<0)
     }
 
+    private let timeOut = KafkaError(RD_KAFKA_RESP_ERR__MSG_TIMED_OUT)
+
     @Test func whatTimesOutIsHalvedUntilItPassesAndGrowsAgain() {
         var bound = TransactionBound(records: 4_000, bytes: 4 << 20)
         // The broker takes 100 records in a transaction's time.
         var attempts = 0
         while bound.portion(of: outputs(1_000), from: 0).count > 100 {
             let portion = bound.portion(of: outputs(1_000), from: 0)
-            bound.timedOut(records: portion.count, bytes: portion.count * 10)
+            bound.failed(timeOut, after: 0, records: portion.count, bytes: portion.count * 10)
             attempts += 1
         }
         #expect(attempts == 4)
         #expect(bound.records == 62)
         for _ in 0..<20 { bound.passed() }
-        #expect(bound == TransactionBound(records: 4_000, bytes: 4 << 20))
-        for _ in 0..<20 { bound.timedOut(records: 1, bytes: 1) }
+        #expect(bound.records == 4_000 && bound.bytes == 4 << 20)
+        for _ in 0..<20 { bound.failed(timeOut, after: 0, records: 1, bytes: 1) }
         #expect(bound.portion(of: outputs(5), from: 0) == 0..<1)
+    }
+
+    @Test func aSlowBrokerIsNotAskedForTooMuchEveryOtherTime() {
+        var bound = TransactionBound(records: 4_000, bytes: 4 << 20)
+        // The broker takes 300 records in a transaction's time.
+        var failed = 0
+        for _ in 0..<200 {
+            if bound.records <= 300 {
+                bound.passed()
+            } else {
+                bound.failed(timeOut, after: 15_000, records: bound.records, bytes: bound.bytes)
+                failed += 1
+            }
+        }
+        #expect(failed <= 4 + 7)
+    }
+
+    @Test func whatFailsSoonAndIsNoTimeOutSaysNothingOfTheSize() {
+        let fenced = KafkaError(RD_KAFKA_RESP_ERR__FENCED)
+        var bound = TransactionBound(records: 100, bytes: 1_000, time: 3_000)
+        bound.failed(fenced, after: 1_900, records: 100, bytes: 1_000)
+        #expect(bound.records == 100 && !bound.isSlow(1_900))
+        // A broker that has given up a transaction for its age says that it is fenced.
+        bound.failed(fenced, after: 2_000, records: 100, bytes: 1_000)
+        #expect(bound.records == 50 && bound.bytes == 500 && bound.isSlow(2_000))
     }
 
     @Test func onlyTheLastPortionPassesOffsetsAndEveryOutputIsInOne() {

@@ -55,7 +55,7 @@ import Testing
         try makeBinaries(in: folder + "/bin", dying: dying)
         let broker = try EmbeddedBroker()
         defer { withExtendedLifetime(broker) {} }
-        for topic in Topics.all { try broker.createTopic(topic.name, partitions: topic.partitions) }
+        for topic in ClusterTopics.all { try broker.createTopic(topic.name, partitions: topic.partitions) }
         var settings = try ClusterSettings(
             Environment(environment.merging(["EDGE_PORT": "0", "KAFKA_BROKERS": broker.brokers]) { $1 }))
         settings.folder = folder + "/data"

@@ -183,6 +183,10 @@ func text(_ record: OutgoingRecord, _ header: String) -> String? {
         #expect(try run(record(json), just).outcome == .notified(.normal, records: 100))
         let less = try makeTranslation { $0.expandedBytes = whole - 1 }
         #expect(try run(record(json), less).outcome == .deadLetter(.tooLarge))
+        // Whoever posts it hears of it at once, and of the limit's name.
+        #expect(throws: Never.self) { _ = try just.check(value: Array(json.utf8), headers: [], now: now) }
+        let refusal = try #require(throws: DeadLetter.self) { _ = try less.check(value: Array(json.utf8), headers: [], now: now) }
+        #expect(refusal.reason == .tooLarge && refusal.detail.contains("EVENT_MAX_EXPANSION (\(whole - 1))"))
     }
 
     @Test func aRequestIsCheckedAsTheReaderWould() throws {

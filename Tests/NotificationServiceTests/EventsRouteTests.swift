@@ -45,9 +45,9 @@ private final class Rig: Sendable {
 
     var errors: [String] { written.lines.filter { $0.contains(" error ") } }
 
-    func post(_ type: String) async -> String {
+    func post(_ type: String, data: String = #"{"audience":{"user":"bob"},"title":"Hi"}"#) async -> String {
         guard let socket = RawSocket(port: await host.port ?? 0) else { return "no connection" }
-        let body = event(#"{"audience":{"user":"bob"},"title":"Hi"}"#, type: type)
+        let body = event(data, type: type)
         socket.send(
             "POST /v1/events HTTP/1.1\r\nHost: t\r\nConnection: close\r\nX-API-Key: 0123456789abcdef\r\n"
                 + "Content-Type: application/cloudevents+json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
@@ -76,6 +76,22 @@ private final class Rig: Sendable {
 }
 
 @Suite struct EventsRouteTests {
+    /// 1,000 people and 20 KB are over the 16 MB of EVENT_MAX_EXPANSION: not a 202 and a dead letter behind it.
+    @Test func anEventThatWouldBecomeTooMuchIs413WithTheLimitsName() async throws {
+        let rig = try await Rig(hidden: [])
+        let people = (0..<1_000).map { "\"p\($0)\"" }.joined(separator: ",")
+        func post(_ bytes: Int) async -> String {
+            let body = String(repeating: "x", count: bytes)
+            return await rig.post("social.like", data: #"{"audience":{"users":[\#(people)]},"title":"Hi","body":"\#(body)"}"#)
+        }
+        let answer = await post(20_000)
+        #expect(answer.hasPrefix("HTTP/1.1 413 ") && answer.contains("\"type\":\"http://t/problems#too_large\""))
+        #expect(answer.contains("over EVENT_MAX_EXPANSION (16777216)"))
+        #expect(rig.errors.isEmpty)
+        #expect(await post(10_000).hasPrefix("HTTP/1.1 202 "))
+        await rig.end()
+    }
+
     @Test func aDeadLetterIsAnErrorInTheLog() async throws {
         let rig = try await Rig(hidden: [])
         try await rig.produce("no secret of Bob's")

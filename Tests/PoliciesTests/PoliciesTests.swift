@@ -38,6 +38,14 @@ private func complaints(_ text: String) -> [String] {
         #expect(table.policy(for: "x")?.category == "other")
     }
 
+    /// The Kelvin sign is no K, though `String` holds it equal to one.
+    @Test func aTypeIsItsBytes() throws {
+        let text = "types: {social.Kiss: {category: social, priority: low, channels: [in-app], ttlSeconds: 5}}"
+        let table = try PolicyFile.read(Array(text.utf8))
+        #expect(table.policy(for: "social.Kiss") != nil)
+        #expect("social.\u{212A}iss" == "social.Kiss" && table.policy(for: "social.\u{212A}iss") == nil)
+    }
+
     @Test func aPolicyMayBeSilentAndNameItsTopic() throws {
         let text = """
             types:

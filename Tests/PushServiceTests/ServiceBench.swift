@@ -109,6 +109,9 @@ final class ServiceBench: @unchecked Sendable {
 
     var log: [String] { lines.lines.withLock { $0 } }
 
+    /// How often the group has given partitions out so far.
+    var rounds: Int { log.count { $0.contains("the group gave this member") } }
+
     private func onLoop<Answer: Sendable>(_ body: @escaping @Sendable () throws -> Answer) async throws -> Answer {
         try await withCheckedThrowingContinuation { continuation in
             loop.post { continuation.resume(with: Result { try body() }) }
@@ -208,6 +211,8 @@ final class ServiceBench: @unchecked Sendable {
         let pushType: String
         let priority: Int
         let status: Int
+        /// ms since 1970.
+        let at: Int64
         let payload: [String: Anything]
 
         enum Anything: Decodable {
@@ -216,8 +221,13 @@ final class ServiceBench: @unchecked Sendable {
         }
     }
 
-    func received(_ token: String) async throws -> [Received] {
-        let url = "\(try #require(standIn).plainURL)/received?token=\(token)"
+    func received(_ token: String) async throws -> [Received] { try await list("?token=\(token)") }
+
+    /// By all devices, in the order of their arrival.
+    func received() async throws -> [Received] { try await list("") }
+
+    private func list(_ query: String) async throws -> [Received] {
+        let url = "\(try #require(standIn).plainURL)/received\(query)"
         let answer = try await send(HTTPClientRequest(url: url))
         return try JSONDecoder().decode([Received].self, from: Data(answer.body))
     }

@@ -244,7 +244,7 @@ private actor Caller: LoopActor {
             return
         }
         #expect(text.hasPrefix("READONLY"))
-        // A new connection asks anew where the primary is; here it is soon back, at the same replica.
+        // A new connection asks again where the primary is; here it is soon back, at the same replica.
         for _ in 0..<12_000 where await caller.states.count < 2 { try await Task.sleep(for: .milliseconds(5)) }
         #expect(await caller.states.dropFirst().first == .down(reason: "it is a replica"))
         try server.cli("REPLICAOF", "NO", "ONE")

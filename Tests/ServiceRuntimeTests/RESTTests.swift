@@ -228,6 +228,25 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
         fclose(file)
     }
 
+    /// A broker that is away at the start, or a group that has not settled, keeps it unready; one that goes later does not.
+    @Test func readyWaitsForTheFirstAssignment() async throws {
+        let host = try sampleHost(["SAMPLE_TICKS": "1"])
+        let service = try await host.start()
+        let port = await host.operationsPort
+        #expect(ask(port, "GET", "/health/ready").hasPrefix("HTTP/1.1 200 "))
+        await service.readKafka()
+        #expect(ask(port, "GET", "/health/ready").hasPrefix("HTTP/1.1 503 "))
+        await service.loseKafka()
+        let away = ask(port, "GET", "/health/ready")
+        #expect(away.hasPrefix("HTTP/1.1 503 ") && away.contains("\"ready\":false,\"draining\":false"))
+        await service.joinGroup()
+        #expect(ask(port, "GET", "/health/ready").hasPrefix("HTTP/1.1 200 "))
+        await service.loseKafka()
+        #expect(ask(port, "GET", "/health/ready").hasPrefix("HTTP/1.1 200 "))
+        await host.drain()
+        host.loop.stop()
+    }
+
     @Test func operations() async throws {
         let host = try sampleHost(["SAMPLE_TICKS": "60", "DRAIN_TIMEOUT": "600s"])
         let service = try await host.start()

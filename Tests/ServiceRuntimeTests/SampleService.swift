@@ -30,6 +30,7 @@ actor SampleService: Service {
     private let server: HTTPServer
     private let router: RESTRouter
     private let redis: DependencySource
+    private var kafka: DependencySource?
     private var timer: LoopTimer?
     private var waiting: CheckedContinuation<Void, Never>?
     private var endOfDrain: AsyncStream<Never>.Continuation?
@@ -79,6 +80,10 @@ actor SampleService: Service {
 
     var count: UInt64 { ticks.value }
 
+    /// As a service that reads Kafka.
+    func readKafka() { kafka = context.dependencies.source(.kafka) }
+    func joinGroup() { kafka?.up() }
+    func loseKafka() { kafka?.down(.text("closed")) }
     func loseRedis() { redis.down(.text("closed")) }
     func findRedis() { redis.up() }
     /// Ends the drain that 50 ticks and more wait for; false if none is under way.

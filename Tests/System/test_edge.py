@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -14,7 +15,7 @@ import websockets.sync.client
 import websockets.sync.server
 
 from carillon import http as client
-from carillon.processes import free_port
+from carillon.processes import ROOT, free_port
 from carillon.servers import Edge, has_loopback_6
 from carillon.waiting import until
 
@@ -245,6 +246,30 @@ def test_the_edges_own_errors_are_problem_documents_that_a_page_may_read(edge, l
     assert answer.status == status and answer.problem == problem
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"no request\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+                                  b"GET /" + b"a" * 140_000], ids=["field", "line", "tls", "head"])
+def test_what_is_not_http_is_answered_400_by_the_edge_itself(edge, sent):
+    with socket.create_connection(("127.0.0.1", edge.port), 60) as connection:
+        connection.sendall(sent)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0] and b"connection: close" in head.lower()
+    version = subprocess.run(["haproxy", "-v"], capture_output=True, text=True).stdout.split()[2]
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) >= (3, 3):
+        assert json.loads(body)["type"] == "/problems#invalid_request"
+
+
+def test_every_problem_of_the_edge_is_explained():
+    page = (ROOT / "Shared/HTTP/ProblemPage.swift").read_text()
+    types = set(re.findall(r'"type":"([^"]*)"', (ROOT / "deploy/edge/haproxy.cfg").read_text()))
+    assert len(types) >= 6
+    for kind in types:
+        path, _, name = kind.partition("#")
+        assert path == "/problems" and f'"{name}", ' in page, kind
 
 
 def test_a_page_elsewhere_reads_that_a_service_is_away(tmp_path, backends):

@@ -20,7 +20,7 @@ public final class Child: @unchecked Sendable {
 
     /// - Parameters:
     ///   - environment: all of its variables; nil: those of the tests.
-    ///   - output, errors: files that are written anew; nil: nowhere.
+    ///   - output, errors: files that are overwritten; nil: nowhere.
     public convenience init(
         _ path: String, _ arguments: [String], environment: [String: String]? = nil, output: String? = nil,
         errors: String? = nil

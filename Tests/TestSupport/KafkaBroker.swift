@@ -22,6 +22,9 @@ public final class KafkaBroker: @unchecked Sendable {
     public var secured: String { "localhost:\(heldForSecured.number)" }
     /// Whom that listener lets in.
     public static let (user, password) = ("carillon", "geheim")
+    /// The listener behind a slow wire, where there is one.
+    public var slow: String { "127.0.0.1:\(wire?.port ?? 0)" }
+    private let wire: SlowWire?
     private let certificate: TestCertificate?
     private let heldForSecured: HeldPort
     public var processIdentifier: Int32 { child?.processIdentifier ?? 0 }
@@ -29,9 +32,11 @@ public final class KafkaBroker: @unchecked Sendable {
     /// Starts it and waits until it answers, 4 to 5 s. Topics are made by their first use, with four partitions.
     /// - Parameters:
     ///   - certificate: of a further listener that wants SASL over TLS.
+    ///   - wire: a further listener is reached through it.
     ///   - settings: of the broker, beside its own.
-    public init(certificate: TestCertificate? = nil, settings: [String] = []) throws {
+    public init(certificate: TestCertificate? = nil, wire: SlowWire? = nil, settings: [String] = []) throws {
         self.certificate = certificate
+        self.wire = wire
         self.settings = settings
         heldForSecured = try HeldPort()
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("kafka-\(UUID().uuidString)")
@@ -84,6 +89,25 @@ public final class KafkaBroker: @unchecked Sendable {
         ).wait()
     }
 
+    /// Deletes topics; takes about 2 s.
+    public func deleteTopics(_ topics: [String]) throws {
+        try run(
+            "kafka-topics.sh", ["--bootstrap-server", brokers, "--delete", "--topic", topics.joined(separator: "|")],
+            log: directory.appendingPathComponent("tool.log")
+        ).wait()
+    }
+
+    /// A quota of all producers together, a client id; takes about 2 s.
+    public func limitProducers(bytesPerSecond: Int) throws {
+        try run(
+            "kafka-configs.sh",
+            [
+                "--bootstrap-server", brokers, "--alter", "--add-config", "producer_byte_rate=\(bytesPerSecond)", "--entity-type",
+                "clients", "--entity-default",
+            ], log: directory.appendingPathComponent("tool.log")
+        ).wait()
+    }
+
     /// Writes records without a key, each in a transaction of its own; takes about 2 s for each.
     public func produceInTransactions(_ topic: String, records: Int) throws {
         for record in 0..<records {
@@ -113,6 +137,9 @@ public final class KafkaBroker: @unchecked Sendable {
 
     private var listenerOfSecured: String { certificate == nil ? "" : "SASL_SSL://\(secured)," }
 
+    private var listenerBehindWire: String { wire.map { "SLOW://127.0.0.1:\($0.target.number)," } ?? "" }
+    private var addressOfWire: String { wire == nil ? "" : "SLOW://\(slow)," }
+
     private var securityOfListener: String {
         guard certificate != nil else { return "" }
         let module = "org.apache.kafka.common.security.plain.PlainLoginModule"
@@ -129,10 +156,10 @@ public final class KafkaBroker: @unchecked Sendable {
         process.roles=broker,controller
         node.id=1
         controller.quorum.voters=1@127.0.0.1:\(heldByController.number)
-        listeners=PLAINTEXT://\(brokers),\(listenerOfSecured)CONTROLLER://127.0.0.1:\(heldByController.number)
-        advertised.listeners=\(listenerOfSecured)PLAINTEXT://\(brokers)
+        listeners=PLAINTEXT://\(brokers),\(listenerOfSecured)\(listenerBehindWire)CONTROLLER://127.0.0.1:\(heldByController.number)
+        advertised.listeners=\(listenerOfSecured)\(addressOfWire)PLAINTEXT://\(brokers)
         controller.listener.names=CONTROLLER
-        listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+        listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SLOW:PLAINTEXT
         \(securityOfListener)
         log.dirs=\(directory.path)/data
         num.partitions=4

@@ -2,7 +2,7 @@ internal import Foundation
 
 /// The mock cluster of `carillon-local broker` in a process of its own: for tests that take the broker away.
 ///
-/// librdkafka's mock goes down by closing its listener and binding the port anew at once, and aborts where it cannot: as in a
+/// librdkafka's mock goes down by closing its listener and binding the port again at once, and aborts where it cannot: as in a
 /// process that is just starting another program, which holds a copy of the listener for a moment. The tests start many.
 public final class MockBroker: @unchecked Sendable {
     // @unchecked: a test holds it and calls it from one task at a time.

@@ -56,9 +56,38 @@ public final class Wire: Sendable {
     /// Connections that have come so far.
     public var accepted: Int { pairs.withLock { $0.count } }
 
-    /// From now on each connection that there is takes everything and passes nothing on, either way. New ones work.
-    public func swallow() {
-        pairs.withLock { for pair in $0 { pair.swallows.store(true, ordering: .relaxed) } }
+    /// How a connection dies without a word.
+    public enum Silence: CaseIterable, Sendable {
+        /// Everything is taken, and acknowledged, and nothing passed on: a proxy that has forgotten whose it is.
+        case swallows
+        /// The client's packets are dropped before TCP sees them, and nothing is acknowledged: a firewall that has forgotten it.
+        case drops
+    }
+
+    /// From now on each connection that there is is silent, either way. New ones work.
+    public func silence(_ how: Silence) {
+        pairs.withLock { pairs in
+            for pair in pairs {
+                pair.swallows.store(true, ordering: .relaxed)
+                if how == .drops { Self.dropPackets(to: pair.client) }
+            }
+        }
+    }
+
+    /// What the kernel has for a socket passes the socket's filter first; this one, a program of the one instruction "return 0", lets
+    /// nothing through (SO_ATTACH_FILTER of socket(7)).
+    private static func dropPackets(to descriptor: Int32) {
+        struct Program {
+            var count: UInt16
+            var instructions: UnsafeMutablePointer<UInt64>
+        }
+        // BPF_RET | BPF_K, with k = 0.
+        var instruction: UInt64 = 0x06
+        withUnsafeMutablePointer(to: &instruction) { instructions in
+            var program = Program(count: 1, instructions: instructions)
+            let status = setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program, socklen_t(MemoryLayout<Program>.size))
+            precondition(status == 0, "the kernel takes no filter: \(errno)")
+        }
     }
 
     private func carry(_ client: Int32) {

@@ -33,6 +33,22 @@ private func octets(_ kid: String, _ secret: String, extra: String = "") -> Stri
 }
 
 @Suite struct KeySetTests {
+    /// Both forms of é are names of their own, though `String` holds them equal.
+    @Test func aKeyIDIsItsBytes() throws {
+        let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
+        let other = String(secret.reversed())
+        func token(_ kid: String, _ secret: String) -> String {
+            let input = signingInput(header: #"{"alg":"HS256","kid":"\#(kid)"}"#, claims: claims)
+            return "\(input).\(base64url(HMACKey(Array(secret.utf8)).code(Array(input.utf8))))"
+        }
+        let keys = try set(octets(composed, secret), octets(decomposed, other))
+        #expect(keys.count == 2 && keys.passedOver.isEmpty)
+        #expect(fault(token(composed, secret), keys) == nil)
+        #expect(fault(token(decomposed, other), keys) == nil)
+        #expect(fault(token(decomposed, secret), keys) == .badSignature)
+        #expect(fault(token(decomposed, secret), try set(octets(composed, secret))) == .unknownKey)
+    }
+
     // MARK: Vectors of RFC 7515, appendix A
 
     private static let payload =

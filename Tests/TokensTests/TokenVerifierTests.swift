@@ -194,6 +194,18 @@ private func fault(_ token: String, issuer: String? = nil, audience: String? = n
         #expect(fault(signed(#"{"sub":"a","exp":2000000000}"#), audience: "me") == .invalid(.wrongAudience))
     }
 
+    /// RFC 7519 section 7.3: no normalization.
+    @Test func issuerAndAudienceAreTheirBytes() {
+        let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
+        let token = signed(#"{"sub":"a","exp":2000000000,"iss":"\#(composed)","aud":"\#(composed)"}"#)
+        #expect(fault(token, issuer: composed, audience: composed) == nil)
+        #expect(fault(token, issuer: decomposed) == .invalid(.wrongIssuer))
+        #expect(fault(token, audience: decomposed) == .invalid(.wrongAudience))
+        let several = signed(#"{"sub":"a","exp":2000000000,"aud":["x","\#(composed)"]}"#)
+        #expect(fault(several, audience: composed) == nil)
+        #expect(fault(several, audience: decomposed) == .invalid(.wrongAudience))
+    }
+
     @Test func noByteStringTraps() {
         var random = SystemRandomNumberGenerator()
         let seed = UInt64.random(in: 0 ... .max, using: &random)

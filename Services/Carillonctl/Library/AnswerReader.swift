@@ -1,14 +1,20 @@
-/// Reads one HTTP/1.1 answer whose content does not end (RFC 9112 sections 4, 6 and 7.1). Pure; any split gives the same.
+/// Reads one HTTP/1.1 answer, whose content ends with its length, its last chunk or its connection (RFC 9112 sections 4, 6 and 7.1). Pure;
+/// any split gives the same.
 struct AnswerReader: Sendable {
     struct Malformed: Error {}
 
     /// Bytes of a head, and of a chunk's size line.
     static let longestHead = 32 * 1024
 
-    private enum Phase { case head, plain, size, chunk(Int), chunkEnd, done }
+    private enum Phase { case head, plain, counted(Int), size, chunk(Int), chunkEnd, done }
 
     private(set) var status: Int?
     private(set) var contentType = ""
+    /// The answer is whole: nothing of it will follow, whether its connection stays open or not.
+    var isComplete: Bool {
+        if case .done = phase { return true }
+        return false
+    }
     private var phase = Phase.head
     private var held: [UInt8] = []
 
@@ -24,6 +30,11 @@ struct AnswerReader: Sendable {
             case .plain:
                 content += rest
                 return content
+            case .counted(let left):
+                let part = rest.prefix(left)
+                content += part
+                rest = rest.dropFirst(part.count)
+                phase = part.count == left ? .done : .counted(left - part.count)
             case .size:
                 guard let line = try line(&rest, until: [0x0d, 0x0a]) else { return content }
                 let digits = line.prefix { $0 != ";" && $0 != " " }
@@ -69,6 +80,9 @@ struct AnswerReader: Sendable {
             switch line[..<colon].lowercased() {
             case "content-type": contentType = value
             case "transfer-encoding" where value == "chunked": phase = .size
+            case "content-length":
+                guard let length = Int(value), length >= 0 else { throw Malformed() }
+                if case .plain = phase { phase = length == 0 ? .done : .counted(length) }
             default: break
             }
         }

@@ -46,19 +46,19 @@ actor Canary: LoopActor {
         }
     }
 
-    private struct Inbox {
+    private struct InboxResponse {
         let cursor: String
         let text: String
     }
 
     private var bearer: (name: String, value: String) { ("authorization", "Bearer " + (credentials.token ?? "")) }
 
-    private func inbox(_ client: HTTPClient, after cursor: String?) async throws(ControlError) -> Inbox {
+    private func inbox(_ client: HTTPClient, after cursor: String?) async throws(ControlError) -> InboxResponse {
         struct Answer: Decodable { let cursor: String }
         let after = cursor.map { "&after=\($0)" } ?? ""
         let body = try await answer(client, "GET", "/v1/inbox?limit=1000\(after)", [bearer])
         let decoded = try? JSONDecoder().decode(Answer.self, from: Data(body))
-        return Inbox(cursor: decoded?.cursor ?? cursor ?? "", text: String(decoding: body, as: UTF8.self))
+        return InboxResponse(cursor: decoded?.cursor ?? cursor ?? "", text: String(decoding: body, as: UTF8.self))
     }
 
     private func send(_ client: HTTPClient, _ type: String, _ mark: String) async throws(ControlError) {

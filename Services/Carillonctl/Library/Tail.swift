@@ -186,6 +186,8 @@ final class EdgeConnection: ByteStreamHandler {
             guard let status = reader.status else { return }
             if status == 200, reader.contentType.hasPrefix("text/event-stream") {
                 if !content.isEmpty { onContent?(content) }
+                // The edge's own answers end and leave their connection open: only `retry`, say, while no gateway is there.
+                if reader.isComplete { close("the stream ended") }
             } else {
                 refusal += content.prefix(Self.refusalBytes - refusal.count)
                 // What words a refusal has arrive with its head, or soon after; the connection is of no more use.

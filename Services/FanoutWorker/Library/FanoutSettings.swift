@@ -62,7 +62,8 @@ public struct FanoutLimits: SettingsGroup {
         "FANOUT_OUTPUT_RECORDS", .integer(1...100_000), default: "4000",
         help: "Pushes and dead letters that leave in one transaction before their batch has ended")
     static let outputBytesSetting = Setting(
-        "FANOUT_OUTPUT_BYTES", .size(1 << 10...64 << 20), default: "4MB", help: "Bytes of them")
+        "FANOUT_OUTPUT_BYTES", .size(1 << 10...64 << 20), default: "4MB",
+        help: "Bytes of pushes and dead letters that leave in one transaction before their batch has ended")
     static let audiencePageSetting = Setting(
         "FANOUT_AUDIENCE_PAGE", .integer(1...1_000), default: "500", help: "Members of an audience read at once")
     static let walksSetting = Setting(

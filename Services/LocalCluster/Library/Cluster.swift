@@ -88,7 +88,7 @@ public actor Cluster: LoopActor {
         let outcome = await withCheckedContinuation { (continuation: CheckedContinuation<Result<Int, ClusterError>, Never>) in
             worker.run {
                 do {
-                    continuation.resume(returning: .success(try Topics.make(brokers: brokers, environment: environment)))
+                    continuation.resume(returning: .success(try ClusterTopics.make(brokers: brokers, environment: environment)))
                 } catch {
                     continuation.resume(returning: .failure(ClusterError("the topics could not be made at \(brokers): \(error)")))
                 }
@@ -197,7 +197,7 @@ public actor Cluster: LoopActor {
         writeEnvironment()
     }
 
-    /// The mock chooses its ports anew at each start: who was told the old ones is started again with the new.
+    /// The mock chooses other ports at each start. A member that was told the old ones is started again with the new ones.
     private func addressesMayHaveChanged() {
         guard let plan, hasStarted else { return }
         readAddresses(plan)

@@ -170,7 +170,8 @@ public struct ClusterPlan: Sendable {
             switch instance.service {
             case .notificationService, .fanoutWorker: environment["POLICIES"] = root + "/deploy/policies.yaml"
             case .pushService: environment.merge(addresses.apns) { $1 }
-            // No PUBLIC_URL: who asks `localhost` is told to come back there, and whoever came over TLS by TLS.
+            // Without PUBLIC_URL a client that asked `localhost` is told to come back there, and one that came over TLS to come
+            // by TLS.
             case .gateway, .presenceService: break
             }
             return MemberPlan(

@@ -119,7 +119,7 @@ public enum LocalCommand {
         let signals = await watchSignals(loop)
         do {
             let broker = try EmbeddedBroker()
-            for topic in Topics.all { try broker.createTopic(topic.name, partitions: topic.partitions) }
+            for topic in ClusterTopics.all { try broker.createTopic(topic.name, partitions: topic.partitions) }
             await watchOutages(loop, broker)
             try Files.write(broker.brokers + "\n", to: file)
             say("bootstrap \(broker.brokers)")
@@ -138,7 +138,7 @@ public enum LocalCommand {
     private static func topics() -> Int32 {
         do {
             let brokers = try Environment.process.value(Common.kafkaBrokers).map(\.description).joined(separator: ",")
-            say("made \(try Topics.make(brokers: brokers, environment: .process)) topics at \(brokers)")
+            say("made \(try ClusterTopics.make(brokers: brokers, environment: .process)) topics at \(brokers)")
             return 0
         } catch {
             complain("\(error)")

@@ -7,7 +7,7 @@ struct CheckedEvent: Equatable {
     let key: String
     /// The id that its notification will have.
     let id: NotificationID
-    /// What was taken, and is perhaps not meant so.
+    /// What was accepted, and is perhaps not meant so.
     let warnings: [String]
 
     /// The body of a 202.
@@ -24,7 +24,7 @@ struct CheckedEvent: Equatable {
         return writer.take()
     }
 
-    /// Bytes of a member's name that a warning repeats: it goes to nobody but whoever wrote it.
+    /// The most bytes of a member's name that a warning repeats. The warning goes only to whoever wrote it.
     static let quotedBytes = 64
 
     static func warnings(_ data: borrowing EventData, _ decision: Decision) -> [String] {

@@ -2,11 +2,12 @@ import HTTP
 import Kafka
 import Models
 
-/// The headers of the record that a request with an event becomes: HTTP's binding of CloudEvents (1.0.2) read, Kafka's written.
+/// The headers of the record that a request with an event becomes. Reads the HTTP binding of CloudEvents (1.0.2) and writes the
+/// Kafka binding.
 struct EventRequest {
     let headers: [KafkaHeader]
 
-    /// Why a request brings no event that could be read, before its content is looked at.
+    /// Why a request brings no event, as far as its headers tell.
     struct Refusal: Error {
         let response: HTTPResponse
     }
@@ -59,7 +60,7 @@ struct EventRequest {
         Refusal(response: .problem(status: 400, name: DeadLetterReason.notCloudEvents.rawValue, detail: detail))
     }
 
-    /// Quotes undone, then one round of percent-decoding (section 3.1.3.2); nil where that makes no UTF-8.
+    /// Removes quotes, then decodes percent-encoding once (section 3.1.3.2); nil if the result is not UTF-8.
     static func attributeValue(_ bytes: [UInt8]) -> String? {
         guard bytes.first == UInt8(ascii: "\"") else { return PercentCoding.decode(bytes) }
         var text: [UInt8] = []

@@ -7,7 +7,7 @@ import Tokens
 
 /// What an event's record becomes.
 public enum EventOutcome: Equatable, Sendable {
-    /// So many records of this priority.
+    /// This number of records of this priority.
     case notified(Priority, records: Int)
     case expired
     case nobody
@@ -33,18 +33,24 @@ struct EventTranslation {
         }
     }
 
-    /// What would be wrong with this event if it were read from Kafka now, where it belongs, and what its sender may want to know.
+    /// Checks an event as if it were read from Kafka now. Throws what would be wrong with it, and returns what its sender may
+    /// want to know.
     func check(value: [UInt8], headers: [KafkaHeader], now: Int64) throws(DeadLetter) -> CheckedEvent {
         guard value.count <= limits.eventBytes else { throw tooLarge }
         let event = try CloudEvent.read(value: value, headers: Self.present(headers))
         let data = try EventData.read(event)
-        let decided = try decision(on: data, of: event, Moments(eventTime: event.time, recordTimestamp: now, now: now))
+        let moments = Moments(eventTime: event.time, recordTimestamp: now, now: now)
+        let decided = try decision(on: data, of: event, moments)
         guard let topic = topics.events(forType: event.type, policy: policies.policy(for: event.type)) else {
             throw DeadLetter(.invalidData, "the first part of the type cannot name a topic")
         }
+        let key = event.recordKey(for: data.audience)
+        // Once Kafka has it the record is no younger, and what it becomes no longer: what passes here passes there.
+        if case .notify(let treatment) = decided {
+            try expand(event, data, treatment, accepted: moments.accepted, key: Array(key.utf8)) { _ in }
+        }
         return CheckedEvent(
-            topic: topic, key: event.recordKey(for: data.audience), id: Self.notificationID(of: event),
-            warnings: CheckedEvent.warnings(data, decided))
+            topic: topic, key: key, id: Self.notificationID(of: event), warnings: CheckedEvent.warnings(data, decided))
     }
 
     private func notify(
@@ -61,23 +67,35 @@ struct EventTranslation {
         case .nobody: return .nobody
         case .notify(let decided): treatment = decided
         }
+        try expand(event, data, treatment, accepted: moments.accepted, key: record.key) { outputs.append($0) }
+        return .notified(treatment.priority, records: treatment.audiences.count)
+    }
+
+    /// Gives `take` a record for each audience; throws at the first that does not fit into what one event may become.
+    /// - Parameter key: that of the event's own record.
+    private func expand(
+        _ event: borrowing CloudEvent, _ data: borrowing EventData, _ treatment: Treatment, accepted: Int64, key: [UInt8]?,
+        _ take: (OutgoingRecord) -> Void
+    ) throws(DeadLetter) {
         let notification = encode(event, data, treatment)
         let topic = topics.notifications(treatment.priority)
         let headers = event.traceParent.map { [KafkaHeader("traceparent", $0)] } ?? []
         var size = 0
         for audience in treatment.audiences {
-            let key = try key(of: audience, record)
+            let own = try self.key(of: audience, key)
             var writer = JSONWriter(capacity: notification.count + 256)
             NotificationRecord.encode(
-                &writer, event: event, accepted: moments.accepted, audience: audience, push: treatment.push,
+                &writer, event: event, accepted: accepted, audience: audience, push: treatment.push,
                 ttlSeconds: treatment.ttlSeconds, collapseKey: data.collapseKey, notification: notification)
-            let output = OutgoingRecord(topic: topic, key: key, value: writer.take(), headers: headers)
+            let output = OutgoingRecord(topic: topic, key: own, value: writer.take(), headers: headers)
             size &+= output.size
-            guard size <= limits.expandedBytes
-            else { throw DeadLetter(.tooLarge, "its records for the people it names are over EVENT_MAX_EXPANSION") }
-            outputs.append(output)
+            guard size <= limits.expandedBytes else { throw overExpanded }
+            take(output)
         }
-        return .notified(treatment.priority, records: treatment.audiences.count)
+    }
+
+    private var overExpanded: DeadLetter {
+        DeadLetter(.tooLarge, "its records for the people it names are over EVENT_MAX_EXPANSION (\(limits.expandedBytes))")
     }
 
     private func decision(
@@ -105,13 +123,15 @@ struct EventTranslation {
         headers.compactMap { header in header.value.map { (header.name, $0) } }
     }
 
-    /// A record's key that orders an audience's notifications is written with them, so it must leave room for them.
+    /// The most bytes of a key that orders the notifications of an audience. The key is written with each of them, so it must
+    /// leave room for them.
     private static let maximumKeyBytes = 32 << 10
 
-    /// A person's records follow one another; an audience's are ordered as its events were.
-    private func key(of audience: borrowing Audience, _ record: KafkaRecord) throws(DeadLetter) -> [UInt8]? {
+    /// The key of a record: the person, so that her records follow one another; for an audience the key of the event, which
+    /// keeps the order of its events.
+    private func key(of audience: borrowing Audience, _ key: [UInt8]?) throws(DeadLetter) -> [UInt8]? {
         if case .user(let person) = copy audience { return Array(person.text.utf8) }
-        guard let key = record.key else { return (copy audience).listID.map { Array($0.utf8) } }
+        guard let key else { return (copy audience).listID.map { Array($0.utf8) } }
         guard key.count <= Self.maximumKeyBytes else {
             throw DeadLetter(.tooLarge, "the record's key is longer than \(Self.maximumKeyBytes) bytes")
         }

@@ -36,7 +36,7 @@ final class EventsRoute {
         } catch {
             return call.respond(Self.refusal(error))
         }
-        // Who could only wait for nothing is told at once.
+        // An answer at once is better than waiting for nothing.
         guard producer.isUp else { return call.unavailable("Kafka is away. Nothing was taken: send the event again later.") }
         let record = OutgoingRecord(
             topic: event.topic, key: Array(event.key.utf8), value: call.request.body, headers: headers)

@@ -1,9 +1,9 @@
-/// Since when topics are known to be missing. A broker that has just come back, or is about to make a topic, says for a moment that there is none: only
-/// what stays missing does not exist. Pure; the caller brings the clock.
+/// Since when topics are known to be missing. A broker that has just come back, or is about to make a topic, says for a moment
+/// that there is none. Only a topic that stays missing does not exist. Pure; the caller brings the clock.
 struct MissingTopics {
-    /// ms that a topic must have been missing.
+    /// For how many ms a topic must have been missing.
     static let patience: UInt64 = 4_000
-    /// Topics that are remembered; beyond it all are forgotten, and each has its patience anew.
+    /// The most topics that are remembered. Beyond it all are forgotten, and the patience of each starts again.
     static let limit = 1_000
 
     private var since: [String: UInt64] = [:]
@@ -16,7 +16,7 @@ struct MissingTopics {
         return now &- first >= Self.patience
     }
 
-    /// It has taken an event.
+    /// The topic has taken an event.
     mutating func found(_ topic: String) {
         if !since.isEmpty { since[topic] = nil }
     }

@@ -1,12 +1,13 @@
 import Kafka
 import Models
 
-/// What one transaction will write: the records of as many events of a batch as the bound allows, at least of one. The others
-/// come again with the next batch, behind whatever has arrived meanwhile on other topics.
+/// The outputs of one transaction: the records of as many events of a batch as the bound allows, and at least of one. The other
+/// events come again with the next batch, behind whatever has arrived meanwhile on other topics.
 ///
-/// High priority does not wait for the bulk behind it: once that is heavy, the transaction ends with the last event of high priority.
+/// High priority does not wait for the bulk behind it: once the bulk is heavy, the transaction ends with the last event of high
+/// priority.
 struct TransactionDraft {
-    /// Of records behind the last event of high priority.
+    /// How many bytes of records behind the last event of high priority are heavy.
     static let bulk = 256 << 10
 
     private(set) var outputs: [OutgoingRecord] = []

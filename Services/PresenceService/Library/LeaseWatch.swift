@@ -3,8 +3,8 @@ import Store
 
 /// Decides which gateways are dead, from what one presence-service sees of their leases. Pure: it is told the time.
 ///
-/// An instance is dead when its counter was seen to stand still for the lease's length while Redis answered all the time.
-/// Whenever Redis did not, or this process itself was held up, everybody's length begins anew: the gateways may have been
+/// An instance is dead when its counter was seen to stand still for the length of the lease while Redis answered all the time.
+/// If Redis did not answer, or this process itself was held up, the time starts again for everybody: the gateways may have been
 /// as unable to renew as we were to look. Times are ms of a monotonic clock.
 struct LeaseWatch {
     /// What to do about an instance.
@@ -17,7 +17,7 @@ struct LeaseWatch {
 
     private struct Sighting {
         var count: UInt64
-        /// When this count was first in hand: from here on it was seen to stand still.
+        /// When this count was first seen. Since then it has stood still.
         var since: UInt64
     }
 
@@ -53,7 +53,7 @@ struct LeaseWatch {
             var sighting = Sighting(count: count, since: now)
             if isUnbroken, let known = sightings[lease.instance], known.count == count { sighting.since = known.since }
             seen[lease.instance] = sighting
-            // The answer tells how it stood no earlier than when it was asked for.
+            // The answer says how the counter stood when it was asked for, or later.
             if asked >= sighting.since, asked - sighting.since >= length { verdicts.append(.dead(lease.instance, count: count)) }
         }
         sightings = seen

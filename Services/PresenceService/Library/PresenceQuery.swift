@@ -4,10 +4,10 @@ import Models
 /// `GET /v1/presence?user=a&user=b`, or `POST` with `{"users":["a","b"]}` for more than a request line can hold: who is asked
 /// for, and the answer.
 struct PresenceQuery {
-    /// In the order asked; one who is asked for twice is answered twice.
+    /// The people in the order asked. One who is asked for twice is answered twice.
     let people: [PersonID]
 
-    /// Why a query is refused, in words for the client; nothing that was sent is repeated.
+    /// Why a query is refused. The text is for the client and repeats nothing that was sent.
     struct Refusal: Error, Equatable {
         let detail: String
     }

@@ -42,7 +42,7 @@ final class Sweep {
 
     func start() { step() }
 
-    /// Its owner no longer waits for it: nothing is called any more, and it ends at the next reply.
+    /// The owner does not wait for it any more: the completion is not called, and the sweep ends at the next reply.
     func cancel() { completion = nil }
 
     private func step() {
@@ -71,7 +71,7 @@ final class Sweep {
         }
     }
 
-    /// Tells the other gateways' listeners who has left; a hint, so only where one step took them all.
+    /// Tells the listeners at other gateways who has left. It is a hint, so it is sent only if one step took all of them.
     private func tell(_ swept: [SweptWatchers]) {
         var batches: [InstanceID: GatewayBatch] = [:]
         for each in swept where each.isComplete && !each.infos.isEmpty {

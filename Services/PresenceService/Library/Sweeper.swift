@@ -56,7 +56,7 @@ final class Sweeper {
         sweeps = [:]
     }
 
-    /// The store is away: what stands still now stands still for that reason.
+    /// The store is away. A counter that stands still now may stand still for that reason.
     func storeIsAway() { watch.failed() }
 
     private func look() {

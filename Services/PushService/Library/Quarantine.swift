@@ -6,7 +6,7 @@ struct Quarantine {
     }
 
     static let length: Int64 = 3_600_000
-    /// A token that is bad again so much later than the first time is judged anew.
+    /// A token that is bad again so much later than the first time is judged as if for the first time.
     static let memory: Int64 = 24 * 3_600_000
 
     let capacity: Int

@@ -1,4 +1,4 @@
-/// Devices that get nothing for a reason of their own, so that not every notification finds it out anew. Bounded, and forgotten at a
+/// Devices that get nothing for a reason of their own, so that not every notification finds it out again. Bounded, and forgotten at a
 /// restart: what an operator mended in the settings is tried again then. Pure; milliseconds since 1970.
 struct SetAside {
     enum Verdict: Equatable {

@@ -1,6 +1,7 @@
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -19,6 +20,9 @@ static inline rd_kafka_resp_err_t carillon_kafka_produce(
         return RD_KAFKA_RESP_ERR_NO_ERROR;
     return rd_kafka_last_error();
 }
+
+/* Bounds the arenas that glibc makes for threads: each has 64 MB of addresses, and keeps what was freed in it. For threads that begin later. */
+static inline void carillon_kafka_limit_arenas(int most) { mallopt(M_ARENA_MAX, most); }
 
 /* A pipe that neither end blocks on and no child inherits: what librdkafka wakes a loop with. 0, or -1 with errno. */
 static inline int carillon_kafka_wake_pipe(int ends[2]) {

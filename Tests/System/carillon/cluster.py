@@ -101,11 +101,13 @@ class Cluster:
         self.services[service].append(instance)
         return self.run(instance, wait)
 
-    def extra(self, service, name, environment=None, descriptors=None):
-        """An instance for one test, which ends it."""
+    def extra(self, service, name, environment=None, descriptors=None, addresses=None):
+        """An instance for one test, which ends it. It may have so many descriptors, and bytes of addresses (`ulimit -v`)."""
         def limit():
-            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-        instance = Service(self, service, name, environment, limit if descriptors else None)
+            for kind, most in ((resource.RLIMIT_NOFILE, descriptors), (resource.RLIMIT_AS, addresses)):
+                if most:
+                    resource.setrlimit(kind, (most, most))
+        instance = Service(self, service, name, environment, limit)
         return self.run(instance)
 
     def all(self):

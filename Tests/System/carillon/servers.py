@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,7 +84,8 @@ class RealBroker(Process):
 
     mock = False
 
-    def __init__(self, home, directory):
+    def __init__(self, home, directory, **settings):
+        """`settings`: of the broker, with a _ for each dot; they go before these."""
         port, control = free_port(), free_port()
         data = directory / "kafka"
         data.mkdir(exist_ok=True)
@@ -106,12 +108,10 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=8
 group.initial.rebalance.delay.ms=0
 message.max.bytes=4194304
-""")
+""" + "".join(f"{name.replace('_', '.')}={value}\n" for name, value in settings.items()))
         environment = {"LOG_DIR": data, "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m"}
-        storage = self.home / "bin/kafka-storage.sh"
-        cluster = subprocess.run([storage, "random-uuid"], capture_output=True, text=True, check=True,
-                                 env=os.environ | {name: str(value) for name, value in environment.items()}).stdout.split()[-1]
-        subprocess.run([storage, "format", "-t", cluster, "-c", properties], capture_output=True, check=True)
+        self.properties, self.data = properties, data / "data"
+        self.format(environment)
         super().__init__("kafka", [self.home / "bin/kafka-server-start.sh", properties], directory, environment, ready=self.answers)
 
     def answers(self):
@@ -124,6 +124,23 @@ message.max.bytes=4194304
                 return len(connection.recv(16)) >= 8
         except OSError:
             return False
+
+    def format(self, environment):
+        storage = self.home / "bin/kafka-storage.sh"
+        environment = os.environ | {name: str(value) for name, value in environment.items()}
+        cluster = subprocess.run([storage, "random-uuid"], capture_output=True, text=True, check=True, env=environment).stdout.split()[-1]
+        subprocess.run([storage, "format", "-t", cluster, "-c", self.properties], capture_output=True, check=True, env=environment)
+
+    def replace_data(self):
+        """It comes back on the same port, as another cluster that knows nothing."""
+        self.kill()
+        shutil.rmtree(self.data)
+        self.format(self.environment)
+        self.start()
+
+    def topics(self, *arguments):
+        return subprocess.run([self.home / "bin/kafka-topics.sh", "--bootstrap-server", self.address, *arguments],
+                              capture_output=True, text=True, check=True).stdout
 
     def down(self):
         # The harder of two ends; what either may forget of a commit stands in decision 0014.

@@ -1,7 +1,7 @@
 import Models
 
-/// What one loop of a gateway knows of its lease ("A lease is a counter that advances"), and what follows from what it hears. Pure: an event goes in, the
-/// actions come out in the order in which they are to be performed.
+/// What one loop of a gateway knows of its lease (the law "A lease is a counter that advances"), and what follows from what it
+/// hears. Pure: an event goes in, the actions come out in the order in which they are to be performed.
 ///
 /// An epoch number counts the epochs of this process. A request to Redis is sent under the number of its moment, and its answer
 /// brings that number back: an answer of a former epoch says nothing about this one.

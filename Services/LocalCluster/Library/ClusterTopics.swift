@@ -2,7 +2,7 @@ internal import Kafka
 internal import Settings
 
 /// The topics that a deployment starts with. Events of another domain make theirs by their first record.
-enum Topics {
+enum ClusterTopics {
     static let domains = ["social", "message", "channel", "transaction", "system", "marketing"]
     static let lanes = ["high", "normal", "low"]
 
