@@ -1,14 +1,6 @@
 public import Models
 internal import Redis
 
-/// Which entries of an inbox a call is about.
-public enum InboxSelection: Equatable, Sendable {
-    /// All up to a position and with it. A position of another epoch, or behind the last offset, is nothing.
-    case upTo(StreamPosition)
-    /// Those of these notifications that are there; 1 to `Inbox.maximumIDs`.
-    case ids([NotificationID])
-}
-
 /// What is counted of an inbox when a call has been made.
 public struct InboxCounts: Equatable, Sendable {
     /// Entries that are there, behind `read`, and not marked as read alone.
@@ -55,9 +47,6 @@ public struct Marked: Equatable, Sendable {
 /// What a person and her devices have done with an inbox: acknowledged, seen, read, archived. All idempotent, each whole or
 /// not at all; may be repeated after any error.
 extension Inbox {
-    /// Notifications in one call, at most.
-    public static let maximumIDs = 1_000
-
     /// A device has received everything up to there; by ids, up to the newest of them, for what is received is received in
     /// order. Moves `acked`, never back.
     public func acknowledge(
@@ -168,7 +157,7 @@ extension InboxSelection {
             writer.argument(String(position.epoch))
             writer.argument(Int64(clamping: position.offset))
         case .ids(let ids):
-            precondition((1...Inbox.maximumIDs).contains(ids.count), "ids out of bounds")
+            precondition((1...InboxSelection.maximumIDs).contains(ids.count), "ids out of bounds")
             writer.argument("ids" as StaticString)
             for id in ids { writer.argument(id.bytes) }
         }

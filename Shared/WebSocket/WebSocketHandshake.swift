@@ -46,7 +46,7 @@ public enum WebSocketHandshake {
         let head =
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             + "Sec-WebSocket-Accept: \(accept(key))\r\n\(agreed)\(extensions)\r\n"
-        return .success(WebSocketOpening(head: Array(head.utf8), isDeflating: offer != nil))
+        return .success(WebSocketOpening(head: Array(head.utf8), isDeflating: offer != nil, subprotocol: chosen))
     }
 
     /// All fields of that name are one list (RFC 6455 section 9.1).
@@ -83,6 +83,8 @@ public struct WebSocketOpening: Sendable {
     public let head: [UInt8]
     /// permessage-deflate was agreed on: the parser must allow it.
     public let isDeflating: Bool
+    /// The subprotocol that was agreed on; nil if the client offered none.
+    public let subprotocol: String?
 }
 
 /// A handshake that is refused, with its answer.

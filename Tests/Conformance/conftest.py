@@ -7,7 +7,7 @@ import pytest
 from carillon.browser import Browser
 from carillon.proxy import Wire
 from frames import TEXT, Raw, frame
-from sdks import SDKS, ChromiumClient, missing
+from sdks import SDKS, ChromiumClient, JavaClient, missing
 
 
 @pytest.fixture
@@ -55,10 +55,18 @@ def chromium():
         yield opened
 
 
+@pytest.fixture(scope="session")
+def java(tmp_path_factory):
+    """Compiled once for all."""
+    JavaClient.compile(tmp_path_factory.mktemp("java"))
+
+
 @pytest.fixture(params=SDKS)
 def sdk(request):
     if missing(request.param):
         pytest.skip(missing(request.param))
     if request.param == "chromium":
         ChromiumClient.browser = request.getfixturevalue("chromium")
+    if request.param == "java":
+        request.getfixturevalue("java")
     return SDKS[request.param]

@@ -1,4 +1,4 @@
-"""SDKs that others wrote, unmodified, with their events as tuples: one form for Python, node and a browser."""
+"""SDKs that others wrote, unmodified, with their events as tuples: one form for Python, node, a browser and Java, in both codecs."""
 
 import asyncio
 import http.server
@@ -50,6 +50,7 @@ class PythonClient:
     """centrifuge-python on a loop and thread of its own."""
 
     name = "python"
+    protobuf = False
 
     def __init__(self, url, token="", tokens=None):
         self.events = []
@@ -57,7 +58,7 @@ class PythonClient:
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
 
         async def make():
-            options = {"token": token or ""}
+            options = {"token": token or "", "use_protobuf": self.protobuf}
             if tokens:
                 async def fresh():
                     return tokens.token()
@@ -83,10 +84,11 @@ class PythonClient:
 
         async def history():
             found = await self.watched.history(limit=100)
-            self.events.append(("history", [publication.data["title"] for publication in found.publications]))
+            self.events.append(("history", [value(publication.data)["title"] for publication in found.publications]))
 
         async def call(method, data):
-            self.events.append(("answer", method, (await self.client.rpc(method, data)).data))
+            data = json.dumps(data).encode() if self.protobuf else data
+            self.events.append(("answer", method, value((await self.client.rpc(method, data)).data)))
 
         async def unwatch():
             await self.watched.unsubscribe()
@@ -106,6 +108,16 @@ class PythonClient:
             await asyncio.gather(*rest, return_exceptions=True)
         self.run(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+class PythonProtobufClient(PythonClient):
+    name = "python-protobuf"
+    protobuf = True
+
+
+def value(data):
+    """What a publication or an answer holds: in Protobuf it is bytes, of the same JSON."""
+    return json.loads(data) if isinstance(data, bytes) else data
 
 
 class ClientEvents(centrifuge.ClientEventHandler):
@@ -128,7 +140,7 @@ class ClientEvents(centrifuge.ClientEventHandler):
         self.events.append(("unsubscribed", context.channel))
 
     async def on_publication(self, context):
-        self.events.append(("publication", context.channel, context.pub.data["title"], context.pub.tags["cursor"]))
+        self.events.append(("publication", context.channel, value(context.pub.data)["title"], context.pub.tags["cursor"]))
 
     async def on_error(self, context):
         self.events.append(("error", context.code))
@@ -144,7 +156,7 @@ class WatchEvents(centrifuge.SubscriptionEventHandler):
         self.events.append(("watching", context.was_recovering, context.recovered))
 
     async def on_publication(self, context):
-        self.events.append(("seen", context.pub.data["title"]))
+        self.events.append(("seen", value(context.pub.data)["title"]))
 
     async def on_join(self, context):
         self.events.append(("join", context.info.user))
@@ -163,10 +175,11 @@ class NodeClient:
     """The JavaScript SDK under node, which prints one event a line."""
 
     name = "node"
+    protobuf = False
 
     def __init__(self, url, token=None, tokens=None):
         self.events = []
-        options = {"url": url, "token": token, "tokens": tokens and tokens.url}
+        options = {"url": url, "token": token, "tokens": tokens and tokens.url, "protobuf": self.protobuf}
         self.process = subprocess.Popen(["node", SCRIPT, json.dumps(options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, env=os.environ | {"NODE_PATH": "/usr/share/nodejs"})
         threading.Thread(target=self.read, daemon=True).start()
@@ -182,6 +195,48 @@ class NodeClient:
     def close(self):
         self.process.kill()
         self.process.wait()
+
+
+class NodeProtobufClient(NodeClient):
+    name = "node-protobuf"
+    protobuf = True
+
+
+class JavaClient(NodeClient):
+    """The Java SDK, Android's and Kotlin's too, which speaks Protobuf only. Compiled once, by the fixture."""
+
+    name = "java"
+    classes = None  # set by the fixture
+
+    def __init__(self, url, token=None, tokens=None):
+        self.events = []
+        path = f"{os.environ['CENTRIFUGE_JAVA']}/*:{self.classes}"
+        self.process = subprocess.Popen(["java", "-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", path, "SDKClient", url, token or "",
+                                         tokens.url if tokens else ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self.read, daemon=True).start()
+
+    @classmethod
+    def compile(cls, folder):
+        subprocess.run(["javac", "-cp", os.environ["CENTRIFUGE_JAVA"] + "/*", "-d", folder, SCRIPT.with_name("SDKClient.java")], check=True)
+        cls.classes = folder
+
+    def read(self):
+        for line in self.process.stdout:
+            name, *rest = json.loads(line)
+            if name in ("publication", "seen", "history"):
+                rest = [titles(part) for part in rest]
+            self.events.append((name, *rest))
+
+    def order(self, name, *rest):
+        parts = [part if isinstance(part, str) else json.dumps(part) for part in (name, *rest)]
+        self.process.stdin.write("\t".join(parts) + "\n")
+        self.process.stdin.flush()
+
+
+def titles(part):
+    if isinstance(part, list):
+        return [titles(one) for one in part]
+    return part["title"] if isinstance(part, dict) else part
 
 
 class ChromiumClient:
@@ -215,7 +270,13 @@ def missing(name):
     """Why this SDK cannot be tested here; None if it can."""
     if name == "node" and not os.environ.get("CENTRIFUGE_JS"):
         return "CENTRIFUGE_JS is not set: the JavaScript SDK is not tested under node"
-    if name == "node" and not shutil.which("node"):
+    if name == "node-protobuf" and not os.environ.get("CENTRIFUGE_JS_PROTOBUF"):
+        return "CENTRIFUGE_JS_PROTOBUF is not set: the JavaScript SDK is not tested in Protobuf"
+    if name == "java" and not os.environ.get("CENTRIFUGE_JAVA"):
+        return "CENTRIFUGE_JAVA is not set: the Java SDK is not tested"
+    if name == "java" and not shutil.which("javac"):
+        return "javac is not installed: the Java SDK is not tested"
+    if name.startswith("node") and not shutil.which("node"):
         return "node is not installed: the JavaScript SDK is not tested under it"
     if name == "chromium" and not os.environ.get("CENTRIFUGE_JS_BROWSER"):
         return "CENTRIFUGE_JS_BROWSER is not set: the JavaScript SDK is not tested in a browser"
@@ -224,7 +285,7 @@ def missing(name):
     return None
 
 
-SDKS = {kind.name: kind for kind in (PythonClient, NodeClient, ChromiumClient)}
+SDKS = {kind.name: kind for kind in (PythonClient, NodeClient, ChromiumClient, PythonProtobufClient, NodeProtobufClient, JavaClient)}
 
 
 def publications(client):

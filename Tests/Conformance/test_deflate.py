@@ -7,7 +7,7 @@ import websockets.sync.client
 
 from carillon import kafka
 from carillon.waiting import until
-from sdks import PythonClient
+from sdks import PythonClient, PythonProtobufClient
 
 LONG = "a text that repeats itself, " * 60
 
@@ -50,11 +50,12 @@ def test_a_library_takes_the_compression_that_it_offers(cluster, gateway, person
             assert seen == titles
 
 
-def test_the_python_sdk_receives_compressed(cluster, gateway, person):
+@pytest.mark.parametrize("kind", [PythonClient, PythonProtobufClient], ids=lambda kind: kind.name)
+def test_the_python_sdk_receives_compressed(cluster, gateway, person, kind):
     """Its inbox, and a channel that it watches."""
     bob, room = person("bob"), person("room")
     assert cluster.members(f"channel:{room}", [bob]).status == 200
-    client = PythonClient(url(gateway), cluster.token(bob))
+    client = kind(url(gateway), cluster.token(bob))
     try:
         until(lambda: ("connected",) in client.events, what="connected")
         titles = [LONG + str(number) for number in range(10)]

@@ -30,7 +30,7 @@ def test_reads_are_answered_and_told(cluster, sdk, person):
         cursor = [event[3] for event in list(one.events) if event[0] == "publication"][1]
         assert answer(one, "ack", {"cursor": cursor}) == {"unread": 3, "revision": 0}
         assert answer(one, "read", {"cursor": cursor}) == {"unread": 1, "revision": 1}
-        if sdk.name != "python":  # which passes over pushes of this kind
+        if not sdk.name.startswith("python"):  # which passes over pushes of this kind
             told = ("message", {"read": {"unread": 1, "revision": 1}})
             until(lambda: told in other.events, what=lambda: other.events)
         assert answer(other, "read", {"cursor": cursor}) == {"unread": 1, "revision": 1}

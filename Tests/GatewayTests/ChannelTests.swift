@@ -232,37 +232,6 @@ func titles(_ reply: [String: Any]) -> [String] {
         await site.stop()
     }
 
-    @Test(arguments: [
-        (#""subscribe":{"channel":"channel:ä"}"#, ChannelCommand.subscribe(SubscribeRequest(channel: "channel:ä"))),
-        (
-            #""subscribe":{"channel":"c","flag":3,"join_leave":true,"recover":true,"epoch":"5","offset":3,"data":{"x":[1]}}"#,
-            .subscribe(
-                SubscribeRequest(
-                    channel: "c", recovery: .from(StreamPosition(epoch: 5, offset: 3)), joinLeave: true,
-                    rejectsUnrecovered: true))
-        ),
-        (
-            #""subscribe":{"recover":true,"epoch":"5","channel":"c","flag":1}"#,
-            .subscribe(SubscribeRequest(channel: "c", recovery: .from(StreamPosition(epoch: 5, offset: 0))))
-        ),
-        (#""subscribe":{"channel":"c","recover":true,"epoch":"x"}"#, .subscribe(SubscribeRequest(channel: "c", recovery: .unknown))),
-        (#""subscribe":{"channel":"c","epoch":"5","offset":1}"#, .subscribe(SubscribeRequest(channel: "c"))),
-        (#""unsubscribe":{"channel":"c"}"#, .unsubscribe("c")), (#""presence":{}"#, .presence("")),
-        (#""presence_stats":{"channel":"c","x":null}"#, .presenceStats("c")),
-        (
-            #""history":{"channel":"c","limit":-1,"reverse":true,"since":{"offset":7,"epoch":"5"}}"#,
-            .history(
-                HistoryRequest(
-                    channel: "c", limit: -1, since: .from(StreamPosition(epoch: 5, offset: 7)), isReversed: true))
-        ),
-        (#""history":{"channel":"c","since":null}"#, .history(HistoryRequest(channel: "c"))),
-        (#""history":{"channel":"c","since":{}}"#, .history(HistoryRequest(channel: "c", since: .offset(0)))),
-    ])
-    func commandsAboutChannelsAreRead(_ text: String, _ expected: ChannelCommand) throws {
-        #expect(try Command.decode(Array("{\"id\":9,\(text)}".utf8).span) == [.channel(id: 9, expected)])
-        #expect(throws: MalformedCommand.self) { try Command.decode(Array("{\(text)}".utf8).span) }
-    }
-
     /// As SDKs do that come back: the subscribes stand behind the connect, in the same message or the next.
     @Test func whatComesBeforeTheConnectIsAnsweredWaits() async throws {
         let site = try await Deployment(["MAX_SUBSCRIPTIONS": "2"])

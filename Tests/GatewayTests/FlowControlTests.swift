@@ -145,26 +145,4 @@ import Testing
         #expect(throws: JSONError.self) { try control("nonsense") }
         #expect(Control.readLine(InboxCounts(unread: 3, revision: 7)) == Array(#"{"read":{"unread":3,"revision":7}}"#.utf8))
     }
-
-    @Test func callsAreRead() throws {
-        func call(_ text: String) throws -> Command { try #require(try Command.decode(Array(text.utf8).span).first) }
-        let position = InboxSelection.upTo(StreamPosition(epoch: 7, offset: 3))
-        #expect(
-            try call(#"{"id":1,"rpc":{"method":"ack","data":{"epoch":"7","offset":3}}}"#)
-                == .rpc(id: 1, .success(.ack(position))))
-        #expect(try call(#"{"send":{"data":{"cursor":"1.7-3","method":"read"}}}"#) == .send(.success(.read(position))))
-        #expect(try call(#"{"id":2,"rpc":{"data":{"size":5},"method":"window"}}"#) == .rpc(id: 2, .success(.window(5))))
-        #expect(try call(#"{"id":3,"rpc":{"method":"pause"}}"#) == .rpc(id: 3, .success(.pause)))
-        #expect(try call(#"{"id":3,"rpc":{"method":"dance","data":{}}}"#) == .rpc(id: 3, .failure(.methodNotFound)))
-        for (method, data) in [
-            ("ack", "{}"), ("ack", "[]"), ("ack", #"{"cursor":"2.x"}"#), ("read", #"{"ids":[]}"#), ("read", #"{"ids":["x"]}"#),
-            ("unread", #"{"cursor":"1.7-3"}"#), ("window", #"{"size":-1}"#), ("rate", #"{"perSecond":1.5}"#), ("rate", "{}"),
-        ] {
-            guard case .rpc(1, .failure(let error)) = try call(#"{"id":1,"rpc":{"method":"\#(method)","data":\#(data)}}"#) else {
-                Issue.record("\(method) \(data)")
-                continue
-            }
-            #expect(error.code == 107)
-        }
-    }
 }

@@ -22,11 +22,15 @@ import Testing
         await site.stop()
     }
 
-    @Test func theJSONProtocolIsAgreedOn() async throws {
+    /// The client's order counts.
+    @Test(arguments: [
+        ("other, centrifuge-json, centrifuge-protobuf", "centrifuge-json"), ("centrifuge-protobuf, centrifuge-json", "centrifuge-protobuf"),
+        ("centrifuge-protobuf", "centrifuge-protobuf"),
+    ]) func aCodecIsAgreedOn(_ offered: String, _ agreed: String) async throws {
         let site = try await Deployment()
-        let bob = try #require(WebSocketPeer(site.port, headers: "Sec-WebSocket-Protocol: centrifuge-protobuf, centrifuge-json\r\n"))
-        #expect(bob.status == 101 && bob.head.contains("Sec-WebSocket-Protocol: centrifuge-json\r\n"))
-        let other = try #require(WebSocketPeer(site.port, headers: "Sec-WebSocket-Protocol: centrifuge-protobuf\r\n"))
+        let bob = try #require(WebSocketPeer(site.port, headers: "Sec-WebSocket-Protocol: \(offered)\r\n"))
+        #expect(bob.status == 101 && bob.head.contains("Sec-WebSocket-Protocol: \(agreed)\r\n"))
+        let other = try #require(WebSocketPeer(site.port, headers: "Sec-WebSocket-Protocol: other\r\n"))
         #expect(other.status == 400)
         await site.stop()
     }

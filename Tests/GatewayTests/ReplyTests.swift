@@ -8,37 +8,6 @@ import Tokens
 
 @testable import Gateway
 
-private let room = ChannelID("room")!
-private let hall = ChannelID("hall")!
-
-@Suite struct CommandOrderTests {
-    /// Whatever comes and however it is answered: nothing is lost, nothing comes twice, and a channel's order is kept.
-    @Test func keepsTheOrderOfEachChannel() {
-        let seed = UInt64.random(in: .min ... .max)
-        print("seed \(seed)")
-        var random = SplitMix(state: seed)
-        for _ in 0..<500 {
-            var order = CommandOrder()
-            var (given, back): ([ChannelID: [UInt64]], [ChannelID: [UInt64]]) = ([:], [:])
-            func answer(_ channel: ChannelID) { for waiting in order.answered(channel) { back[channel, default: []].append(waiting.id) } }
-            for id in 1...UInt64.random(in: 1...40, using: &random) {
-                let channel = Bool.random(using: &random) ? room : hall
-                let waiting = CommandOrder.Waiting(id: id, command: .unsubscribe("channel:\(channel)"))
-                if order.wait(waiting, channel) {
-                    given[channel, default: []].append(id)
-                } else {
-                    order.asks(id, channel)
-                }
-                #expect(order.unanswered(channel) != nil)
-                if Int.random(in: 0..<4, using: &random) == 0 { answer(Bool.random(using: &random) ? room : hall) }
-            }
-            answer(room)
-            answer(hall)
-            #expect(back == given && order == CommandOrder() && order.waiting == 0)
-        }
-    }
-}
-
 /// Every command with an id has exactly one reply, whatever comes behind it.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct ReplyTests {
     private func count(_ peer: WebSocketPeer, _ id: Int) -> Int { peer.replies.count { $0["id"] as? Int == id } }

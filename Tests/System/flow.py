@@ -38,7 +38,7 @@ def fell(part):
 
 
 class Crowd:
-    """People whose devices follow, one by WebSocket and the next by event stream, through the edge."""
+    """People whose devices follow, one by WebSocket, in either codec, and the next by event stream, through the edge."""
 
     def __init__(self, cluster, name, size=20):
         self.cluster, self.people = cluster, [f"{name}-{number}" for number in range(size)]
@@ -47,7 +47,8 @@ class Crowd:
 
     def follow(self, number):
         person = self.people[number]
-        connect = self.cluster.websocket if number % 2 == 0 else self.cluster.event_stream
+        ways = [self.cluster.websocket, self.cluster.event_stream, self.cluster.protobuf, self.cluster.event_stream]
+        connect = ways[number % len(ways)]
         return Follower(lambda cursor: connect(person, cursor=cursor))
 
     def events(self, count, random):

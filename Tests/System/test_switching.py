@@ -1,4 +1,4 @@
-"""One cursor for three transports: whoever changes among them in mid-flow sees everything once and in order."""
+"""One cursor for three transports, and WebSocket in two codecs: whoever changes among them in mid-flow sees everything once and in order."""
 
 import collections
 import random
@@ -9,7 +9,7 @@ from carillon import kafka
 from carillon.clients import position
 from carillon.waiting import until
 
-TRANSPORTS = ("websocket", "event_stream", "poll")
+TRANSPORTS = ("websocket", "protobuf", "event_stream", "poll")
 PEOPLE, SWITCHES = 25, 40  # 1,000 in all
 PACE = 400  # events a second
 
@@ -96,4 +96,4 @@ def test_a_thousand_switches_among_three_transports(cluster, person, seed):
         assert not switcher.faults, switcher.faults[:5]
         assert switcher.titles == expected[switcher.person]
     assert sum(switcher.switches for switcher in crowd) >= 1000
-    assert all(total[transport] > 200 and total[transport + " frames"] > 0 for transport in TRANSPORTS)
+    assert all(total[transport] > 150 and total[transport + " frames"] > 0 for transport in TRANSPORTS)

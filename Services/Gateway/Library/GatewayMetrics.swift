@@ -1,3 +1,4 @@
+import Centrifuge
 import ServiceRuntime
 import Store
 

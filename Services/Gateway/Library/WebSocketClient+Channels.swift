@@ -1,3 +1,4 @@
+import Centrifuge
 import Models
 import Network
 import ServiceRuntime
@@ -21,7 +22,7 @@ extension WebSocketClient {
         case .subscribe(let request): subscribe(id, request)
         case .unsubscribe(let name):
             if let subscription = subscription(name) { node.channels.end(subscription) }
-            answer(Replies.unsubscribed(id))
+            answer(.unsubscribe, to: id)
         case .presence(let name): presence(id, name, limit: node.settings.presenceMax)
         case .presenceStats(let name): presence(id, name, limit: nil)
         case .history(let request): history(id, request)
@@ -45,7 +46,7 @@ extension WebSocketClient {
         switch command {
         case .channel(let id, _): refuse(id, error)
         case .refresh(let id, _), .rpc(let id, _), .unserved(let id), .unknown(let id), .connect(let id, _):
-            answer(Replies.error(id, error))
+            answer(.error(error), to: id)
         case .send, .pong: break
         }
     }
@@ -100,7 +101,10 @@ extension WebSocketClient {
         node.channels.join(subscription, from: start, rejectsUnrecovered: request.rejectsUnrecovered) { [self] result in
             switch result {
             case .success(let joined):
-                answer(Replies.subscribed(id, joined, wasRecovering: request.recovery != .none))
+                let result = SubscribeResult(
+                    position: joined.start, wasRecovering: request.recovery != .none, recovered: joined.recovered,
+                    publications: joined.entries.map { StoredPublication($0) })
+                answer(.subscribe(result), to: id)
             case .failure(let error): refuse(subscription, error)
             }
         }
@@ -134,7 +138,7 @@ extension WebSocketClient {
 
     private func refuse(_ id: UInt64, _ error: ReplyError) {
         node.metrics.channels.refusals[SubscriptionRefusalLabel(error)].increment()
-        answer(Replies.error(id, error))
+        answer(.error(error), to: id)
     }
 
     private func subscription(_ name: String) -> Subscription? { ChannelID(subscribed: name).flatMap { watching?.find($0) } }
@@ -167,9 +171,14 @@ extension WebSocketClient {
         guard let channel = watched(id, name) else { return }
         node.channels.streams.presence(of: channel, limit: limit ?? 0) { [self] result in
             guard case .success(let presence) = result else { return refuse(id, .unavailable) }
-            guard let limit else { return answer(Replies.presenceStats(id, presence)) }
+            guard let limit else {
+                return answer(.presenceStats(clients: presence.clients, people: presence.people), to: id)
+            }
             guard presence.clients <= limit, presence.bytes <= node.settings.presenceBytes else { return refuse(id, .overLimit) }
-            answer(Replies.presence(id, presence))
+            let watching = presence.watchers.map {
+                Reply.Watching(connection: String(decoding: $0.connection, as: UTF8.self), info: $0.info)
+            }
+            answer(.presence(watching), to: id)
         }
     }
 
@@ -195,7 +204,7 @@ extension WebSocketClient {
         ) { [self] result in
             guard case .success(let page) = result else { return refuse(id, .unavailable) }
             guard page.recovered else { return refuse(id, .unrecoverable) }
-            answer(Replies.history(id, page))
+            answer(.history(page.state.position, page.entries.map { StoredPublication($0) }), to: id)
         }
     }
 }

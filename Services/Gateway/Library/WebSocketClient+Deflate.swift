@@ -1,3 +1,4 @@
+import Centrifuge
 import Models
 import Network
 import WebSocket
@@ -19,9 +20,10 @@ extension WebSocketClient {
     /// Writes a publication whose notification is compressed once for all; false if it is better written as it is.
     func writeDeflated(_ publication: inout Publication, at position: StreamPosition) -> Bool {
         guard publication.notification.count >= node.settings.deflateBytes, let deflate = node.deflate,
-            let tail = publication.deflatedTail(deflate)
+            let tail = publication.deflatedTail(codec, deflate)
         else { return false }
-        stream.write(Replies.deflatedPushHead(position, tailLength: tail.count), tail)
+        let length = publication.notification.count
+        stream.write(codec.deflatedPublicationHead(position, notificationLength: length, tailLength: tail.count), tail)
         return true
     }
 }

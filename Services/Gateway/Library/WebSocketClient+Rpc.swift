@@ -1,3 +1,4 @@
+import Centrifuge
 import EventLoop
 import Models
 import ServiceRuntime
@@ -16,7 +17,7 @@ extension WebSocketClient {
 
     private func refuse(_ id: UInt64?, _ error: ReplyError, _ why: CallRefusalLabel) {
         node.metrics.calls.refusals[why].increment()
-        if let id { answer(Replies.error(id, error)) }
+        if let id { answer(.error(error), to: id) }
     }
 
     private func take(_ call: Call, _ id: UInt64?) {
@@ -58,7 +59,7 @@ extension WebSocketClient {
         case .success(let counts):
             // The control line that follows says nothing new to this client.
             session.knows(revision: counts.revision)
-            answer(Replies.rpc(id, counts.json))
+            answer(.rpc(counts.json), to: id)
         case .failure: refuse(id, .unavailable, .redis)
         }
     }
@@ -107,7 +108,7 @@ extension WebSocketClient {
         change(&its.control)
         flow = its
         node.sessions.release(self)
-        if let id { answer(Replies.rpc(id, Array("{}".utf8))) }
+        if let id { answer(.rpc(Array("{}".utf8)), to: id) }
     }
 
     private func resume(_ id: UInt64?) {
@@ -123,6 +124,8 @@ extension WebSocketClient {
     /// an SDK that reconnects recovers from there.
     private func resumed(_ id: UInt64?, _ page: InboxPage?) {
         guard let page else { return refuse(id, .unavailable, .redis) }
-        answer(Replies.resumed(id, page))
+        let push = Push.inbox(page.state.position)
+        guard let id else { return answer(frame: codec.frame(codec.encode(push))) }
+        answer(frame: codec.frame(codec.encode(.rpc(page.resumeAnswer), to: id, then: push)))
     }
 }

@@ -1,3 +1,4 @@
+import Centrifuge
 import EventLoop
 import Models
 import Network
@@ -34,10 +35,16 @@ final class WebSocketClient: Client {
     /// While connecting: the command's id. After that 0.
     private var connectID: UInt64 = 0
 
-    init(node: GatewayNode, stream: ByteStream, name: LocalConnection, openedAt: UInt64, isDeflating: Bool) {
+    init(node: GatewayNode, stream: ByteStream, name: LocalConnection, openedAt: UInt64, codec: Codec, isDeflating: Bool) {
+        self.codec = codec
         parser = WebSocketParser(allowsCompression: isDeflating)
         super.init(node: node, stream: stream, name: name, openedAt: openedAt)
     }
+
+    /// How it speaks, and is spoken to.
+    let codec: Codec
+
+    private static let version = "carillon \(Version.text)"
 
     /// Compression was agreed on.
     var isDeflating: Bool { parser.allowsCompression }
@@ -59,17 +66,23 @@ final class WebSocketClient: Client {
 
     private func handle(_ event: WebSocketEvent) {
         switch event {
-        case .text(let text):
-            guard phase != .connecting || mayHold(text.count) else { return disconnect(.tooManyOperations) }
-            do {
-                for command in try Command.decode(text.span) where !hasLeft { handle(command) }
-            } catch {
-                disconnect(.badRequest)
-            }
-        case .binary, .compressed: disconnect(.badRequest)
-        case .ping(let payload) where isWithinRate(): answer(WebSocketFrame.encode(.pong, payload))
+        case .text(let message) where codec == .json: handle(message)
+        case .binary(let message) where codec == .protobuf: handle(message)
+        case .text, .binary, .compressed: disconnect(.badRequest)
+        case .ping(let payload) where isWithinRate(): answer(frame: WebSocketFrame.encode(.pong, payload))
         case .ping, .pong: break
         case .close(let code): farewell(WebSocketFrame.close(code))
+        }
+    }
+
+    private func handle(_ message: [UInt8]) {
+        guard phase != .connecting || mayHold(message.count) else { return disconnect(.tooManyOperations) }
+        do {
+            // One more than it may send in a minute closes it: what stands behind that is not worth reading.
+            let limit = node.settings.operationsPerMinute + 1
+            for command in try codec.decode(message.span, limit: limit) where !hasLeft { handle(command) }
+        } catch {
+            disconnect(.badRequest)
         }
     }
 
@@ -101,8 +114,8 @@ final class WebSocketClient: Client {
         switch command {
         case .refresh(let id, let token): refresh(id, token)
         case .channel(let id, let command): handle(id, command)
-        case .unserved(let id): answer(Replies.error(id, .notAvailable))
-        case .unknown(let id): answer(Replies.error(id, .methodNotFound))
+        case .unserved(let id): answer(.error(.notAvailable), to: id)
+        case .unknown(let id): answer(.error(.methodNotFound), to: id)
         case .rpc(let id, let call): take(call, id: id)
         case .send(let call): take(call, id: nil)
         case .connect, .pong: break
@@ -110,10 +123,12 @@ final class WebSocketClient: Client {
     }
 
     /// Answers a command. Who asks and does not read what it is answered may not fill our memory with it.
-    func answer(_ frame: [UInt8]) {
+    func answer(frame: [UInt8]) {
         if isFull() { return disconnect(.slow) }
         stream.write(deflated(frame))
     }
+
+    func answer(_ reply: Reply, to id: UInt64) { answer(frame: codec.frame(codec.encode(reply, to: id))) }
 
     private func connect(_ id: UInt64, _ request: ConnectRequest) {
         if !request.token.isEmpty {
@@ -170,9 +185,10 @@ final class WebSocketClient: Client {
         guard !hasLeft else { return }
         switch standing {
         case .good:
-            answer(Replies.refresh(id, client: node.lease.connection(name).description, ttl: ttl(expires)))
+            let result = RefreshResult(client: node.lease.connection(name).description, version: Self.version, ttl: ttl(expires))
+            answer(.refresh(result), to: id)
         case .revoked: refuse(.revoked)
-        case .unknown: answer(Replies.error(id, .unavailable))
+        case .unknown: answer(.error(.unavailable), to: id)
         }
     }
 
@@ -180,7 +196,7 @@ final class WebSocketClient: Client {
     private func refuse(_ id: UInt64, expired seconds: Int64) {
         node.credentials.note(.expired(secondsAgo: seconds), of: self)
         phase = .refused
-        answer(Replies.error(id, .tokenExpired(secondsAgo: seconds)))
+        answer(.error(.tokenExpired(secondsAgo: seconds)), to: id)
     }
 
     /// What is wrong with a token that has not expired does not pass.
@@ -197,23 +213,30 @@ final class WebSocketClient: Client {
     override func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {
         phase = .connected
         defer { for command in takeHeld() where !hasLeft { obey(command) } }
-        let reply = Replies.Connected(
-            id: connectID, client: node.lease.connection(name).description, ttl: ttl(identity?.expires ?? 0),
-            pingSeconds: node.settings.pingSeconds, position: start, wasRecovering: wantsRecovery, recovered: recovered,
-            counts: page.state.counts)
+        let inbox = SubscribeResult(
+            position: start, wasRecovering: wantsRecovery, recovered: recovered,
+            publications: page.entries.map { StoredPublication($0) })
+        let result = ConnectResult(
+            client: node.lease.connection(name).description, version: Self.version, ttl: ttl(identity?.expires ?? 0),
+            ping: node.settings.pingSeconds, data: page.state.counts.json, inbox: inbox)
+        let id = connectID
         connectID = 0
-        stream.write(deflated(Replies.connected(reply, page.entries.map { ($0.offset, $0.bytes) })))
+        stream.write(deflated(codec.frame(codec.encode(.connect(result), to: id))))
     }
 
     override func notRegistered() { disconnect(.serverError) }
 
     override func write(_ publication: inout Publication, at position: StreamPosition) {
         if isDeflating, writeDeflated(&publication, at: position) { return }
-        let tail = publication.webSocketTail()
-        stream.write(Replies.pushHead(position, tailLength: tail.count), tail)
+        let tail = publication.tail(codec)
+        let length = publication.notification.count
+        stream.write(codec.publicationHead(position, notificationLength: length, tailLength: tail.count), tail)
     }
 
-    override func write(_ counts: InboxCounts) { stream.write(Replies.message(Control.readLine(counts))) }
+    override func write(_ counts: InboxCounts) { write(.message(Control.readLine(counts))) }
+
+    /// Writes a push that is this connection's own.
+    func write(_ push: Push) { stream.write(deflated(codec.frame(codec.encode(push)))) }
 
     override func due(now: UInt64) -> Int? {
         guard phase == .connected else {
@@ -245,7 +268,7 @@ final class WebSocketClient: Client {
         isSilent = true
         _ = stream.hasMoved()
         // A socket that is full gets no ping either: its silence is judged all the same, unless it takes something.
-        if !stream.isBlocked { stream.write(Replies.ping) }
+        if !stream.isBlocked { stream.write(codec.frame(codec.ping)) }
         return node.settings.pongSeconds
     }
 

@@ -9,6 +9,7 @@ import urllib.parse
 import websockets.exceptions
 import websockets.sync.client
 
+from . import client_protocol
 from .waiting import until
 
 
@@ -85,12 +86,14 @@ class Receiver:
 class WebSocket(Receiver):
     """The Centrifuge client protocol, JSON, one connection: connects at once, raises Refused, then listens."""
 
+    subprotocols = None
+
     def __init__(self, url, token=None, cursor=None, timeout=60, connect=True):
         super().__init__()
         self.code, self.reason, self.reply, self.pings = None, None, None, 0
         try:
             self.socket = websockets.sync.client.connect(
-                url, open_timeout=timeout, ping_interval=None, compression=None, max_size=None, close_timeout=1, proxy=None)
+                url, subprotocols=self.subprotocols, open_timeout=timeout, ping_interval=None, compression=None, max_size=None, close_timeout=1, proxy=None)
         except websockets.exceptions.InvalidStatus as refusal:
             answer = refusal.response
             raise Refused(answer.status_code, answer.reason_phrase, answer.headers, bytes(answer.body or b"")) from None
@@ -107,8 +110,7 @@ class WebSocket(Receiver):
             first = self.socket.recv(timeout=timeout)
         except websockets.exceptions.ConnectionClosed as closed:
             raise Refused(closed.rcvd.code if closed.rcvd else 1006, closed.rcvd.reason if closed.rcvd else "") from None
-        first, *rest = first.split("\n")
-        message = json.loads(first)
+        message, *rest = self.decoded(first)
         if "error" in message:
             self.close()
             raise Refused(message["error"]["code"], message["error"].get("message", ""))
@@ -121,20 +123,25 @@ class WebSocket(Receiver):
         self.cursor = f"1.{inbox['epoch']}-{inbox.get('offset', 0)}"
         for publication in inbox.get("publications", []):
             self.published(publication, inbox["epoch"])
-        for line in rest:
-            self.said(json.loads(line))
+        for message in rest:
+            self.said(message)
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()
 
     def send(self, *commands):
-        self.socket.send("\n".join(json.dumps(command) for command in commands))
+        self.socket.send(self.encoded(commands))
+
+    def encoded(self, commands):
+        return "\n".join(json.dumps(command) for command in commands)
+
+    def decoded(self, frame):
+        return [json.loads(line) for line in frame.split("\n") if line]
 
     def listen(self):
         try:
-            for message in self.socket:
-                for line in message.split("\n"):
-                    if line:
-                        self.said(json.loads(line))
+            for frame in self.socket:
+                for message in self.decoded(frame):
+                    self.said(message)
         except websockets.exceptions.ConnectionClosed:
             pass
         except OSError:
@@ -145,7 +152,7 @@ class WebSocket(Receiver):
     def said(self, message):
         if not message:
             self.pings += 1
-            self.socket.send("{}")
+            self.send({})
         elif "push" in message and message["push"].get("channel") == "inbox" and "pub" in message["push"]:
             self.published(message["push"]["pub"], None)
 
@@ -161,6 +168,19 @@ class WebSocket(Receiver):
     def close(self):
         self.socket.close()
         self.closed.set()
+
+
+class ProtobufWebSocket(WebSocket):
+    """The same in the protocol's other codec, by Google's Protobuf."""
+
+    subprotocols = ["centrifuge-protobuf"]
+
+    def encoded(self, commands):
+        return client_protocol.frame(*(client_protocol.command(**command) for command in commands))
+
+    def decoded(self, frame):
+        assert isinstance(frame, bytes), "a text frame"
+        return [client_protocol.values(reply) for reply in client_protocol.replies(frame)]
 
 
 class EventStream(Receiver):

@@ -8,7 +8,7 @@ import subprocess
 from http.client import HTTPException
 
 from . import http, kafka, tokens
-from .clients import EventStream, Poll, WebSocket
+from .clients import EventStream, Poll, ProtobufWebSocket, WebSocket
 from .processes import ROOT, Process, free_port
 from .redis_wire import RedisWire
 from .servers import SERVICES, Apns, Edge, Redis, binaries, broker
@@ -131,10 +131,14 @@ class Cluster:
     def token(self, person, seconds=3600, **claims):
         return tokens.mint(TOKEN_SECRET, person, seconds, **claims)
 
-    def websocket(self, person, gateway=None, cursor=None, **claims):
+    def websocket(self, person, gateway=None, cursor=None, kind=WebSocket, **claims):
         """A connected client, at a gateway directly or through the edge."""
         base = (gateway.url if gateway else self.edge_url).replace("http", "ws", 1)
-        return WebSocket(f"{base}/connection/websocket?u={http.quote(person)}", token=self.token(person, **claims), cursor=cursor)
+        return kind(f"{base}/connection/websocket?u={http.quote(person)}", token=self.token(person, **claims), cursor=cursor)
+
+    def protobuf(self, person, gateway=None, cursor=None, **claims):
+        """As `websocket`, in the protocol's other codec."""
+        return self.websocket(person, gateway, cursor, ProtobufWebSocket, **claims)
 
     def event_stream(self, person, gateway=None, cursor=None, **claims):
         return EventStream((gateway.url if gateway else self.edge_url) + f"/connection/sse?u={http.quote(person)}",

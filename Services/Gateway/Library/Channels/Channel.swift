@@ -1,3 +1,4 @@
+import Centrifuge
 import EventLoop
 import Models
 import Network
@@ -62,7 +63,7 @@ extension Channel: StreamReader {
     func hasRoom(for bytes: Int) -> Bool { true }
 
     func write(_ entry: InboxEntry, at position: StreamPosition, now: Int64) {
-        var post = Post(position: position, frame: Replies.post(id, position.offset, entry.bytes[...]))
+        var post = Post(position: position, push: SharedPush(.post(id, position.offset, entry.bytes[...])))
         post.accepted = entry.accepted
         post.priority = Publication(entry.bytes).statedPriority() ?? .normal
         channels.posts.add(post, to: self)

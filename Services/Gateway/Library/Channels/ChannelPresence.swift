@@ -1,3 +1,4 @@
+import Centrifuge
 import EventLoop
 import Models
 import Network
@@ -34,7 +35,7 @@ final class ChannelPresence {
         guard crowd.total <= limit else { return }
         for instance in crowd.listeners {
             if instance == lease.instance {
-                if let here { tell(here, Replies.tiding(id, joins: joins, info[...]), but: one) }
+                if let here { tell(here, joins ? .join(id, info[...]) : .leave(id, info[...]), but: one) }
                 continue
             }
             if tidings.isEmpty { loop.atTurnEnd { self.send() } }
@@ -53,12 +54,13 @@ final class ChannelPresence {
     }
 
     /// Tells those of this loop.
-    func tell(_ channel: Channel, _ frame: [UInt8], but one: Subscription?) {
+    func tell(_ channel: Channel, _ push: Push, but one: Subscription?) {
         guard channel.count.listeners > 0 else { return }
+        var shared = SharedPush(push)
         for subscription in channel.subscriptions where subscription.listens && subscription !== one {
             // Who reads nothing is not told: nothing queues for her.
             guard let client = subscription.client, !client.takesNothing() else { continue }
-            client.stream.write(frame)
+            client.stream.write(shared.frame(client.codec))
         }
     }
 }

@@ -1,3 +1,4 @@
+import Centrifuge
 import EventLoop
 import Models
 import Network
@@ -139,7 +140,7 @@ final class Channels {
         let connection = lease.connection(client.name)
         return Watcher(
             connection: connection, person: identity.person,
-            info: Replies.watcherInfo(person: identity.person, connection: connection, info: identity.grants?.info))
+            info: ClientInfo(person: identity.person, connection: connection, info: identity.grants?.info).json)
     }
 
     // MARK: Going
@@ -169,10 +170,10 @@ final class Channels {
     }
 
     private func remove(_ client: WebSocketClient, from channel: ChannelID, as connection: ConnectionID) {
-        let info = Replies.watcherInfo(
+        let info = ClientInfo(
             person: client.identity?.person, connection: connection, info: client.identity?.grants?.info)
         removals.remove(
-            .watcher(WatcherRemoval(channel: channel, instance: connection.instance, connection: connection, info: info)))
+            .watcher(WatcherRemoval(channel: channel, instance: connection.instance, connection: connection, info: info.json)))
     }
 
     /// Ends a subscription from our side; the client is told by a code from which it knows whether to come back.
@@ -180,7 +181,7 @@ final class Channels {
         let client = subscription.client
         end(subscription)
         metrics.channels.unsubscribes.increment()
-        client?.stream.write(Replies.unsubscribe(subscription.id, why))
+        client?.write(.unsubscribe(subscription.id, why))
     }
 
     // MARK: What comes
@@ -199,19 +200,19 @@ final class Channels {
         case .post(let position, let body):
             let verdict = channel.session.announced(position, isFull: false)
             guard verdict == .send else { return channel.perform(verdict) }
-            var post = Post(position: position, frame: Replies.post(channel.id, position.offset, message[body]))
+            var post = Post(position: position, push: SharedPush(.post(channel.id, position.offset, message[body])))
             post.accepted = line.accepted
             post.priority = line.priority ?? Publication(message, body).statedPriority() ?? .normal
             posts.add(post, to: channel)
-        case .join(let info): tell(channel, joins: true, message[info])
-        case .leave(let info): tell(channel, joins: false, message[info])
+        case .join(let info): tell(channel, .join(channel.id, message[info]))
+        case .leave(let info): tell(channel, .leave(channel.id, message[info]))
         case .unknown: break
         }
     }
 
-    private func tell(_ channel: Channel, joins: Bool, _ info: ArraySlice<UInt8>) {
+    private func tell(_ channel: Channel, _ push: Push) {
         posts.deliver()
-        presence.tell(channel, Replies.tiding(channel.id, joins: joins, info), but: nil)
+        presence.tell(channel, push, but: nil)
     }
 }
 

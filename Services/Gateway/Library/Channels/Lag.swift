@@ -1,3 +1,4 @@
+import Centrifuge
 import Models
 import Network
 import ServiceRuntime
@@ -35,7 +36,7 @@ extension Lag: StreamReader {
 
     func write(_ entry: InboxEntry, at position: StreamPosition, now: Int64) {
         guard let client = subscription.client else { return }
-        client.stream.write(client.deflated(Replies.post(subscription.id, entry.offset, entry.bytes[...])))
+        client.write(.post(subscription.id, entry.offset, entry.bytes[...]))
         client.node.metrics.channels.deliveries.increment()
     }
 

@@ -1,3 +1,4 @@
+import Centrifuge
 import EventLoop
 import Models
 import Network
@@ -7,7 +8,7 @@ import Store
 /// One post on its way to all who watch.
 struct Post {
     var position: StreamPosition
-    var frame: [UInt8]
+    var push: SharedPush
     /// ms since 1970, as in `NotificationRecord`; 0: not known.
     var accepted: Int64 = 0
     var priority = Priority.normal
@@ -42,23 +43,27 @@ final class PostRun {
         self.channel = nil
         self.posts = []
         guard let first = posts.first else { return }
-        let shared = posts.count == 1 ? first.frame : posts.flatMap(\.frame)
-        // Of those who take them compressed, made when the first of them is due.
-        var packed: [[UInt8]] = []
+        var shared = PerCodec<[UInt8]>()
+        // Of those who take them compressed.
+        var packed = PerCodec<[[UInt8]]>()
         // Watchers who took all of them at once.
         var abreast = 0
         for (place, subscription) in channel.subscriptions.enumerated() {
             // Thousands who have slept since the last post: what the processor must fetch for them would be most of our share.
             channel.fetch(place + Self.fetchedAhead)
             guard let client = subscription.client else { continue }
+            let codec = client.codec
             if subscription.lag == nil, first.position.offset > subscription.from, !client.isDeflating, !client.takesNothing() {
-                client.stream.writeThrough(shared)
+                client.stream.writeThrough(shared.value(codec) { Self.joined(&posts, codec) })
                 abreast += 1
                 continue
             }
-            if client.isDeflating, packed.isEmpty { packed = posts.map { client.deflated($0.frame) } }
             for index in posts.indices where subscription.isDue(posts[index].position, client, metrics) {
-                client.stream.write(client.isDeflating ? packed[index] : posts[index].frame)
+                let frame =
+                    client.isDeflating
+                    ? packed.value(codec) { posts.indices.map { client.deflated(posts[$0].push.frame(codec)) } }[index]
+                    : posts[index].push.frame(codec)
+                client.stream.write(frame)
                 posts[index].written += 1
             }
         }
@@ -68,5 +73,13 @@ final class PostRun {
             metrics.channels.deliveries.increment(by: written)
             metrics.delivery.delays.observe(delay(since: post.accepted, now), post.priority, .websocket, times: written)
         }
+    }
+
+    /// The posts' frames, one behind the other.
+    private static func joined(_ posts: inout [Post], _ codec: Codec) -> [UInt8] {
+        guard posts.count > 1 else { return posts[0].push.frame(codec) }
+        var frames: [UInt8] = []
+        for index in posts.indices { frames += posts[index].push.frame(codec) }
+        return frames
     }
 }

@@ -1,3 +1,4 @@
+import Centrifuge
 import EventLoop
 import Models
 import ServiceRuntime

@@ -1,3 +1,4 @@
+import Centrifuge
 import Models
 import Store
 
@@ -72,6 +73,8 @@ extension InboxState {
 }
 
 extension JSONKey {
+    static let read = JSONKey("read")
+    static let unread = JSONKey("unread")
     static let revision = JSONKey("revision")
     static let close = JSONKey("close")
 }

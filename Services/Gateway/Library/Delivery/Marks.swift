@@ -1,3 +1,4 @@
+import Centrifuge
 import Models
 import Store
 

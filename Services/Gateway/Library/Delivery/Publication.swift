@@ -1,3 +1,4 @@
+import Centrifuge
 import Models
 import WebSocket
 
@@ -5,10 +6,10 @@ import WebSocket
 struct Publication {
     private let message: [UInt8]
     private let range: Range<Int>
-    private var pushTail: [UInt8]?
+    private var pushTails = PerCodec<[UInt8]>()
     private var eventTail: [UInt8]?
-    /// Empty if it is not shorter.
-    private var deflatedTail: [UInt8]?
+    /// Nil if it is not shorter.
+    private var deflatedTails = PerCodec<[UInt8]?>()
     /// As far as it was said by whoever sent it, or has been read.
     private var knownPriority: Priority?
 
@@ -63,20 +64,15 @@ struct Publication {
     }
 
     /// The notification and what closes a WebSocket push behind it.
-    mutating func webSocketTail() -> [UInt8] {
-        if let pushTail { return pushTail }
-        var made = copy(reserving: Replies.pushEnd.count)
-        made.append(contentsOf: Replies.pushEnd)
-        pushTail = made
-        return made
+    mutating func tail(_ codec: Codec) -> [UInt8] {
+        let (message, range) = (message, range)
+        return pushTails.value(codec) { InboxPublication.tail(codec, message[range]) }
     }
 
-    /// As `webSocketTail`, compressed; nil if that is not shorter.
-    mutating func deflatedTail(_ deflate: MessageDeflate) -> [UInt8]? {
-        if let deflatedTail { return deflatedTail.isEmpty ? nil : deflatedTail }
-        let made = deflate.compress(webSocketTail())
-        deflatedTail = made ?? []
-        return made
+    /// As `tail`, compressed; nil if that is not shorter.
+    mutating func deflatedTail(_ codec: Codec, _ deflate: MessageDeflate) -> [UInt8]? {
+        let tail = tail(codec)
+        return deflatedTails.value(codec) { deflate.compress(tail) }
     }
 
     /// The notification and what ends an event behind it. A line break in it would begin another field of the event;

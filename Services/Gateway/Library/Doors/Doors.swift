@@ -1,3 +1,4 @@
+import Centrifuge
 import HTTP
 import ServiceRuntime
 

@@ -1,3 +1,4 @@
+import Centrifuge
 import EventLoop
 import HTTP
 import Models
@@ -6,8 +7,8 @@ import WebSocket
 
 /// `/connection/websocket`: clients of the Centrifuge protocol. Loop thread only.
 final class WebSocketDoor {
-    /// What a client that names its protocols must name; Protobuf is not spoken.
-    private static let subprotocol = "centrifuge-json"
+    /// What a client that names its protocols must name one of.
+    private static let codecs = ["centrifuge-json": Codec.json, "centrifuge-protobuf": .protobuf]
 
     private let node: GatewayNode
     private let gate: RequestGate
@@ -19,9 +20,15 @@ final class WebSocketDoor {
         self.tickets = tickets
     }
 
+    /// How a client speaks: as the subprotocol says that was agreed on; without one, as the query says, or in JSON.
+    private static func codec(_ request: HTTPRequest, _ opening: WebSocketOpening) -> Codec {
+        if let agreed = opening.subprotocol.flatMap({ codecs[$0] }) { return agreed }
+        return request.query("cf_protocol") == "protobuf" ? .protobuf : .json
+    }
+
     func open(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         let answer: WebSocketOpening
-        switch WebSocketHandshake.answer(request, protocols: [Self.subprotocol], deflates: node.deflate != nil) {
+        switch WebSocketHandshake.answer(request, protocols: Self.codecs.keys.sorted(), deflates: node.deflate != nil) {
         case .success(let opening): answer = opening
         case .failure(let refusal): return exchange.respond(refusal.response)
         }
@@ -45,7 +52,8 @@ final class WebSocketDoor {
         // Looked at early, at a random second, so that pings are spread however clients came.
         let client = node.clients.insert(firstDue: Int.random(in: 1...max(1, patience))) { name in
             WebSocketClient(
-                node: node, stream: stream, name: name, openedAt: opened, isDeflating: answer.isDeflating)
+                node: node, stream: stream, name: name, openedAt: opened, codec: Self.codec(request, answer),
+                isDeflating: answer.isDeflating)
         }
         client.identity = identity
         client.addressKey = exchange.tag ?? 0

@@ -1,7 +1,5 @@
 // What must hold of the protocol's decoder for any bytes at all. Tests/Fuzz compiles this file too, beside the decoder's.
-#if !FUZZING
-    @testable import Gateway
-#endif
+import Centrifuge
 
 /// What is wrong with what the decoder makes of `input`, or nil: a message means what its lines mean one by one.
 func faultOfCommands(_ input: [UInt8]) -> String? {
@@ -23,4 +21,4 @@ func faultOfCommands(_ input: [UInt8]) -> String? {
     return nil
 }
 
-private func decoded(_ bytes: [UInt8]) -> [Command]? { try? Command.decode(bytes.span) }
+private func decoded(_ bytes: [UInt8]) -> [Command]? { try? Codec.json.decode(bytes.span) }

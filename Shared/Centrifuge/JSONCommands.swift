@@ -1,46 +1,12 @@
 import Models
 
-/// One command of the Centrifuge client protocol, JSON. A frame carries one or more, each on a line of its own.
-enum Command: Equatable {
-    /// `{}`: the answer to our ping.
-    case pong
-    case connect(id: UInt64, ConnectRequest)
-    case refresh(id: UInt64, token: String)
-    case channel(id: UInt64, ChannelCommand)
-    /// A command of the protocol that is not served here.
-    case unserved(id: UInt64)
-    /// No command of the protocol.
-    case unknown(id: UInt64)
-    case rpc(id: UInt64, Result<Call, ReplyError>)
-    /// Has no answer.
-    case send(Result<Call, ReplyError>)
-}
-
-struct ConnectRequest: Equatable {
-    /// Empty where the client relies on a ticket or a header.
-    var token = ""
-    /// What it calls itself.
-    var name = ""
-    /// What it wants to recover of the subscription `inbox`.
-    var recovery = Recovery.none
-
-    enum Recovery: Equatable {
-        case none
-        case from(StreamPosition)
-        /// It asks to recover from something that is no position here.
-        case unknown
-    }
-}
-
-/// A frame that is not of the protocol.
-struct MalformedCommand: Error, Equatable {}
-
+// Commands in JSON: each an object on a line of its own.
 extension Command {
-    /// The commands of one text message. Throws at the first that is not JSON, not an object, or lacks its id.
-    static func decode(_ bytes: Span<UInt8>) throws(MalformedCommand) -> [Command] {
+    /// The commands of one text message, `limit` at most. Throws at the first that is not JSON, not an object, or lacks its id.
+    static func decodeJSON(_ bytes: Span<UInt8>, limit: Int) throws(MalformedCommand) -> [Command] {
         var commands: [Command] = []
         var start = 0
-        while start < bytes.count {
+        while start < bytes.count, commands.count < limit {
             var end = start
             while end < bytes.count, bytes[end] != 0x0A { end &+= 1 }
             let line = bytes.extracting(start..<end)
@@ -156,37 +122,15 @@ extension Command {
     }
 }
 
-/// `"epoch":"…","offset":n` among the members of a command: where a client says that it stands.
-struct StatedPlace {
-    private var epoch: UInt64?
-    /// The client names no epoch: it leaves it out, or says "" as SDKs do.
-    private var namesNoEpoch = true
-    /// SDKs leave it out where it is 0.
-    private var offset: UInt64? = 0
-
+extension StatedPlace {
     /// False if it is another member, whose value is still to be read.
     mutating func read(_ key: JSONKey, _ line: Span<UInt8>, _ at: inout Int) throws(JSONError) -> Bool {
         switch key {
-        case .epoch:
-            let text = JSON.text(line, try JSON.string(line, &at))
-            namesNoEpoch = text.isEmpty
-            epoch = UInt64(text)
+        case .epoch: epoch = JSON.text(line, try JSON.string(line, &at))
         case .offset: offset = UInt64(exactly: try JSON.integer(line, &at))
         default: return false
         }
         return true
-    }
-
-    var recovery: ConnectRequest.Recovery {
-        guard let epoch, let offset else { return .unknown }
-        return .from(StreamPosition(epoch: epoch, offset: offset))
-    }
-
-    /// Of a history, in which an epoch that is not named may be any. What is to be recovered must name its own.
-    var since: HistoryRequest.Since {
-        guard let offset else { return .unknown }
-        if namesNoEpoch { return .offset(offset) }
-        return epoch.map { .from(StreamPosition(epoch: $0, offset: offset)) } ?? .unknown
     }
 }
 

@@ -1,8 +1,7 @@
-import Models
-import Store
+public import Models
 
 /// What a client may ask for by `rpc` and `send`: about its inbox, and about its own flow.
-enum Call: Equatable {
+public enum Call: Equatable, Sendable {
     case ack(InboxSelection)
     case seen(InboxSelection)
     case read(InboxSelection)
@@ -16,7 +15,7 @@ enum Call: Equatable {
     case resume
 
     /// How many notifications it names.
-    var idCount: Int {
+    public var idCount: Int {
         switch self {
         case .ack(.ids(let ids)), .seen(.ids(let ids)), .read(.ids(let ids)), .unread(let ids), .archive(let ids): ids.count
         default: 0
@@ -25,18 +24,18 @@ enum Call: Equatable {
 }
 
 /// What may stand in a call's data.
-struct CallParameters {
+public struct CallParameters {
     var method: JSONKey?
     var position: StreamPosition?
     var ids: [NotificationID]?
     /// `size` of a window, `perSecond` of a rate.
     var number: Int64?
     /// Of the paths of REST, which serve clients of other transports.
-    var transport: String?
-    var name: String?
+    public var transport: String?
+    public var name: String?
 
-    /// Reads an object. Unknown members are let be, for neighbours in time.
-    init(_ bytes: Span<UInt8>, _ at: inout Int) throws(ReplyError) {
+    /// Reads an object. Unknown members are passed over: a later version may send them.
+    public init(_ bytes: Span<UInt8>, _ at: inout Int) throws(ReplyError) {
         do throws(JSONError) {
             try read(bytes, &at)
         } catch {
@@ -76,7 +75,7 @@ struct CallParameters {
         var elements = try JSONElements(bytes, &at)
         while try elements.next(bytes, &at) {
             let text = try JSON.string(bytes, &at)
-            guard ids.count < Inbox.maximumIDs, let id = NotificationID(bytes.extracting(text.contents)) else {
+            guard ids.count < InboxSelection.maximumIDs, let id = NotificationID(bytes.extracting(text.contents)) else {
                 throw .unexpected(at: at)
             }
             ids.append(id)
@@ -85,7 +84,7 @@ struct CallParameters {
     }
 
     /// A position, or ids; not both, and not none.
-    func selection() throws(ReplyError) -> InboxSelection {
+    public func selection() throws(ReplyError) -> InboxSelection {
         switch (position, ids) {
         case (let position?, nil): return .upTo(position)
         case (nil, let ids?) where !ids.isEmpty: return .ids(ids)
