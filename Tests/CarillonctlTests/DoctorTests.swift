@@ -166,6 +166,7 @@ import Testing
         #expect(finding.verdict == .fail && finding.text == "a social.like was accepted, and is not in the inbox after 1 s")
         #expect(finding.remedy?.contains("lag of carillon-notification-service") == true)
         let requests = edge.requests.withLock { $0 }
+        try #require(requests.count > 2, "\(finding)")
         #expect(requests[1].hasPrefix("POST /v1/events ") && requests[2].hasPrefix("GET /v1/inbox?limit=1000&after=1.7-0 "))
     }
 
