@@ -7,13 +7,30 @@ struct HeldRecords {
         var records: [KafkaRecord] = []
         /// Of them, those that a batch has taken.
         var taken = 0
+        /// From the first on, those that were looked at ahead of their batch, and their bytes.
+        var seen = 0
+        var seenBytes = 0
 
         mutating func next() -> KafkaRecord? {
             guard taken < records.count else { return nil }
             defer { taken += 1 }
             return records[taken]
         }
+
+        mutating func removeTaken() {
+            records.removeFirst(taken)
+            seen = max(0, seen - taken)
+            taken = 0
+            seenBytes = records[..<seen].reduce(0) { $0 &+ $1.size }
+        }
     }
+
+    /// A topic's part of a batch's first run; it ends with either. Each further run is twice as long.
+    static let runRecords = 64
+    static let runBytes = 16 << 10
+    /// Of each topic, so many records are looked at ahead of their batch; one record more may pass the bytes.
+    static let aheadRecords = 64
+    static let aheadBytes = 64 << 10
 
     private var lanes: [Lane] = []
     /// Who is first in the next batch.
@@ -44,22 +61,43 @@ struct HeldRecords {
             if lanes[lane].topic != record.topic { lane = lanes.firstIndex { $0.topic == record.topic } ?? lane }
             back[lane].append(record)
         }
-        for lane in lanes.indices where !back[lane].isEmpty { lanes[lane].records.insert(contentsOf: back[lane], at: 0) }
+        for lane in lanes.indices where !back[lane].isEmpty {
+            lanes[lane].records.insert(contentsOf: back[lane], at: 0)
+            (lanes[lane].seen, lanes[lane].seenBytes) = (0, 0)
+        }
         count += rest.count
     }
 
-    /// The records of a batch: one of each topic, then two of each, four, and so on, until there are `limit` of them or `bytes` are passed.
-    /// So whoever has few is near the front, and whoever has many comes in long runs.
+    /// A topic's records that wait for a batch and were not looked at, in order, within the bounds of looking ahead. What is put back
+    /// is looked at once more.
+    mutating func lookAhead(_ lane: Int, more: (Int) -> KafkaRecord?) -> [KafkaRecord] {
+        var ahead: [KafkaRecord] = []
+        while lanes[lane].seen < Self.aheadRecords, lanes[lane].seenBytes < Self.aheadBytes {
+            if lanes[lane].seen == lanes[lane].records.count {
+                guard let record = more(lane) else { break }
+                append(record, lane: lane)
+            }
+            let record = lanes[lane].records[lanes[lane].seen]
+            lanes[lane].seen += 1
+            lanes[lane].seenBytes &+= record.size
+            ahead.append(record)
+        }
+        return ahead
+    }
+
+    /// The records of a batch: a run of each topic, then twice that of each, and so on, until there are `limit` of them or `bytes` are
+    /// passed. So whoever has few is near the front, and whoever has many or large ones comes in long runs.
     /// - Parameter more: the next of a topic that is not held yet.
     mutating func take(_ limit: Int, bytes: Int, more: (Int) -> KafkaRecord?) -> [KafkaRecord] {
         var batch: [KafkaRecord] = []
         var size = 0
-        var run = 1
+        var run = (records: Self.runRecords, bytes: Self.runBytes)
         var open = lanes.indices.map { ($0 + turn) % lanes.count }
         turn = lanes.isEmpty ? 0 : (turn + 1) % lanes.count
         while !open.isEmpty, batch.count < limit, size < bytes {
             open.removeAll { lane in
-                for _ in 0..<run {
+                let end = size &+ run.bytes
+                for _ in 0..<run.records where size < end {
                     if batch.count >= limit || size >= bytes { return false }
                     guard let record = lanes[lane].next() ?? more(lane) else { return true }
                     size &+= record.size
@@ -67,12 +105,9 @@ struct HeldRecords {
                 }
                 return false
             }
-            run *= 2
+            run = (run.records &* 2, run.bytes &* 2)
         }
-        for lane in lanes.indices where lanes[lane].taken > 0 {
-            lanes[lane].records.removeFirst(lanes[lane].taken)
-            lanes[lane].taken = 0
-        }
+        for lane in lanes.indices where lanes[lane].taken > 0 { lanes[lane].removeTaken() }
         count = lanes.reduce(0) { $0 + $1.records.count }
         return batch
     }

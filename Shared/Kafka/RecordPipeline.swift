@@ -20,6 +20,7 @@ public final class RecordPipeline {
     /// An output that Kafka will never take (too large, say): what to write in its place, or `nil` for nothing; it is then
     /// dropped with a note. What stands in its place may be offered again: answer `nil` to that.
     public var onRefused: ((OutgoingRecord, KafkaError) -> OutgoingRecord?)?
+    public weak var ahead: (any RecordsAhead)?
 
     let loop: EventLoop
     private let settings: KafkaSettings
@@ -31,7 +32,7 @@ public final class RecordPipeline {
     private(set) var machine: TransactionMachine
     /// How much a transaction writes at present. What a service finishes or commits beyond it is written in several of them.
     public private(set) var bound: TransactionBound
-    private(set) var held = HeldRecords()
+    var held = HeldRecords()
     private(set) var progress = PartitionProgress()
     private(set) var batch: RecordBatch?
     /// What is written for it at present.
@@ -149,14 +150,12 @@ public final class RecordPipeline {
 
     // MARK: Reading
 
-    /// Looks what waits: of each topic one record is held, the others stay with librdkafka until a batch takes them.
+    /// Looks what waits: of each topic a few records are held, the others stay with librdkafka until a batch takes them.
     private func drain() {
         guard !machine.hasLeft else { return }
         consumer.serve()
         guard machine.isAssigned, !machine.isRevoking else { return feed(.held(0)) }
-        for topic in 0..<held.topics where held.isEmpty(topic) {
-            if let record = consumer.next(topic) { held.append(record, lane: topic) }
-        }
+        hold()
         feed(.held(held.count))
     }
 
@@ -176,7 +175,7 @@ public final class RecordPipeline {
         switch rebalance {
         case .assigned(let count):
             onNote?("the group gave this member \(count) partitions")
-            held = HeldRecords(topics: consumer.topics)
+            dropHeld()
             progress.assign(consumer.partitions)
             feed(.assigned)
             endPending()
@@ -247,7 +246,7 @@ public final class RecordPipeline {
         case .forget:
             batch = nil
             unstage()
-        case .dropHeld: held = HeldRecords(topics: consumer.topics)
+        case .dropHeld: dropHeld()
         case .abandon: transactions.abandon()
         case .unassign: consumer.unassign()
         case .reassign: consumer.reassign()

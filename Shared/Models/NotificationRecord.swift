@@ -6,7 +6,6 @@ public struct NotificationRecord: Sendable {
     /// ms since 1970: when the event's own record reached Kafka, by the timestamp of that record. A record of an earlier
     /// version, or of an event whose record has no timestamp, says when the event was first read.
     public var accepted: Int64
-    public var priority: Priority
     public var audience: Audience
     /// The person who did it, taken from the notification.
     public var actor: PersonID?
@@ -77,8 +76,7 @@ public struct NotificationRecord: Sendable {
         guard version == 1 else { throw DeadLetter(.invalidData, "v is not 1") }
         guard let accepted, let audience, let notification else { throw DeadLetter(.invalidData, "a field is missing") }
         return NotificationRecord(
-            bytes: value, id: notification.id, accepted: accepted, priority: notification.priority, audience: audience,
-            actor: notification.actor, push: push,
+            bytes: value, id: notification.id, accepted: accepted, audience: audience, actor: notification.actor, push: push,
             ttlSeconds: ttlSeconds, notification: notification.range)
     }
 }
@@ -86,7 +84,6 @@ public struct NotificationRecord: Sendable {
 /// What a service between must know of a notification that it passes on: where it stands, its id, its priority and its actor.
 struct NotificationOutline {
     var id: NotificationID
-    var priority: Priority
     var actor: PersonID?
     var range: Range<Int>
 
@@ -94,20 +91,17 @@ struct NotificationOutline {
         JSON.skipSpace(bytes, &at)
         let start = at
         var id: NotificationID?
-        var priority = Priority.normal
         var actor: PersonID?
         var members = try JSONMembers(bytes, &at)
         while let name = try members.next(bytes, &at) {
             switch JSONKey(bytes, name) {
             case .id: id = NotificationID(bytes.extracting(try JSON.string(bytes, &at).contents))
-            case .priority where try JSON.kind(bytes, &at) == .string:
-                priority = Priority(bytes, try JSON.string(bytes, &at)) ?? .normal
             case .actor where try JSON.kind(bytes, &at) == .object: actor = try readActorID(bytes, &at)
             default: _ = try JSON.value(bytes, &at)
             }
         }
         guard let id else { throw .unexpected(at: start) }
-        return NotificationOutline(id: id, priority: priority, actor: actor, range: start..<at)
+        return NotificationOutline(id: id, actor: actor, range: start..<at)
     }
 }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Kafka
 import Models
 import TestSupport
@@ -20,6 +21,34 @@ import Testing
         #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") == 2 })
         // The low batch is still what it was: under way, with nothing delivered and nothing given up.
         #expect(await rig.metric("carillon_fanout_records_total{outcome=\"dead_letter\"}") == 0)
+        await rig.end()
+    }
+
+    /// High priority waits in Redis behind all that is under way: beside it, a campaign has few calls there.
+    @Test func besideHighPriorityTheOthersHaveFewCallsUnderWay() async throws {
+        let rig = try await Rig(["FANOUT_CALLS_BESIDE_HIGH": "5"])
+        func most(_ seconds: Double) async -> Double {
+            var most = 0.0
+            let end = Date() + seconds
+            while Date() < end { most = max(most, await rig.metric("carillon_fanout_commands_in_flight")) }
+            return most
+        }
+        func campaign(_ first: Int) async {
+            let people = (0..<600).map { "\"p\(first + $0)\"" }.joined(separator: ",")
+            await rig.produce("notifications.low", [("offer", record(first, for: #"{"users":[\#(people)]}"#).value)])
+        }
+        // By itself it has as many as there are people. Redis stands still, so that they are seen.
+        try rig.redis.cli("CLIENT", "PAUSE", "2000")
+        await campaign(10_000)
+        #expect(await most(1) > 100)
+        #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") == 1 })
+        try rig.redis.cli("CLIENT", "PAUSE", "3000")
+        await rig.produce("notifications.high", [("hans", record(1, for: #"{"user":"hans"}"#).value)])
+        #expect(try await eventually { await rig.metric("carillon_fanout_commands_in_flight") >= 1 })
+        await campaign(20_000)
+        #expect(await most(1) < 20)
+        // Nothing is held back for that: all of it is delivered.
+        #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") == 3 })
         await rig.end()
     }
 

@@ -20,13 +20,49 @@ import Testing
         let topics = ["campaign", "payment", "social"]
         for _ in topics {
             var held = HeldRecords(topics: topics)
-            var left: [Int64] = [1_000, 2, 1]
-            let batch = take(&held, &left, of: topics, 100)
-            #expect(batch.count == 100)
-            // One of each, two of each: whoever has few is among the first nine.
-            #expect(batch.prefix(9).filter { $0.topic == "payment" }.count == 2)
-            #expect(batch.prefix(3).contains { $0.topic == "social" })
+            var left: [Int64] = [1_000, 90, 1]
+            let batch = take(&held, &left, of: topics, 1_000)
+            #expect(batch.count == 1_000)
+            // A run of each, then twice that: whoever has few is near the front.
+            #expect(batch.prefix(2 * HeldRecords.runRecords + 1).contains { $0.topic == "social" })
+            #expect(batch.prefix(5 * HeldRecords.runRecords).filter { $0.topic == "payment" }.count == 90)
         }
+    }
+
+    /// Offers to a thousand people are a hundred times a message: fifty messages a second must not wait for as many of them.
+    @Test func aRunIsBoundedByBytesToo() {
+        var held = HeldRecords(topics: ["offers", "messages"])
+        for offset in 0..<250 { held.append(record("offers", Int64(offset), bytes: 13_000), lane: 0) }
+        for offset in 0..<50 { held.append(record("messages", Int64(offset), bytes: 300), lane: 1) }
+        let batch = held.take(4_000, bytes: .max) { _ in nil }
+        #expect(batch.firstIndex { $0.topic == "messages" } == 2)
+        #expect(batch.prefix(52).filter { $0.topic == "messages" }.count == 50)
+    }
+
+    @Test func aTopicIsLookedAtAheadInOrderAndOnce() {
+        var held = HeldRecords(topics: ["a"])
+        var next: Int64 = 0
+        func look() -> [Int64] {
+            held.lookAhead(0) { _ in
+                next += 1
+                return record("a", next)
+            }.map(\.offset)
+        }
+        #expect(look() == (1...64).map { Int64($0) })
+        #expect(look() == [])
+        let batch = held.take(10, bytes: .max) { _ in nil }
+        #expect(batch.map(\.offset) == (1...10).map { Int64($0) })
+        #expect(look() == (65...74).map { Int64($0) })
+        // What is put back comes before all else, so it is looked at once more.
+        held.putBack(batch[4...])
+        #expect(look() == (5...68).map { Int64($0) })
+        #expect(held.take(1_000, bytes: .max) { _ in nil }.map(\.offset) == (5...74).map { Int64($0) })
+    }
+
+    @Test func largeRecordsAreLookedAtOneByOne() {
+        var held = HeldRecords(topics: ["a"])
+        for offset in 0..<10 { held.append(record("a", Int64(offset), bytes: 40 << 10), lane: 0) }
+        #expect(held.lookAhead(0) { _ in nil }.count == 2)
     }
 
     @Test func whoIsFirstChangesFromBatchToBatch() {

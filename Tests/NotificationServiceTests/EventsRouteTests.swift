@@ -1,12 +1,12 @@
 import EventLoop
 import Foundation
-import Kafka
 import ServiceRuntime
 import Settings
 import Synchronization
 import TestSupport
 import Testing
 
+@testable import Kafka
 @testable import NotificationService
 
 /// The service whole, with a broker that makes no topics by itself, as far as these tests go.
@@ -54,19 +54,32 @@ private final class Rig: Sendable {
         return socket.takeAll()
     }
 
-    /// Writes a record to `events.social`, once Kafka has it.
-    func produce(_ value: String) async throws {
+    /// Writes a record, once Kafka has it.
+    func produce(_ value: String, to topic: String = "events.social") async throws {
         let settings = KafkaSettings(brokers: broker.brokers, isMock: true, instanceID: "test")
         try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
             loop.post { [loop] in
                 do {
                     let producer = try KafkaProducer(loop: loop, settings: settings)
-                    producer.produce(OutgoingRecord(topic: "events.social", value: Array(value.utf8))) { error in
+                    producer.produce(OutgoingRecord(topic: topic, value: Array(value.utf8))) { error in
                         producer.close { done.resume(with: error.map { .failure($0) } ?? .success(())) }
                     }
                 } catch { done.resume(throwing: error) }
             }
         }
+    }
+
+    /// How many records a topic holds.
+    func count(_ topic: String) throws -> Int {
+        let inspector = try KafkaInspector(KafkaSettings(brokers: broker.brokers, isMock: true, instanceID: "test"))
+        var count = 0
+        for found in try inspector.topics() where found.name == topic {
+            try inspector.read(topic: topic, partitions: found.partitions) { _ in
+                count += 1
+                return true
+            }
+        }
+        return count
     }
 
     func end() async {
@@ -100,6 +113,32 @@ private final class Rig: Sendable {
         #expect(rig.errors.count == 1)
         let line = rig.errors.first ?? ""
         #expect(line.contains("message=\"an event became a dead letter\" reason=not_json") && !line.contains("Bob"))
+        await rig.end()
+    }
+
+    /// A campaign's transaction does not pass at all. Payments are written meanwhile, and nothing of low priority is.
+    @Test func aPaymentWaitsForNoTransaction() async throws {
+        let rig = try await Rig(hidden: [])
+        func pay(_ count: Int) async throws {
+            for number in 0..<count {
+                let person = #"{"audience":{"user":"bob"},"title":"\#(number)"}"#
+                try await rig.produce(
+                    event(person, type: "transaction.payment").replacing(#""id":"1""#, with: #""id":"\#(number)-\#(count)""#),
+                    to: "events.bank")
+            }
+        }
+        try await pay(1)
+        let deadline = Date() + 40
+        while try rig.count("notifications.high") < 1, Date() < deadline { usleep(5_000) }
+        // AddOffsetsToTxn: the coordinator is still loading.
+        rig.broker.refuse(25, with: [Int32](repeating: 14, count: 200_000))
+        let people = (0..<1_000).map { "\"p\($0)\"" }.joined(separator: ",")
+        let offer = event(#"{"audience":{"users":[\#(people)]},"title":"Offer"}"#, type: "marketing.offer")
+        try await rig.produce(offer, to: "events.marketing")
+        try await pay(20)
+        while try rig.count("notifications.high") < 21, Date() < deadline { usleep(5_000) }
+        #expect(try rig.count("notifications.high") == 21)
+        #expect(try rig.count("notifications.low") == 0)
         await rig.end()
     }
 

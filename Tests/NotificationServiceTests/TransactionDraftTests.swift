@@ -42,19 +42,6 @@ import Testing
         #expect(draft.outputs.count == 1_000)
     }
 
-    @Test func highPriorityDoesNotWaitForTheBulkBehindIt() {
-        var draft = TransactionDraft(TransactionBound(records: 4_000, bytes: 4 << 20), capacity: 10)
-        let goesOn4 = add(1, .low, records: 100, bytes: 1_000, to: &draft)
-        #expect(goesOn4)
-        let goesOn5 = add(1, .high, records: 1, bytes: 300, to: &draft)
-        #expect(goesOn5)
-        let goesOn6 = add(10, .low, records: 1_000, bytes: 400, to: &draft)
-        #expect(!goesOn6)
-        #expect(draft.outcomes.count == 2)
-        #expect(draft.outputs.count == 101)
-        #expect(draft.outputs.last?.topic == "high")
-    }
-
     @Test func amongSmallEventsHighPriorityCutsNothing() {
         var draft = TransactionDraft(TransactionBound(records: 4_000, bytes: 4 << 20), capacity: 4_000)
         for _ in 0..<400 {

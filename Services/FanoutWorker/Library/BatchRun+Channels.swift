@@ -17,12 +17,6 @@ extension BatchRun {
         tools.channels.clean(posts.channel(line), of: instance) { _ in }
     }
 
-    private func delivery(_ index: Int) -> Delivery {
-        let record = items[index].record
-        return Delivery(
-            id: record.id, accepted: record.accepted, priority: record.priority, bytes: record.bytes, range: record.notification)
-    }
-
     private func appended(_ line: ChannelPosts.Line, _ result: Result<Posted, StoreError>) {
         guard !isOver else { return }
         defer { schedule() }

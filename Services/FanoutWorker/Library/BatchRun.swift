@@ -26,16 +26,16 @@ final class BatchRun {
     private let priority: Priority
     var items: [Item] = []
     private var outputs: BatchOutputs
-    private var queues = PersonQueues()
+    var queues = PersonQueues()
     private var calls: [DeliveryCall] = []
     /// Slots whose call is to be made, in order.
     private var ready = SlotQueue()
     private var callsInFlight = 0
     private var bytesInFlight = 0
-    private var order = RecordOrder()
+    var order = RecordOrder()
     /// Walks whose next page is to be read.
-    private var walks: [AudienceWalk] = []
-    private var walksUnderWay = 0
+    var walks: [AudienceWalk] = []
+    var walksUnderWay = 0
     var table: GatewayTable
     /// Gateways whose publish failed and is to be made again.
     private var republish: [Int] = []
@@ -44,6 +44,8 @@ final class BatchRun {
     var posts = ChannelPosts()
     private var isTurnScheduled = false
     private(set) var isOver = false
+    /// Records that were read, from the first on.
+    private var admitted = 0
 
     init(_ batch: RecordBatch, _ priority: Priority, _ tools: FanoutTools) {
         self.batch = batch
@@ -56,33 +58,59 @@ final class BatchRun {
     // MARK: Records
 
     func start() {
-        let now = EventLoop.wallClock()
         items.reserveCapacity(batch.records.count)
-        for source in batch.records.indices { admit(source, now) }
+        if priority == .high { tools.rightOfWay.take() }
         turn()
     }
 
     /// Nothing more is to be done: another batch has begun, or the service ends.
     func drop() {
+        if !isOver { end() }
+    }
+
+    private func end() {
         isOver = true
         pause?.cancel()
+        if priority == .high { tools.rightOfWay.leave(at: tools.loop.now) }
+    }
+
+    /// Calls that may be under way: few beside high priority, which waits in Redis behind all of them.
+    var window: Int {
+        let isBeside = priority != .high && tools.rightOfWay.isTaken(at: tools.loop.now)
+        return isBeside ? min(tools.limits.callsBesideHigh, tools.limits.callsInFlight) : tools.limits.callsInFlight
+    }
+
+    /// Reads records: all at once, so that what is for one person goes together, and beside high priority only as many as are called
+    /// soon, so that no turn is long.
+    private func admit() {
+        let isBeside = window < tools.limits.callsInFlight
+        guard admitted < batch.records.count, !isBeside || queues.busy < window else { return }
+        let now = EventLoop.wallClock()
+        let end = isBeside ? min(batch.records.count, admitted + 2 * window) : batch.records.count
+        while admitted < end {
+            admit(admitted, now)
+            admitted += 1
+        }
+        // An answer makes the next turn, if there is anybody to answer.
+        if admitted < batch.records.count, queues.busy < window {
+            tools.loop.timer(after: .milliseconds(1)) { self.schedule() }
+        }
     }
 
     private func admit(_ source: Int, _ now: Int64) {
-        let incoming = batch.records[source]
         do throws(DeadLetter) {
-            let record = try NotificationRecord.read(incoming.value)
+            let record = try NotificationRecord.read(batch.records[source].value)
             guard record.expiresAt > now else { return tools.metrics.records[.expired].increment() }
             let index = items.count
             let item = Item(record: record, source: source)
             switch record.audience {
             case .user, .users:
                 items.append(item)
-                if order.admit(direct: index, key: incoming.key) { enqueue(index) }
+                if order.admit(direct: index, key: batch.records[source].key) { enqueue(index) }
             case .channel(let channel):
                 items.append(item)
                 posts.admit(index, to: channel)
-                order.admit(index, audience: record.audience.listID ?? "", key: incoming.key)
+                order.admit(index, audience: record.audience.listID ?? "", key: batch.records[source].key)
             case .followersOf, .broadcast: throw DeadLetter(.invalidData, "this audience is not served yet")
             }
         } catch {
@@ -91,7 +119,7 @@ final class BatchRun {
     }
 
     /// Puts a record for named people into their queues.
-    private func enqueue(_ index: Int) {
+    func enqueue(_ index: Int) {
         switch items[index].record.audience {
         case .user(let person): enqueue(index, for: person)
         case .users(let people): for person in people { enqueue(index, for: person) }
@@ -99,7 +127,7 @@ final class BatchRun {
         }
     }
 
-    private func enqueue(_ index: Int, for person: PersonID) {
+    func enqueue(_ index: Int, for person: PersonID) {
         guard person != items[index].record.actor, let slot = queues.add(index, for: person) else { return }
         if slot == calls.count { calls.append(DeliveryCall()) }
         ready.append(slot)
@@ -137,6 +165,7 @@ final class BatchRun {
     private func turn() {
         guard !isOver else { return }
         guard batch.isCurrent else { return drop() }
+        admit()
         if pause == nil {
             if tools.store.isUp {
                 publish()
@@ -147,7 +176,8 @@ final class BatchRun {
                 hold()
             }
         }
-        if queues.busy == 0, order.isEmpty, posts.isEmpty, outputs.maySettle { finish() } else { write() }
+        let isDone = admitted == batch.records.count && queues.busy == 0 && order.isEmpty && posts.isEmpty
+        if isDone, outputs.maySettle { finish() } else { write() }
     }
 
     /// Writes outputs before the batch's end, once they are many. A repetition of the batch writes them once more: the
@@ -161,8 +191,7 @@ final class BatchRun {
     }
 
     private func finish() {
-        isOver = true
-        pause?.cancel()
+        end()
         tools.metrics.records[.delivered].increment(by: items.count { !$0.isDeadLetter })
         // Everything that a repetition would do again is known by Redis.
         let records = outputs.take()
@@ -187,7 +216,8 @@ final class BatchRun {
     // MARK: Calls
 
     private func call() {
-        while callsInFlight < tools.limits.callsInFlight, bytesInFlight < tools.limits.bytesInFlight, !outputs.isFull,
+        let window = window
+        while callsInFlight < window, bytesInFlight < tools.limits.bytesInFlight, !outputs.isFull,
             let slot = ready.next()
         {
             if calls[slot].deliveries.isEmpty { fill(slot) }
@@ -200,17 +230,19 @@ final class BatchRun {
     /// Takes what waits for the person into one call.
     private func fill(_ slot: Int) {
         while calls[slot].records.count < Inbox.maximumDeliveries, let next = queues.next(slot) {
-            let record = items[next].record
-            let size = record.notification.count
+            let size = items[next].record.notification.count
             guard calls[slot].size == 0 || calls[slot].size + size <= tools.limits.callBytes else { return }
             _ = queues.take(slot)
             calls[slot].size += size
             calls[slot].records.append(next)
-            calls[slot].deliveries.append(
-                Delivery(
-                    id: record.id, accepted: record.accepted, priority: record.priority, bytes: record.bytes,
-                    range: record.notification))
+            calls[slot].deliveries.append(delivery(next))
         }
+    }
+
+    func delivery(_ index: Int) -> Delivery {
+        Delivery(
+            id: items[index].record.id, accepted: items[index].record.accepted, priority: priority, bytes: items[index].record.bytes,
+            range: items[index].record.notification)
     }
 
     private func answered(_ slot: Int, _ result: Result<Delivered, StoreError>) {
@@ -345,54 +377,5 @@ final class BatchRun {
             }
             follow(slot, calls[slot].published(receivers: receivers))
         }
-    }
-
-    // MARK: Audiences
-
-    private func walk() {
-        while walksUnderWay < tools.limits.walks, let next = order.begin() {
-            walksUnderWay += 1
-            walks.append(AudienceWalk(next))
-        }
-        // Members come only as fast as they are served.
-        guard !walks.isEmpty, queues.busy < 2 * tools.limits.callsInFlight else { return }
-        let waiting = walks
-        walks = []
-        for walk in waiting { read(walk) }
-    }
-
-    private func read(_ walk: AudienceWalk) {
-        tools.audiences.members(of: walk.audience, after: walk.last, limit: tools.limits.audiencePage) { result in
-            guard !self.isOver else { return }
-            self.take(walk, result)
-            self.schedule()
-        }
-    }
-
-    private func take(_ walk: AudienceWalk, _ result: Result<MemberPage, StoreError>) {
-        var walk = walk
-        switch walk.read(result, attempts: tools.limits.attempts) {
-        case .members(let members, let isLast):
-            for member in members {
-                for index in walk.records { enqueue(index, for: member) }
-            }
-            if isLast { end(walk) } else { walks.append(walk) }
-        case .again(let error):
-            failed(error)
-            walks.append(walk)
-        case .giveUp:
-            for index in walk.records where !items[index].isDeadLetter {
-                items[index].isDeadLetter = true
-                deadLetter(
-                    items[index].source, DeadLetter(.attemptsExhausted, "the audience's members cannot be read"),
-                    attempts: tools.limits.attempts)
-            }
-            end(walk)
-        }
-    }
-
-    private func end(_ walk: AudienceWalk) {
-        walksUnderWay -= 1
-        for index in order.finished(walk.walk) { enqueue(index) }
     }
 }

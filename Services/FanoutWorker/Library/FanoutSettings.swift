@@ -30,6 +30,8 @@ public struct FanoutLimits: SettingsGroup {
     public var batchRecords = 4_000
     /// Calls of `deliver` under way at once.
     public var callsInFlight = 1_000
+    /// The same of each other priority while high priority is under way or was within 2 s.
+    public var callsBesideHigh = 32
     /// Bytes of notifications in them; one call more may pass it.
     public var bytesInFlight = 16 << 20
     /// Bytes of notifications in one call, beside the first.
@@ -51,6 +53,9 @@ public struct FanoutLimits: SettingsGroup {
         "FANOUT_BATCH_RECORDS", .integer(1...100_000), default: "4000", help: "Records taken from Kafka together")
     static let callsInFlightSetting = Setting(
         "FANOUT_CALLS_IN_FLIGHT", .integer(1...9_000), default: "1000", help: "Deliveries to Redis under way at once, one a person")
+    static let callsBesideHighSetting = Setting(
+        "FANOUT_CALLS_BESIDE_HIGH", .integer(1...9_000), default: "32",
+        help: "Deliveries under way of each lower priority while high priority is, or was within 2 s")
     static let bytesInFlightSetting = Setting(
         "FANOUT_BYTES_IN_FLIGHT", .size(1 << 10...1 << 30), default: "16MB", help: "Bytes of notifications in deliveries under way")
     static let callBytesSetting = Setting(
@@ -73,7 +78,8 @@ public struct FanoutLimits: SettingsGroup {
         help: "How often a delivery that fails by its own fault is tried before its records go to the dead letters")
 
     public static let declarations = [
-        batchRecordsSetting.description, callsInFlightSetting.description, bytesInFlightSetting.description,
+        batchRecordsSetting.description, callsInFlightSetting.description, callsBesideHighSetting.description,
+        bytesInFlightSetting.description,
         callBytesSetting.description, gatewayBatchBytesSetting.description,
         outputRecordsSetting.description, outputBytesSetting.description, audiencePageSetting.description, walksSetting.description,
         attemptsSetting.description,
@@ -84,6 +90,7 @@ public struct FanoutLimits: SettingsGroup {
     public init(_ environment: Environment) throws(SettingsError) {
         batchRecords = try environment.value(Self.batchRecordsSetting)
         callsInFlight = try environment.value(Self.callsInFlightSetting)
+        callsBesideHigh = try environment.value(Self.callsBesideHighSetting)
         bytesInFlight = try environment.value(Self.bytesInFlightSetting)
         callBytes = try environment.value(Self.callBytesSetting)
         gatewayBatchBytes = try environment.value(Self.gatewayBatchBytesSetting)

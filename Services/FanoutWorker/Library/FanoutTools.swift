@@ -13,6 +13,7 @@ struct FanoutTools {
     let channels: ChannelStreams
     let topics: Topics
     let limits: FanoutLimits
+    let rightOfWay: RightOfWay
     let metrics: FanoutMetrics
     let log: Log
 }

@@ -34,6 +34,7 @@ public actor FanoutWorker: Service {
         tools = FanoutTools(
             loop: loop, store: store, inbox: store.inbox(settings.inbox), gateways: store.gateways, audiences: store.audiences,
             channels: store.channels(settings.channels, inbox: settings.inbox), topics: topics, limits: settings.limits,
+            rightOfWay: RightOfWay(),
             metrics: FanoutMetrics(context.metrics), log: context.log)
         let tools = tools
         let lanes = try Priority.allCases.map { try Lane($0, context: context, tools: tools) }

@@ -33,6 +33,13 @@ struct EventTranslation {
         }
     }
 
+    /// The records of an event of high priority; nil of any other, and of one that becomes none.
+    func urgent(_ record: KafkaRecord, now: Int64) -> [OutgoingRecord]? {
+        var outputs: [OutgoingRecord] = []
+        guard let outcome = try? notify(record, now, &outputs, isUrgent: true), case .notified(.high, _) = outcome else { return nil }
+        return outputs
+    }
+
     /// Checks an event as if it were read from Kafka now. Throws what would be wrong with it, and returns what its sender may
     /// want to know.
     func check(value: [UInt8], headers: [KafkaHeader], now: Int64) throws(DeadLetter) -> CheckedEvent {
@@ -53,8 +60,9 @@ struct EventTranslation {
             topic: topic, key: key, id: Self.notificationID(of: event), warnings: CheckedEvent.warnings(data, decided))
     }
 
+    /// - Parameter isUrgent: only an event of high priority becomes records.
     private func notify(
-        _ record: KafkaRecord, _ now: Int64, _ outputs: inout [OutgoingRecord]
+        _ record: KafkaRecord, _ now: Int64, _ outputs: inout [OutgoingRecord], isUrgent: Bool = false
     ) throws(DeadLetter) -> EventOutcome {
         guard record.value.count <= limits.eventBytes else { throw tooLarge }
         if record.isTombstone { throw DeadLetter(.invalidData, "no data: the record is a tombstone") }
@@ -67,6 +75,7 @@ struct EventTranslation {
         case .nobody: return .nobody
         case .notify(let decided): treatment = decided
         }
+        if isUrgent, treatment.priority != .high { return .notified(treatment.priority, records: 0) }
         try expand(event, data, treatment, accepted: moments.accepted, key: record.key) { outputs.append($0) }
         return .notified(treatment.priority, records: treatment.audiences.count)
     }

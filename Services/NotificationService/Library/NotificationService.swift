@@ -21,6 +21,7 @@ public actor NotificationService: Service {
     private let metrics: NotificationMetrics
     private let pipeline: RecordPipeline
     private let producer: KafkaProducer
+    private let fastLane: FastLane
     private let router: RESTRouter
     private var server: HTTPServer?
 
@@ -40,6 +41,9 @@ public actor NotificationService: Service {
                 transactionBytes: settings.limits.transactionBytes))
         producer = try KafkaProducer(
             loop: loop, settings: kafka, deliveryTimeout: settings.limits.acknowledgement, limit: settings.limits.awaiting)
+        let translation = translation
+        fastLane = FastLane(translation) { [producer] record, then in producer.produce(record) { then($0 == nil) } }
+        pipeline.ahead = fastLane
         router = RESTRouter(context, apiKey: settings.apiKey)
         EventsRoute(loop: loop, translation: translation, producer: producer, log: context.log).add(to: router)
         let (pipeline, producer) = (pipeline, producer)
@@ -76,8 +80,9 @@ public actor NotificationService: Service {
     private func translate(_ batch: RecordBatch) {
         let now = EventLoop.wallClock()
         var draft = TransactionDraft(pipeline.bound, capacity: batch.records.count)
+        fastLane.begin()
         for record in batch.records {
-            guard draft.add({ translation.translate(record, now: now, into: &$0) }) else { break }
+            guard draft.add({ fastLane.translate(record, now: now, into: &$0) }) else { break }
         }
         for outcome in draft.outcomes {
             metrics.count(outcome)
@@ -87,7 +92,11 @@ public actor NotificationService: Service {
         }
         metrics.countBatch(draft.outcomes.count)
         context.log.debug("batch translated", ["records": .count(draft.outcomes.count), "outputs": .count(draft.outputs.count)])
-        batch.finish(draft.outputs, through: draft.outcomes.count)
+        fastLane.settle(batch.records[..<draft.outcomes.count]) { failed in
+            var outputs = draft.outputs
+            for record in failed { _ = self.translation.translate(record, now: now, into: &outputs) }
+            batch.finish(outputs, through: draft.outcomes.count)
+        }
     }
 
     public func drain() async {

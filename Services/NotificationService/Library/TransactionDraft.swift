@@ -3,21 +3,13 @@ import Models
 
 /// The outputs of one transaction: the records of as many events of a batch as the bound allows, and at least of one. The other
 /// events come again with the next batch, behind whatever has arrived meanwhile on other topics.
-///
-/// High priority does not wait for the bulk behind it: once the bulk is heavy, the transaction ends with the last event of high
-/// priority.
 struct TransactionDraft {
-    /// How many bytes of records behind the last event of high priority are heavy.
-    static let bulk = 256 << 10
-
     private(set) var outputs: [OutgoingRecord] = []
     /// What became of each event, in order.
     private(set) var outcomes: [EventOutcome] = []
 
     private let bound: TransactionBound
     private var bytes = 0
-    /// How far the transaction goes if what follows is heavy.
-    private var urgent: (outputs: Int, events: Int, bytes: Int)?
 
     init(_ bound: TransactionBound, capacity: Int) {
         self.bound = bound
@@ -36,13 +28,6 @@ struct TransactionDraft {
         }
         bytes = size
         outcomes.append(outcome)
-        if case .notified(.high, _) = outcome {
-            urgent = (outputs.count, outcomes.count, bytes)
-        } else if let urgent, bytes - urgent.bytes > Self.bulk {
-            outputs.removeSubrange(urgent.outputs...)
-            outcomes.removeSubrange(urgent.events...)
-            return false
-        }
         return true
     }
 }
