@@ -87,7 +87,7 @@ final class Consumer {
         return nil
     }
 
-    /// Makes good for partitions whose queue was taken off its way while they were begun anew.
+    /// Makes good for partitions whose queue was taken off its way while they were begun again.
     func leadAgain() { records?.lead() }
 
     /// librdkafka writes thousands of lines in an outage; they are told as one.
@@ -128,7 +128,7 @@ final class Consumer {
         rd_kafka_assign(client.raw, nil)
     }
 
-    /// Begins with the partitions of the assignment anew: asks where the group stands, and reads from there.
+    /// Begins with the partitions of the assignment again: asks where the group stands, and reads from there.
     func reassign() {
         withAssignment { _ = rd_kafka_assign(client.raw, $0) }
         leadAgain()

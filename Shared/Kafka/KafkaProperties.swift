@@ -21,7 +21,7 @@ struct ClientProperties {
         // A broker that is back must be found within a second, not within 10.
         set("reconnect.backoff.ms", 100)
         set("reconnect.backoff.max.ms", 1_000)
-        // A new topic is read within 10 s: beside this, the group forms anew, and a machine may be slow.
+        // A new topic is read within 10 s: beside this, the group forms again, and a machine may be slow.
         set("topic.metadata.refresh.interval.ms", 3_000)
     }
 

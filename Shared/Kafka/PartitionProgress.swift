@@ -17,7 +17,7 @@ struct PartitionProgress {
     }
 
     private var states: [Partition: State] = [:]
-    /// How often a partition began anew: somebody deleted its topic and made it again.
+    /// How often a partition began again: somebody deleted its topic and made it again.
     private(set) var restarts = 0
 
     var partitions: [Partition] { Array(states.keys) }
@@ -28,15 +28,15 @@ struct PartitionProgress {
         for partition in partitions { states[Partition(topic: partition.topic, number: partition.partition)] = State() }
     }
 
-    /// - Returns: the topics that were made anew, for a group never goes back.
+    /// - Returns: the topics that were made again, for a group never goes back.
     mutating func pass(_ offsets: [PartitionOffset]) -> [String] {
-        var anew: [String] = []
+        var remade: [String] = []
         for offset in offsets {
             let partition = Partition(topic: offset.topic, number: offset.partition)
-            if let passed = states[partition]?.passed, offset.next < passed { anew.append(restart(partition)) }
+            if let passed = states[partition]?.passed, offset.next < passed { remade.append(restart(partition)) }
             states[partition]?.passed = offset.next
         }
-        return anew
+        return remade
     }
 
     /// Reading has reached the end.
@@ -45,7 +45,7 @@ struct PartitionProgress {
     }
 
     /// The broker's end of a partition, as it was told last.
-    /// - Returns: the topic, if it was made anew: it ends before where the group stands, and not only for the moment that a new
+    /// - Returns: the topic, if it was made again: it ends before where the group stands, and not only for the moment that a new
     ///   leader takes to learn where it ends.
     mutating func high(_ partition: Partition, _ high: Int64) -> String? {
         guard high >= 0, let state = states[partition] else { return nil }

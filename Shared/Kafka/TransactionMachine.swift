@@ -18,7 +18,7 @@ struct TransactionMachine {
         case assigned
         /// The group takes them all back; it waits for `unassign`.
         case revoked
-        /// They stay this member's, and are not read: begin with them anew.
+        /// They stay this member's, and are not read: begin with them again.
         case unread
         /// Records wait in the buffer: how many in all.
         case held(Int)

@@ -32,7 +32,7 @@ final class Abandonment: Sendable {
     func request() { flag.store(true, ordering: .releasing) }
 }
 
-/// The transactional producer of a pipeline: makes it, runs transactions, and makes it anew after a fatal error.
+/// The transactional producer of a pipeline: makes it, runs transactions, and makes it again after a fatal error.
 /// Every call blocks; all of them on one worker thread. KIP-98, KIP-447; `rdkafka.h`, "Transactional producer API".
 final class TransactionalProducer: @unchecked Sendable {
     // @unchecked: confined to the worker thread but for the immutable properties.
@@ -50,7 +50,7 @@ final class TransactionalProducer: @unchecked Sendable {
     /// Since a transaction passed.
     private var failures = 0
 
-    /// Failures in a row after which the producer is made anew, whatever they were.
+    /// Failures in a row after which the producer is made again, whatever they were.
     static let maximumFailures = 3
     /// Slices that a new producer has to become ready, before another is made.
     private static let preparations = 30
@@ -86,7 +86,7 @@ final class TransactionalProducer: @unchecked Sendable {
     }
 
     /// Runs one transaction to its end. After a failure that this producer cannot outlive, and after some in a row of
-    /// any kind, it is made anew: what the broker has forgotten of it (its id after a week without a transaction, `__transaction_state`)
+    /// any kind, it is made again: what the broker has forgotten of it (its id after a week without a transaction, `__transaction_state`)
     /// no retry brings back.
     func run(_ content: TransactionContent, _ abandonment: Abandonment) -> TransactionResult {
         let result = attempt(content, abandonment)
@@ -119,7 +119,7 @@ final class TransactionalProducer: @unchecked Sendable {
             }
         }
         uncertain = nil
-        // Only here: what comes before may have made the producer anew.
+        // Only here: what comes before may have made the producer again.
         if let stopped = prepare(abandonment) { return stopped }
         guard let client, let writer else { return .abandoned }
         if let failure = ClientFailure(rd_kafka_begin_transaction(client.raw), of: client) {
@@ -212,7 +212,7 @@ final class TransactionalProducer: @unchecked Sendable {
         }
     }
 
-    /// Ends a transaction that failed. After a fatal error, or where the abort fails too, the producer is made anew.
+    /// Ends a transaction that failed. After a fatal error, or where the abort fails too, the producer is made again.
     private func recover(
         _ failure: ClientFailure, _ content: TransactionContent, _ abandonment: Abandonment, mayBeCommitted: Bool
     ) -> TransactionResult {

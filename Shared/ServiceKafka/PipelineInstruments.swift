@@ -39,7 +39,7 @@ final class PipelineInstruments {
     init(_ pipeline: RecordPipeline, _ metrics: Metrics, lane: String) {
         self.pipeline = pipeline
         restarts = metrics.counter(
-            "carillon_kafka_topics_remade_total", "Partitions that were seen to begin anew: a topic was deleted and created again.")
+            "carillon_kafka_topics_remade_total", "Partitions that were seen to begin again: a topic was deleted and created again.")
         writing = metrics.gauge(
             "carillon_kafka_batch_writing_seconds",
             "How long the batch in hand has been on its way to Kafka; 0 while none is.", labels: ["lane": lane])

@@ -4,7 +4,7 @@ public import Settings
 public struct ChannelLimits: SettingsGroup {
     /// Entries; the oldest go.
     public var maxEntries = 1_000
-    /// ms from the append. A channel without a post for that long is forgotten whole: whoever watches it begins anew.
+    /// ms from the append. A channel without a post for that long is forgotten whole: whoever watches it begins again.
     public var maxAge: Int64 = 7 * 86_400_000
 
     static let maxEntriesSetting = Setting(

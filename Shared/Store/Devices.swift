@@ -60,7 +60,7 @@ public struct Devices {
 
     // MARK: Registering
 
-    /// Registers a device, or registers it anew; takes it from the person who had it. Who has more than `limit` then loses those
+    /// Registers a device, or registers it again; takes it from the person who had it. Who has more than `limit` then loses those
     /// that were registered longest ago: they are the ones least likely to be in use. Answers how many went. May be repeated after
     /// any error.
     public func put(

@@ -6,7 +6,7 @@ public import Redis
 public enum Renewal: Equatable, Sendable {
     /// The lease's new count, and the number of the latest batch that was published for this gateway.
     case renewed(count: UInt64, sequence: UInt64)
-    /// The counter is gone: swept, or another Redis. The instance is dead; take a new one and register everybody anew.
+    /// The counter is gone: swept, or another Redis. The instance is dead; take a new one and register everybody again.
     case gone
 }
 

@@ -1,7 +1,7 @@
 public import Models
 internal import Redis
 
-/// One inbox, counted anew from its stream, beside what its state says.
+/// One inbox, counted again from its stream, beside what its state says.
 public struct InboxAudit: Equatable, Sendable {
     /// As stored.
     public var state: InboxState
@@ -38,7 +38,7 @@ public struct InboxAudit: Equatable, Sendable {
 }
 
 extension Inbox {
-    /// Counts one inbox anew, in one step, and changes nothing. Nil for a person that nothing has touched.
+    /// Counts one inbox again, in one step, and changes nothing. Nil for a person that nothing has touched.
     public func audit(of person: PersonID, reply: @escaping (Result<InboxAudit?, StoreError>) -> Void) {
         let tag = keys.tag(person)
         client.eval(

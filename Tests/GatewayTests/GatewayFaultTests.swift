@@ -67,7 +67,7 @@ import Testing
         try site.redis.start()
         try await until { try people.allSatisfy { try routes(site, $0).count == 1 } }
         #expect(try instance(site) == before)
-        #expect(site.log.count("registering all connections anew") == 1)
+        #expect(site.log.count("registering all connections again") == 1)
         for (person, peer) in zip(people, peers) {
             try await site.feeder.deliver(["after"], to: person)
             #expect(peer.readTitles(1) == ["after"] && peer.closeCode == nil)
@@ -164,7 +164,7 @@ import Testing
         let answer = await site.http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("bob"))"])
         #expect(answer.status == 503 && answer.body.contains("Redis takes no writes at present"), "\(answer.body)")
         #expect(await site.metric(#"carillon_gateway_refusals_total{reason="redis_writes"}"#) == 2)
-        // Also to who has to connect anew.
+        // Also to who has to connect again.
         try site.redis.cli("CLIENT", "KILL", "TYPE", "normal")
         try await until {
             let answer = await site.http("GET", "/v1/inbox", ["Authorization": "Bearer \(token("bob"))"])

@@ -72,8 +72,8 @@ import Testing
         // A new leader learns late where it ends.
         let failOver = [progress.high(place, 85), progress.high(place, 90)]
         #expect(failOver == [nil, nil])
-        let anew = [progress.high(place, 3), progress.high(place, 3), progress.high(place, 4)]
-        #expect(anew == [nil, "t", nil])
+        let remade = [progress.high(place, 3), progress.high(place, 3), progress.high(place, 4)]
+        #expect(remade == [nil, "t", nil])
         _ = progress.pass([at(90)])
         let back = progress.pass([at(5)])
         #expect(back == ["t"])

@@ -123,7 +123,7 @@ struct World {
             check(revoking && open == nil && held == 0, "gave partitions away with something in work")
             revoking = false
             owns = false
-        case .reassign: check(owns && !revoking && open == nil && held == 0, "began anew with something in work")
+        case .reassign: check(owns && !revoking && open == nil && held == 0, "began again with something in work")
         case .leave:
             check(open == nil && withWorker == nil, "left with something in work")
             left = true

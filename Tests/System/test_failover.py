@@ -108,7 +108,7 @@ def test_all_routes_are_back_and_nothing_is_lost(site, gateway, person, how):
               what="who watches is known again")
         site.produce(kafka.event("channel.post", {"channel": room}, title="posted"))
         assert all(watcher.wait_posts(1) == ["posted"] for watcher in watchers)
-        assert len(gateway.lines("registering all connections anew")) >= 1
+        assert len(gateway.lines("registering all connections again")) >= 1
         some = [*crowd.people, *(reader.person for reader in readers[:40])]
         until(lambda: all(user["connections"] == 1 for user in site.online(*some)), what="one route each")
     finally:

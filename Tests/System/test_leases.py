@@ -90,7 +90,7 @@ def test_a_frozen_gateway_that_wakes_up_after_its_sweep_registers_anew(cluster, 
         until(lambda: cluster.inbox(bob)["unread"] == 1, what="in the inbox")
     finally:
         gateway.send(signal.SIGCONT)
-    until(lambda: cluster.online(bob)[0]["online"], what="registered anew")
+    until(lambda: cluster.online(bob)[0]["online"], what="registered again")
     cluster.produce(kafka.event("message.direct", {"user": bob}, title="awake"))
     client.wait_title("awake")
     assert client.titles == ["while it slept", "awake"]
@@ -107,7 +107,7 @@ def test_a_redis_that_forgot_everything(cluster, person, gateway):
         follower.wait(1)
         cluster.redis.ask("FLUSHALL")
         # Its route is there before its client has been told that its history is lost: what comes between is not shown.
-        until(lambda: follower.unrecovered and cluster.online(bob)[0]["online"], what="registered anew, and told")
+        until(lambda: follower.unrecovered and cluster.online(bob)[0]["online"], what="registered again, and told")
         cluster.produce(kafka.event("message.direct", {"user": bob}, title="after"))
         follower.wait(2)
         assert follower.titles == ["before", "after"] and follower.repeated == []

@@ -4,7 +4,7 @@ internal import Redis
 internal import Store
 
 let inboxAuditCommand = Command(
-    "inbox audit", summary: "Count inboxes anew from their streams, and compare with what is stored",
+    "inbox audit", summary: "Count inboxes again from their streams, and compare with what is stored",
     details: """
         One line for each thing that does not agree: the unread count, marks that mark nothing, the floor, positions behind
         the last offset. It changes nothing, and each inbox is looked at in one step, so it may run at any time; one step

@@ -185,7 +185,7 @@ struct ChannelMetrics {
         refusals = metrics.counter(
             "carillon_gateway_subscription_refusals_total", "Commands about channels that were refused.", by: "reason")
         unsubscribes = metrics.counter(
-            "carillon_gateway_unsubscribes_total", "Subscriptions that the gateway ended, to be made anew.")
+            "carillon_gateway_unsubscribes_total", "Subscriptions that the gateway ended, to be made again.")
         deliveries = metrics.counter(
             "carillon_gateway_channel_deliveries_total", "Posts written to watchers of channels.")
     }

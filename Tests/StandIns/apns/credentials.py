@@ -15,7 +15,7 @@ def openssl(*arguments, cwd):
 
 def make(state, hosts):
     """Makes what is missing. The CA and the key outlive a restart, so nobody has to be told of them twice; the server's
-    certificate is made anew, because the hosts may have changed."""
+    certificate is made again, because the hosts may have changed."""
     os.makedirs(state, mode=0o700, exist_ok=True)
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     if not os.path.exists(os.path.join(state, CA_FILE)):

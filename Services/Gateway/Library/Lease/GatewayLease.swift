@@ -184,13 +184,13 @@ final class GatewayLease {
         let connections = follower?.connectionCount ?? 0
         switch report {
         case .redisIsAnother:
-            log.warning("Redis is another or was restarted: registering all connections anew", ["connections": .count(connections)])
+            log.warning("Redis is another or was restarted: registering all connections again", ["connections": .count(connections)])
         case .redisWasSetBack(let generation):
             log.error(
                 "Redis was set back: who comes with a position of before is told that something may be missing",
                 ["generation": .count(Int(clamping: generation))])
         case .leaseIsGone:
-            log.warning("the lease is gone: registering all connections anew", ["connections": .count(connections)])
+            log.warning("the lease is gone: registering all connections again", ["connections": .count(connections)])
         }
     }
 

@@ -165,7 +165,7 @@ struct Session: Equatable {
         if phase == .reading { phase = .waiting }
     }
 
-    /// The route is made anew, which reads a page as well; false if that cannot be now, because a read is under way.
+    /// The route is made again, which reads a page as well; false if that cannot be now, because a read is under way.
     mutating func registerAgain() -> Bool {
         guard phase == .live || phase == .waiting else { return false }
         _ = read()
