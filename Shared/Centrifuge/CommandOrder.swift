@@ -47,6 +47,9 @@ public struct CommandOrder: Equatable, Sendable {
     /// The channel's `subscribe` has its reply: what waited for it, in order.
     public mutating func answered(_ channel: ChannelID) -> [Waiting] {
         guard let index = open.firstIndex(where: { $0.channel == channel }) else { return [] }
-        return open.remove(at: index).behind
+        let behind = open.remove(at: index).behind
+        // An empty array keeps its place in memory, and most connections ask once.
+        if open.isEmpty { open = [] }
+        return behind
     }
 }
