@@ -106,6 +106,14 @@ final class Rig: @unchecked Sendable {
             rig.producer = try KafkaProducer(loop: rig.loop, settings: rig.kafka, limit: 1_000_000)
         }
         try #require(await until { $0.client?.isUp == true })
+        // Each lane that joins the group makes it settle again, and a batch that is under way then is done twice.
+        try #require(await eventually { await isReady() })
+    }
+
+    private func isReady() async -> Bool {
+        guard let socket = RawSocket(port: await host.operationsPort ?? 0) else { return false }
+        socket.send("GET /health/ready HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+        return socket.takeAll().hasPrefix("HTTP/1.1 200")
     }
 
     var endpoint: RedisEndpoint { RedisEndpoint(host: "127.0.0.1", port: redis.port) }
