@@ -6,6 +6,8 @@ from sdks import publications
 
 
 def last_subscribed(client):
+    """The SDK tells of its subscription after its connection, in a line of its own."""
+    until(lambda: any(event[0] == "subscribed" for event in client.events), what=lambda: client.events)
     return [event for event in list(client.events) if event[0] == "subscribed"][-1]
 
 
