@@ -18,7 +18,7 @@ import Testing
             await rig.produce("notifications.\(priority.rawValue)", [("hans", next.value)])
             #expect(try await eventually { try await rig.inbox("hans").last == next.id })
         }
-        #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") == 2 })
+        #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") >= 2 })
         // The low batch is still what it was: under way, with nothing delivered and nothing given up.
         #expect(await rig.metric("carillon_fanout_records_total{outcome=\"dead_letter\"}") == 0)
         await rig.end()
@@ -38,7 +38,7 @@ import Testing
         await campaign(10_000)
         #expect(try await eventually { await underWay() > 100 })
         try rig.redis.cli("CLIENT", "UNPAUSE")
-        #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") == 1 })
+        #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") >= 1 })
         try rig.redis.cli("CLIENT", "PAUSE", "50000", "WRITE")
         await rig.produce("notifications.high", [("hans", record(1, for: #"{"user":"hans"}"#).value)])
         #expect(try await eventually { await underWay() >= 1 })
@@ -47,8 +47,11 @@ import Testing
         // What is under way stays so few: more would come with the next turns.
         for _ in 0..<20 { #expect(await underWay() < 20) }
         try rig.redis.cli("CLIENT", "UNPAUSE")
-        // Nothing is held back for that: all of it is delivered.
-        #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") == 3 })
+        // Nothing is held back for that: all of it is delivered, and once, though a batch that the group takes back is done again.
+        #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") >= 3 })
+        for person in ["hans", "p10000", "p10599", "p20000", "p20599"] {
+            #expect(try await eventually { try await rig.inbox(person).count == 1 }, "\(person)")
+        }
         await rig.end()
     }
 
@@ -65,7 +68,7 @@ import Testing
         #expect(await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") == 0)
         // The inbox is mended: the batch ends, and everybody has been pushed once.
         try rig.redis.cli("DEL", "t:inbox:{\(shard)}:gina")
-        #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") == 1 })
+        #expect(try await eventually { await rig.metric("carillon_fanout_records_total{outcome=\"delivered\"}") >= 1 })
         let all = try await rig.read("push.low", count: 51)
         #expect(Set(all.compactMap(\.key)).count == 51 && all.count == 51)
         await rig.end()

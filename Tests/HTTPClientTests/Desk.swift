@@ -22,6 +22,16 @@ actor Desk: LoopActor {
         }
     }
 
+    /// Sends, and answers at once with a stream that brings the one result.
+    func begin(_ request: HTTPClientRequest) -> AsyncStream<Result<HTTPClientResponse, HTTPClientError>> {
+        let (results, result) = AsyncStream.makeStream(of: Result<HTTPClientResponse, HTTPClientError>.self)
+        client?.send(request) {
+            result.yield($0)
+            result.finish()
+        }
+        return results
+    }
+
     /// Sends all in one turn; answers when all have ended.
     func sendAll(_ requests: [HTTPClientRequest]) async -> [Result<HTTPClientResponse, HTTPClientError>] {
         await withCheckedContinuation { continuation in
