@@ -74,10 +74,11 @@ public final class RecordPipeline {
             loop: loop,
             properties: .consumer(
                 settings, group: settings.group(ofService: service), excluding: excluding,
-                creates: !topics.contains { $0.hasPrefix("^") }))
+                creates: !patterns.hasExpression))
         transactions = TransactionThread(
             loop: loop, settings: settings, transactionalID: transactionalID, consumer: consumer.client)
-        probe = BrokerProbe(loop: loop, client: consumer.client, name: "kafka-probe")
+        probe = BrokerProbe(
+            loop: loop, client: consumer.client, name: "kafka-probe", asksForAllTopics: patterns.hasExpression)
     }
 
     /// Joins the group. Once.
