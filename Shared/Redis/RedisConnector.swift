@@ -9,8 +9,8 @@ final class RedisConnector {
     var onState: ((RedisState, RedisConnection?) -> Void)?
 
     private let loop: EventLoop
-    private let endpoint: RedisEndpoint
-    private let limits: RedisLimits
+    let endpoint: RedisEndpoint
+    let limits: RedisLimits
     private var entry: [Step] = []
     private let steps: [Step]
     /// Our latest connection, as Redis names it.

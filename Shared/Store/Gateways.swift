@@ -32,20 +32,7 @@ public struct Lease: Equatable, Sendable {
     }
 }
 
-/// What became of a batch.
-public struct Published: Equatable, Sendable {
-    /// The batch's number; 0 if the gateway has left, and nothing was published.
-    public var sequence: UInt64
-    /// How many heard it: 1, or 0 if the gateway did not listen.
-    public var receivers: Int
-
-    public init(sequence: UInt64, receivers: Int) {
-        self.sequence = sequence
-        self.receivers = receivers
-    }
-}
-
-/// Gateways' leases and channels. Confined to its client's loop.
+/// Gateways' leases. With its lease an instance's numbers of batches begin and end (`Router`). Confined to its client's loop.
 public struct Gateways {
     let client: RedisClient
     let keys: Keyspace
@@ -130,30 +117,6 @@ public struct Gateways {
             { reply($0.decoded("HGETALL gateways", Lease.leases)) })
     }
 
-    /// Numbers a batch and publishes it. `lines` are a `GatewayBatch`'s: all but the first line, which is made here.
-    /// Not to be repeated blindly: a repetition is another batch (and harmless, for gateways drop what they have sent).
-    public func publish(
-        _ lines: [UInt8], to instance: InstanceID, reply: @escaping (Result<Published, StoreError>) -> Void
-    ) {
-        let name = bytes(instance.text)
-        client.eval(
-            Self.publishScript, arguments: 3,
-            { writer in
-                keys.write("gateway:{", name, "}:sequence", to: &writer)
-                keys.write("gateway:{", name, "}", to: &writer)
-                writer.argument(lines)
-            },
-            { result in
-                reply(
-                    result.decoded("publish") { value in
-                        guard let parts = value.array, parts.count == 2, let sequence = parts[0].unsigned,
-                            let receivers = parts[1].integer
-                        else { return nil }
-                        return Published(sequence: sequence, receivers: Int(clamping: receivers))
-                    })
-            })
-    }
-
     // MARK: Scripts (KEYS: gateways, sequence; ARGV: instance)
 
     static let enrolScript = RedisScript(
@@ -209,16 +172,5 @@ public struct Gateways {
         redis.call('HDEL', KEYS[1], ARGV[1])
         redis.call('DEL', KEYS[2])
         return 1
-        """)
-
-    /// KEYS: sequence, channel. ARGV: lines.
-    /// A gateway that has left has no counter, and must not get one back: nobody would ever remove it.
-    static let publishScript = RedisScript(
-        "publish", keys: 2,
-        """
-        if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
-        local sequence = redis.call('INCR', KEYS[1])
-        local head = '{"v":1,"n":' .. string.format('%.0f', sequence) .. '}\\n'
-        return {sequence, redis.call('SPUBLISH', KEYS[2], head .. ARGV[1])}
         """)
 }

@@ -74,7 +74,7 @@ public enum StoreScripts {
         Inbox.deliverScript, Inbox.pageScript, Inbox.acknowledgeScript, Inbox.markScript, Inbox.newestScript,
         Inbox.auditScript, Routes.registerScript, Routes.unregisterScript, Routes.sweepScript,
         Gateways.enrolScript, Gateways.renewScript, Gateways.condemnScript, Gateways.lookScript, Gateways.withdrawScript,
-        Gateways.publishScript,
+        RedisRouter.publishScript,
         ChannelStreams.appendScript, ChannelStreams.historyScript, ChannelStreams.watchScript,
         ChannelStreams.unwatchScript, ChannelStreams.sweepScript, ChannelStreams.presenceScript,
         Tickets.replaceScript, Revocations.revokeScript, Devices.putScript, Devices.targetsScript, Devices.sentScript,

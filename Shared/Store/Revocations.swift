@@ -14,11 +14,13 @@ public struct Revocations {
     let client: RedisClient
     let keys: Keyspace
     private let gateways: Gateways
+    private let router: RedisRouter
 
     public init(_ client: RedisClient, _ keys: Keyspace) {
         self.client = client
         self.keys = keys
         gateways = Gateways(client, keys)
+        router = RedisRouter(client, keys)
     }
 
     /// Whether a token is revoked; one command, and one more for a token with a `jti`.
@@ -109,7 +111,7 @@ public struct Revocations {
                 var batch = GatewayBatch()
                 batch.recipient(.everyone, nil, accepted: 0)
                 batch.end(line, line.indices)
-                gateways.publish(batch.take(), to: lease.instance) { gathering.take($0, at: index) }
+                router.publish(batch.take(), to: lease.instance) { gathering.take($0, at: index) }
             }
         }
     }

@@ -15,6 +15,7 @@ final class Sweep {
     private let loop: EventLoop
     private let routes: Routes
     private let gateways: Gateways
+    private let router: any Router
     private let channels: ChannelStreams
     private let shards: Int
     private let pause: Duration
@@ -26,13 +27,14 @@ final class Sweep {
 
     /// - Parameter completion: how many routes were removed, or why it stopped; the lease is then still there.
     init(
-        loop: EventLoop, routes: Routes, gateways: Gateways, channels: ChannelStreams, shards: Int, pause: Duration,
-        instance: InstanceID,
+        loop: EventLoop, routes: Routes, gateways: Gateways, router: any Router, channels: ChannelStreams, shards: Int,
+        pause: Duration, instance: InstanceID,
         completion: @escaping (Result<Int, StoreError>) -> Void
     ) {
         self.loop = loop
         self.routes = routes
         self.gateways = gateways
+        self.router = router
         self.channels = channels
         self.shards = shards
         self.pause = pause
@@ -91,7 +93,7 @@ final class Sweep {
     }
 
     private func publish(_ batch: inout GatewayBatch, to listener: InstanceID) {
-        gateways.publish(batch.take(), to: listener) { _ in }
+        router.publish(batch.take(), to: listener) { _ in }
     }
 
     private func endPass() {
