@@ -71,7 +71,7 @@ targets += service("NotificationService", runtime + ["HTTP", "Kafka", "ServiceKa
 targets += service("FanoutWorker", runtime + ["HTTP", "Kafka", "ServiceKafka", "Store", "ServiceStore", "Rules"], tests: ["Redis"])
 targets += service("PresenceService", runtime + ["HTTP", "Store", "ServiceStore"], tests: ["Redis"])
 targets += service("PushService", runtime + ["HTTP", "HTTPClient", "Kafka", "ServiceKafka", "Store", "ServiceStore", "Tokens"])
-targets += service("Carillonctl", runtime + ["HTTPClient", "Kafka", "Network", "Redis", "Store", "Tokens", "Policies"])
+targets += service("Carillonctl", runtime + ["HTTPClient", "Kafka", "Network", "Store", "Tokens", "Policies"])
 targets += service("LocalCluster", runtime + ["Kafka", "Network"])
 targets.append(
     .target(name: "TestSupport", dependencies: ["EventLoop", "CUV"], path: "Tests/TestSupport", swiftSettings: strict))
