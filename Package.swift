@@ -20,11 +20,13 @@ func cLibrary(_ name: String) -> Target {
     .systemLibrary(name: name, path: "Shared/C/\(name)")
 }
 
-func shared(_ name: String, _ dependencies: [Target.Dependency] = [], settings: [SwiftSetting] = strict) -> [Target] {
+func shared(
+    _ name: String, _ dependencies: [Target.Dependency] = [], tests: [Target.Dependency] = [], settings: [SwiftSetting] = strict
+) -> [Target] {
     [
         .target(name: name, dependencies: dependencies, path: "Shared/\(name)", swiftSettings: settings),
         .testTarget(
-            name: "\(name)Tests", dependencies: dependencies + [.init(stringLiteral: name), "TestSupport"],
+            name: "\(name)Tests", dependencies: dependencies + tests + [.init(stringLiteral: name), "TestSupport"],
             path: "Tests/\(name)Tests", swiftSettings: strict),
     ]
 }
@@ -57,21 +59,26 @@ targets += shared("Settings")
 targets += shared("HTTP", ["Network", "EventLoop", "Models"])
 targets += shared("WebSocket", ["HTTP", "Network", "EventLoop", "Tokens", "CZlib"])
 targets += shared("Redis", ["Network", "EventLoop", "CHiredis", "Settings"])
-targets += shared("Store", ["Redis", "Models", "EventLoop", "Settings", "Tokens"])
+targets += shared("Store", ["Redis", "Models", "EventLoop", "Settings", "Tokens"], tests: ["StoreTestSupport"])
 targets += shared("Kafka", ["EventLoop", "CRDKafka", "Settings"])
 targets += shared("HTTPClient", ["EventLoop", "CCurl", "CUV"])
 targets += shared("ServiceRuntime", ["EventLoop", "Network", "HTTP", "Settings", "Tokens", "Models"])
-targets += shared("ServiceStore", ["ServiceRuntime", "Store", "Redis", "EventLoop", "Settings", "Models"])
+targets += shared("ServiceStore", ["ServiceRuntime", "Store", "EventLoop", "Settings", "Models"])
 targets += shared("ServiceKafka", ["ServiceRuntime", "Kafka", "EventLoop", "Models", "Settings", "Tokens"])
-targets += service("Gateway", runtime + ["Centrifuge", "Network", "HTTP", "WebSocket", "Redis", "Store", "ServiceStore", "Tokens"])
+let gateway: [Target.Dependency] = ["Centrifuge", "Network", "HTTP", "WebSocket", "Store", "ServiceStore", "Tokens"]
+targets += service("Gateway", runtime + gateway, tests: ["Redis", "StoreTestSupport"])
 targets += service("NotificationService", runtime + ["HTTP", "Kafka", "ServiceKafka", "Policies", "Rules", "Tokens"])
 targets += service("FanoutWorker", runtime + ["HTTP", "Kafka", "ServiceKafka", "Store", "ServiceStore", "Rules"], tests: ["Redis"])
-targets += service("PresenceService", runtime + ["HTTP", "Store", "ServiceStore"], tests: ["Redis"])
+targets += service("PresenceService", runtime + ["HTTP", "Store", "ServiceStore"], tests: ["Redis", "StoreTestSupport"])
 targets += service("PushService", runtime + ["HTTP", "HTTPClient", "Kafka", "ServiceKafka", "Store", "ServiceStore", "Tokens"])
-targets += service("Carillonctl", runtime + ["HTTPClient", "Kafka", "Network", "Redis", "Store", "Tokens", "Policies"])
+targets += service("Carillonctl", runtime + ["HTTPClient", "Kafka", "Network", "Store", "Tokens", "Policies"])
 targets += service("LocalCluster", runtime + ["Kafka", "Network"])
 targets.append(
     .target(name: "TestSupport", dependencies: ["EventLoop", "CUV"], path: "Tests/TestSupport", swiftSettings: strict))
+targets.append(
+    .target(
+        name: "StoreTestSupport", dependencies: ["Store", "Models", "EventLoop"], path: "Tests/StoreTestSupport",
+        swiftSettings: strict))
 targets.append(
     .testTarget(name: "ArchitectureTests", path: "Tests/ArchitectureTests", swiftSettings: strict))
 

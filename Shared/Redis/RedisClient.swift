@@ -129,6 +129,14 @@ public final class RedisClient {
         }
     }
 
+    /// A subscriber of one sharded channel of the same Redis, with a connection of its own, which it makes when it is started.
+    /// - Parameter idlePing: how long that connection may be quiet before it is asked whether it lives; nil: never by itself.
+    public func subscriber(to channel: String, idlePing: Duration?) -> RedisSubscriber {
+        var limits = connector.limits
+        limits.idlePing = idlePing
+        return RedisSubscriber(loop: loop, endpoint: connector.endpoint, limits: limits, channel: channel)
+    }
+
     private func load(_ script: RedisScript) {
         // Many calls may have failed together; to load it for each is wasteful and harmless.
         connection?.send(["SCRIPT", "LOAD", script.source]) { _ in }

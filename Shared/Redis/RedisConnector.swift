@@ -9,8 +9,8 @@ final class RedisConnector {
     var onState: ((RedisState, RedisConnection?) -> Void)?
 
     private let loop: EventLoop
-    private let endpoint: RedisEndpoint
-    private let limits: RedisLimits
+    let endpoint: RedisEndpoint
+    let limits: RedisLimits
     private var entry: [Step] = []
     private let steps: [Step]
     /// Our latest connection, as Redis names it.
@@ -25,10 +25,12 @@ final class RedisConnector {
     private var isStarted = false
     private var isClosed = false
 
-    /// One command of the handshake; all are sent together.
+    /// One command of the handshake. All are sent together, but for one that waits: it and what stands behind it are sent when
+    /// all before it has been answered.
     private struct Step {
         let command: @Sendable () -> [String]
         let verdict: (Result<RedisValue, RedisError>) -> String?
+        var waits = false
     }
 
     /// - Parameter last: the command whose answer makes the connection usable, `PING` say.
@@ -49,7 +51,10 @@ final class RedisConnector {
         if endpoint.database != 0 {
             steps.append(Self.step(["SELECT", String(endpoint.database)], "there is no database \(endpoint.database)"))
         }
-        steps += checks.map { Step(command: $0.command, verdict: $0.verdict) }
+        for check in checks {
+            steps.append(Step(command: check.command, verdict: check.verdict))
+            steps += check.followUps.map { Step(command: $0.command, verdict: $0.verdict, waits: true) }
+        }
         steps += scripts.map { Self.step(["SCRIPT", "LOAD", $0.source], "it cannot load the script \($0.name)") }
         steps.append(Self.step(last, "it refused \(last[0])"))
         self.steps = steps
@@ -105,14 +110,28 @@ final class RedisConnector {
         var failure: RedisState?
         for step in entry { connection.send(step.command()) { failure = failure ?? Self.judge($0, step) } }
         endFormer(connection)
-        for (index, step) in steps.enumerated() {
-            connection.send(step.command()) { result in
-                if case .failure(let error) = result, error.refusesWrites { refused = error }
-                if failure == nil { failure = Self.judge(result, step) }
-                guard index == self.steps.count - 1 else { return }
-                self.refusedWrite = refused
-                self.finishHandshake(connection, failure)
+        func ask(from first: Int) {
+            let end = steps.dropFirst(first + 1).firstIndex(where: \.waits) ?? steps.count
+            for index in first..<end {
+                let step = steps[index]
+                connection.send(step.command()) { result in
+                    if case .failure(let error) = result, error.refusesWrites { refused = error }
+                    if failure == nil { failure = Self.judge(result, step) }
+                    guard index == end - 1 else { return }
+                    // A connection that has ended answers nothing more.
+                    if end < self.steps.count, self.connection === connection, !Self.hasEnded(result) { return ask(from: end) }
+                    self.refusedWrite = refused
+                    self.finishHandshake(connection, failure)
+                }
             }
+        }
+        ask(from: 0)
+    }
+
+    private static func hasEnded(_ result: Result<RedisValue, RedisError>) -> Bool {
+        switch result {
+        case .success, .failure(.server): false
+        case .failure: true
         }
     }
 

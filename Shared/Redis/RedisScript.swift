@@ -23,14 +23,19 @@ public struct RedisScript: Sendable {
 public struct RedisCheck: Sendable {
     let command: @Sendable () -> [String]
     let verdict: @Sendable (Result<RedisValue, RedisError>) -> String?
+    /// Made and asked when this one has been answered.
+    let followUps: [RedisCheck]
 
-    /// - Parameter command: made for each connection.
+    /// - Parameters:
+    ///   - command: made for each connection.
+    ///   - followUps: checks whose commands depend on the answer to this one; they are made when it is there.
     public init(
         asking command: @escaping @Sendable () -> [String],
-        verdict: @escaping @Sendable (Result<RedisValue, RedisError>) -> String?
+        verdict: @escaping @Sendable (Result<RedisValue, RedisError>) -> String?, then followUps: [RedisCheck] = []
     ) {
         self.command = command
         self.verdict = verdict
+        self.followUps = followUps
     }
 
     /// - Parameter verdict: `nil` if the answer will do, otherwise in one line why it will not.

@@ -13,15 +13,8 @@ extension ServiceContext {
     public func bringUp(_ store: StoreConnection, onUp: @escaping () -> Void = {}, onAway: @escaping () -> Void = {}) {
         let source = dependencies.source(.redis)
         store.onState = { state in
-            switch state {
-            case .up:
-                source.up()
-                return onUp()
-            case .refusesWrites(let error): source.down(.error(error))
-            case .down(let reason): source.down(.configured(reason))
-            case .unfit(let reason): source.unfit(.configured(reason))
-            }
-            onAway()
+            source.report(state)
+            if state == .up { onUp() } else { onAway() }
         }
         store.start()
     }

@@ -22,6 +22,28 @@ extension Lua {
         end
 
         """
+
+    /// After `crowd`: `check(from)` fails where one of the four keys from there on is of the wrong type, before anything is
+    /// written. `join(from, first)` takes watchers in: KEYS from there on are watchers, listeners, people and presence of the
+    /// instance; ARGV from there on instance, its watchers, its listeners, and of each newcomer connection and `storedWatcher`.
+    fileprivate static let coming = """
+        local function check(from)
+          for i = from, from + 3 do redis.call('HLEN', KEYS[i]) end
+        end
+        local function join(from, first)
+          local changed = 0
+          for i = first + 3, #ARGV, 2 do
+            if redis.call('HSET', KEYS[from + 3], ARGV[i], ARGV[i + 1]) == 1 then
+              redis.call('HINCRBY', KEYS[from + 2], string.match(ARGV[i + 1], '^[^|]*'), 1)
+              changed = changed + 1
+            end
+          end
+          set(KEYS[from], ARGV[first], ARGV[first + 1])
+          set(KEYS[from + 1], ARGV[first], ARGV[first + 2])
+          return {changed, count(KEYS[from]), redis.call('HKEYS', KEYS[from + 1])}
+        end
+
+        """
 }
 
 extension ChannelStreams {
@@ -129,10 +151,9 @@ extension ChannelStreams {
     /// connection and `storedWatcher`.
     static let watchScript = RedisScript(
         "watch", keys: 6,
-        Lua.clock + Lua.newEpoch + Lua.renewed + Lua.readPage + Lua.crowd + """
+        Lua.clock + Lua.newEpoch + Lua.renewed + Lua.readPage + Lua.crowd + Lua.coming + """
             local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'generation')
-            -- Read before anything is written: a key of the wrong type must fail here.
-            for i = 3, 6 do redis.call('HLEN', KEYS[i]) end
+            check(3)
             local epoch, offset, floor = state[1], 0, 1
             local isNew = not epoch
             if isNew then
@@ -147,16 +168,15 @@ extension ChannelStreams {
               redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0, 'floor', 1, 'generation', ARGV[5])
               redis.call('PEXPIRE', KEYS[2], ARGV[6])
             end
-            local changed = 0
-            for i = 10, #ARGV, 2 do
-              if redis.call('HSET', KEYS[6], ARGV[i], ARGV[i + 1]) == 1 then
-                redis.call('HINCRBY', KEYS[5], string.match(ARGV[i + 1], '^[^|]*'), 1)
-                changed = changed + 1
-              end
-            end
-            set(KEYS[3], ARGV[7], ARGV[8])
-            set(KEYS[4], ARGV[7], ARGV[9])
-            return {page, {changed, count(KEYS[3]), redis.call('HKEYS', KEYS[4])}}
+            return {page, join(3, 7)}
+            """)
+
+    /// KEYS: watchers, listeners, people, presence of the instance. ARGV: as `watch`, from the instance on.
+    static let joinScript = RedisScript(
+        "join", keys: 4,
+        Lua.crowd + Lua.coming + """
+            check(1)
+            return join(1, 1)
             """)
 
     /// KEYS: watchers, listeners, people, presence of the instance. ARGV: instance, its watchers, its listeners; connections.

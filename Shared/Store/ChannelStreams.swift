@@ -65,6 +65,12 @@ public struct Presence: Equatable, Sendable {
     /// Connection, as `ConnectionID` writes it, and info. Empty if there are more than were asked for.
     public var watchers: [(connection: [UInt8], info: [UInt8])]
 
+    public init(clients: Int, people: Int, watchers: [(connection: [UInt8], info: [UInt8])]) {
+        self.clients = clients
+        self.people = people
+        self.watchers = watchers
+    }
+
     /// Of what `watchers` says.
     public var bytes: Int { watchers.reduce(0) { $0 + $1.connection.count + $1.info.count } }
 
@@ -75,7 +81,7 @@ public struct Presence: Equatable, Sendable {
 }
 
 /// Channels: one stream each, with offsets as an inbox has them, and who looks at it now. Confined to its client's loop.
-public struct ChannelStreams {
+public struct ChannelStreams: WatcherRegistry {
     /// Posts, and watchers, in one call at most.
     public static let maximumItems = 500
 
@@ -155,7 +161,10 @@ public struct ChannelStreams {
     // MARK: Watchers
 
     /// Notes that these connections of one instance watch the channel, and how many do now, and reads the first page in
-    /// one, so that nothing can fall between the two. May be repeated. What sweeps the instance finds it noted before.
+    /// one, so that nothing can fall between the two. May be repeated. Done when the channel stands in the note of what to
+    /// sweep as well: the two are of different slots, and neither waits for the other, so that a removal which is sent behind
+    /// the call cannot overtake it. Of a watch that was never answered watchers may stay that no sweep finds; the first post
+    /// that their instance does not hear removes them (`clean`).
     /// - Parameters:
     ///   - newcomers: at most `maximumItems`.
     ///   - count: the newcomers among them.
@@ -164,8 +173,10 @@ public struct ChannelStreams {
         limit: Int, bytes size: Int = 1 << 20, reply: @escaping (Result<(InboxPage, Crowd), StoreError>) -> Void
     ) {
         precondition(newcomers.count <= Self.maximumItems, "watchers out of bounds")
-        var failure: StoreError?
-        note("SADD", channel, instance) { if case .failure(let error) = $0 { failure = error } }
+        let parts = Gathering<(InboxPage, Crowd)?>(count: 2) { result in
+            reply(result.flatMap { parts in parts[1].map { .success($0) } ?? .failure(.fault("unexpected reply to watch")) })
+        }
+        note("SADD", channel, instance) { parts.take($0.map { nil }, at: 0) }
         let tag = bytes(channel.text)
         client.eval(
             Self.watchScript, arguments: 15 + 2 * newcomers.count,
@@ -175,21 +186,36 @@ public struct ChannelStreams {
                 writeCrowd(tag, instance, to: &writer)
                 start.write(limit: limit, bytes: size, witness, to: &writer)
                 writer.argument(limits.maxAge)
-                write(instance, count, to: &writer)
-                for newcomer in newcomers {
-                    writer.argument(newcomer.connection.description)
-                    writer.argument(storedWatcher(newcomer.person, newcomer.info))
-                }
+                write(instance, count, newcomers, to: &writer)
             },
             { result in
-                let decoded = result.decoded("watch") { value -> (InboxPage, Crowd)? in
-                    guard let parts = value.array, parts.count == 2, let page = InboxPage(parts[0]),
-                        let crowd = Crowd(parts[1])
-                    else { return nil }
-                    return (page, crowd)
-                }
-                reply(failure.map { .failure($0) } ?? decoded)
+                parts.take(
+                    result.decoded("watch") { value in
+                        guard let parts = value.array, parts.count == 2, let page = InboxPage(parts[0]),
+                            let crowd = Crowd(parts[1])
+                        else { return nil }
+                        return .some((page, crowd))
+                    }, at: 1)
             })
+    }
+
+    /// Notes that these connections of one instance watch the channel, and how many do now, and reads nothing.
+    public func watch(
+        _ channel: ChannelID, at instance: InstanceID, _ newcomers: [Watcher], count: WatcherCount,
+        reply: @escaping (Result<Crowd, StoreError>) -> Void
+    ) {
+        precondition(newcomers.count <= Self.maximumItems, "watchers out of bounds")
+        let parts = Gathering<Crowd?>(count: 2) { result in
+            reply(result.flatMap { parts in parts[1].map { .success($0) } ?? .failure(.fault("unexpected reply to join")) })
+        }
+        note("SADD", channel, instance) { parts.take($0.map { nil }, at: 0) }
+        client.eval(
+            Self.joinScript, arguments: 7 + 2 * newcomers.count,
+            { writer in
+                writeCrowd(bytes(channel.text), instance, to: &writer)
+                write(instance, count, newcomers, to: &writer)
+            },
+            { parts.take($0.decoded("join") { Crowd($0).map { .some($0) } }, at: 1) })
     }
 
     /// Notes that these connections of one instance watch the channel no more, and how many still do. May be repeated.
@@ -204,7 +230,7 @@ public struct ChannelStreams {
             Self.unwatchScript, arguments: 7 + connections.count,
             { writer in
                 writeCrowd(tag, instance, to: &writer)
-                write(instance, count, to: &writer)
+                write(instance, count, [], to: &writer)
                 for connection in connections { writer.argument(connection.description) }
             },
             { reply($0.decoded("unwatch", Crowd.init)) })
@@ -276,10 +302,16 @@ public struct ChannelStreams {
         keys.write("channel:{", tag + bytes("}:presence:") + bytes(instance.text), to: &writer)
     }
 
-    private func write(_ instance: InstanceID, _ count: WatcherCount, to writer: inout RESPWriter) {
+    private func write(
+        _ instance: InstanceID, _ count: WatcherCount, _ newcomers: [Watcher], to writer: inout RESPWriter
+    ) {
         writer.argument(instance.text)
         writer.argument(Int64(count.watchers))
         writer.argument(Int64(count.listeners))
+        for newcomer in newcomers {
+            writer.argument(newcomer.connection.description)
+            writer.argument(storedWatcher(newcomer.person, newcomer.info))
+        }
     }
 }
 

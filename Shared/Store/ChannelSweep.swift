@@ -10,6 +10,13 @@ public struct SweptWatchers: Equatable, Sendable {
     public var listeners: [InstanceID]
     /// Nothing of the instance is left at this channel.
     public var isComplete: Bool
+
+    public init(channel: ChannelID, infos: [[UInt8]], listeners: [InstanceID], isComplete: Bool) {
+        self.channel = channel
+        self.infos = infos
+        self.listeners = listeners
+        self.isComplete = isComplete
+    }
 }
 
 extension ChannelStreams {

@@ -32,21 +32,8 @@ public struct Lease: Equatable, Sendable {
     }
 }
 
-/// What became of a batch.
-public struct Published: Equatable, Sendable {
-    /// The batch's number; 0 if the gateway has left, and nothing was published.
-    public var sequence: UInt64
-    /// How many heard it: 1, or 0 if the gateway did not listen.
-    public var receivers: Int
-
-    public init(sequence: UInt64, receivers: Int) {
-        self.sequence = sequence
-        self.receivers = receivers
-    }
-}
-
-/// Gateways' leases and channels. Confined to its client's loop.
-public struct Gateways {
+/// Gateways' leases. With its lease an instance's numbers of batches begin and end (`Router`). Confined to its client's loop.
+public struct Gateways: LeaseRegistry {
     let client: RedisClient
     let keys: Keyspace
     let witness: Witness
@@ -57,36 +44,81 @@ public struct Gateways {
         self.witness = witness
     }
 
-    /// Begins an instance's lease, and its numbering of batches at 0. Before its first route.
+    // A lease, its instance's batch numbers and the generation lie in three slots, and no script changes two of them
+    // (decision 0029). Each call below says in which order it writes, and why what a crash leaves between is swept.
+
+    /// Begins an instance's lease, and its numbering of batches at 0. Before its first route. May be repeated.
+    ///
+    /// The lease comes first: an instance that dies before its numbering has begun is found by its lease and swept.
     public func enrol(_ instance: InstanceID, reply: @escaping (Result<Void, StoreError>) -> Void) {
-        lease(Self.enrolScript, instance) { reply($0.done) }
+        lease("HSET", instance, 0) { result in
+            if case .failure(let error) = result { return reply(.failure(StoreError(error))) }
+            client.send(
+                arguments: 3,
+                { writer in
+                    writer.argument("SET" as StaticString)
+                    writeSequence(instance, to: &writer)
+                    writer.argument(0)
+                },
+                { reply($0.done) })
+        }
     }
 
     /// Advances the lease; to be called every `LEASE_INTERVAL`. Learns what Redis holds: the generation, too.
+    ///
+    /// Three commands at once, whose order does not matter. One that fails fails the call, though the lease may have
+    /// advanced: the next call tells.
     public func renew(_ instance: InstanceID, reply: @escaping (Result<Renewal, StoreError>) -> Void) {
+        let parts = Gathering<UInt64?>(count: 3) { result in
+            reply(
+                result.map { parts in
+                    guard let count = parts[1], let sequence = parts[2] else { return .gone }
+                    return .renewed(count: count, sequence: sequence)
+                })
+        }
         client.eval(
-            Self.renewScript, arguments: 7,
+            Self.beatScript, arguments: 4,
             { writer in
-                keys.write("gateways", [], to: &writer)
-                keys.write("gateway:{", bytes(instance.text), "}:sequence", to: &writer)
                 keys.write("generation", [], to: &writer)
-                writer.argument(instance.text)
                 witness.write(at: client.loop.now, to: &writer)
             },
             { result in
-                reply(
-                    result.decoded("renew") { value in
-                        guard let parts = value.array, parts.count >= 4, witness.learn(parts[..<4]) else { return nil }
-                        if parts.count == 4 { return .gone }
-                        guard parts.count == 6, let count = parts[4].unsigned, let sequence = parts[5].unsigned else { return nil }
-                        return .renewed(count: count, sequence: sequence)
-                    })
+                parts.take(
+                    result.decoded("beat") { value in
+                        guard let told = value.array, told.count == 4, witness.learn(told[...]) else { return nil }
+                        return .some(nil)
+                    }, at: 0)
             })
+        client.eval(
+            Self.renewScript, arguments: 2,
+            { writer in
+                keys.write("gateways", [], to: &writer)
+                writer.argument(instance.text)
+            },
+            { parts.take($0.decoded("renew") { $0.isNull ? .some(nil) : $0.unsigned.map { .some($0) } }, at: 1) })
+        client.send(
+            arguments: 2,
+            { writer in
+                writer.argument("GET" as StaticString)
+                writeSequence(instance, to: &writer)
+            },
+            { parts.take($0.decoded("GET sequence") { $0.isNull ? 0 : $0.unsigned.map { .some($0) } }, at: 2) })
     }
 
     /// Ends an instance: its field and its keys go. After its last route. May be repeated.
+    ///
+    /// The lease goes last: whoever finds it after a crash between the two withdraws it again.
     public func withdraw(_ instance: InstanceID, reply: @escaping (Result<Void, StoreError>) -> Void) {
-        lease(Self.withdrawScript, instance) { reply($0.done) }
+        client.send(
+            arguments: 2,
+            { writer in
+                writer.argument("DEL" as StaticString)
+                writeSequence(instance, to: &writer)
+            },
+            { result in
+                if case .failure(let error) = result { return reply(.failure(StoreError(error))) }
+                lease("HDEL", instance) { reply($0.done) }
+            })
     }
 
     /// Condemns an instance whose counter still stands at `count`: from here on its renewals find it gone, so that it cannot
@@ -94,18 +126,32 @@ public struct Gateways {
     public func condemn(
         _ instance: InstanceID, ifCountIs count: UInt64, reply: @escaping (Result<Bool, StoreError>) -> Void
     ) {
-        lease(Self.condemnScript, instance, String(count)) { reply($0.decoded("condemn") { $0.integer.map { $0 == 1 } }) }
-    }
-
-    private func lease(_ script: RedisScript, _ instance: InstanceID, _ extra: String? = nil, _ reply: @escaping RedisClient.Reply) {
         client.eval(
-            script, arguments: extra == nil ? 3 : 4,
+            Self.condemnScript, arguments: 3,
             { writer in
                 keys.write("gateways", [], to: &writer)
-                keys.write("gateway:{", bytes(instance.text), "}:sequence", to: &writer)
                 writer.argument(instance.text)
-                if let extra { writer.argument(extra) }
+                writer.argument(String(count))
+            },
+            { reply($0.decoded("condemn") { $0.integer.map { $0 == 1 } }) })
+    }
+
+    /// One command for an instance's field of `gateways`.
+    private func lease(
+        _ command: StaticString, _ instance: InstanceID, _ value: Int64? = nil, _ reply: @escaping RedisClient.Reply
+    ) {
+        client.send(
+            arguments: value == nil ? 3 : 4,
+            { writer in
+                writer.argument(command)
+                keys.write("gateways", [], to: &writer)
+                writer.argument(instance.text)
+                if let value { writer.argument(value) }
             }, reply)
+    }
+
+    private func writeSequence(_ instance: InstanceID, to writer: inout RESPWriter) {
+        keys.write("gateway:{", bytes(instance.text), "}:sequence", to: &writer)
     }
 
     /// All leases, if Redis can be written to; else an error. What stands still while it cannot stands still for that reason.
@@ -114,7 +160,7 @@ public struct Gateways {
             Self.lookScript, arguments: 2,
             { writer in
                 keys.write("gateways", [], to: &writer)
-                keys.write("gateways:looked", [], to: &writer)
+                keys.write(besides: "gateways", ":looked", to: &writer)
             },
             { reply($0.decoded("look", Lease.leases)) })
     }
@@ -130,59 +176,31 @@ public struct Gateways {
             { reply($0.decoded("HGETALL gateways", Lease.leases)) })
     }
 
-    /// Numbers a batch and publishes it. `lines` are a `GatewayBatch`'s: all but the first line, which is made here.
-    /// Not to be repeated blindly: a repetition is another batch (and harmless, for gateways drop what they have sent).
-    public func publish(
-        _ lines: [UInt8], to instance: InstanceID, reply: @escaping (Result<Published, StoreError>) -> Void
-    ) {
-        let name = bytes(instance.text)
-        client.eval(
-            Self.publishScript, arguments: 3,
-            { writer in
-                keys.write("gateway:{", name, "}:sequence", to: &writer)
-                keys.write("gateway:{", name, "}", to: &writer)
-                writer.argument(lines)
-            },
-            { result in
-                reply(
-                    result.decoded("publish") { value in
-                        guard let parts = value.array, parts.count == 2, let sequence = parts[0].unsigned,
-                            let receivers = parts[1].integer
-                        else { return nil }
-                        return Published(sequence: sequence, receivers: Int(clamping: receivers))
-                    })
-            })
-    }
+    // MARK: Scripts
 
-    // MARK: Scripts (KEYS: gateways, sequence; ARGV: instance)
-
-    static let enrolScript = RedisScript(
-        "enrol", keys: 2,
-        """
-        redis.call('HSET', KEYS[1], ARGV[1], 0)
-        redis.call('SET', KEYS[2], 0)
-        return 1
-        """)
-
-    /// KEYS[3]: generation. ARGV: instance, generation, beats, and what Redis's clock should say (0: whatever it says).
-    /// Answers what `confirm` does, then, if the lease stands, its count and the latest batch's number.
+    /// KEYS: generation. ARGV: generation, beats, and what Redis's clock should say (0: whatever it says). Answers what
+    /// `confirm` does, with the beat that this is.
     ///
     /// A beat is noted with a time that is believed: who comes new compares the clock with that.
-    static let renewScript = RedisScript(
-        "renew", keys: 3,
+    static let beatScript = RedisScript(
+        "beat", keys: 1,
         Lua.clock + Lua.generation + """
-            local count = redis.call('HGET', KEYS[1], ARGV[1])
-            local sequence = tonumber(redis.call('GET', KEYS[2]) or 0)
-            local isGone = not count or tonumber(count) < 0
-            local reply = confirm(KEYS[3], tonumber(ARGV[2]), tonumber(ARGV[3]), false, now)
-            if isGone then return reply end
-            reply[5], reply[6] = redis.call('HINCRBY', KEYS[1], ARGV[1], 1), sequence
-            local told, expected = now, tonumber(ARGV[4])
-            if expected > 0 and math.abs(told - expected) > 3600000 then now = expected end
-            reply[2] = redis.call('HINCRBY', KEYS[3], 'beats', 1)
-            redis.call('HSET', KEYS[3], 'at', now)
+            local reply = confirm(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), false, now)
+            local expected = tonumber(ARGV[3])
+            if expected > 0 and math.abs(now - expected) > 3600000 then now = expected end
+            reply[2] = redis.call('HINCRBY', KEYS[1], 'beats', 1)
+            redis.call('HSET', KEYS[1], 'at', now)
             return reply
             """)
+
+    /// KEYS: gateways. ARGV: instance. Answers its count, or nothing if the lease is gone or condemned.
+    static let renewScript = RedisScript(
+        "renew", keys: 1,
+        """
+        local count = redis.call('HGET', KEYS[1], ARGV[1])
+        if not count or tonumber(count) < 0 then return false end
+        return redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+        """)
 
     /// KEYS: gateways, the time of the latest look.
     static let lookScript = RedisScript(
@@ -192,33 +210,14 @@ public struct Gateways {
         return redis.call('HGETALL', KEYS[1])
         """)
 
-    /// ARGV[2]: the count at which it stood still. A count of -1 says that the instance is condemned.
+    /// KEYS: gateways. ARGV: instance, the count at which it stood still. A count of -1 says that the instance is condemned.
     static let condemnScript = RedisScript(
-        "condemn", keys: 2,
+        "condemn", keys: 1,
         """
         local count = redis.call('HGET', KEYS[1], ARGV[1])
         if not count or tonumber(count) < 0 then return 1 end
         if count ~= ARGV[2] then return 0 end
         redis.call('HSET', KEYS[1], ARGV[1], -1)
         return 1
-        """)
-
-    static let withdrawScript = RedisScript(
-        "withdraw", keys: 2,
-        """
-        redis.call('HDEL', KEYS[1], ARGV[1])
-        redis.call('DEL', KEYS[2])
-        return 1
-        """)
-
-    /// KEYS: sequence, channel. ARGV: lines.
-    /// A gateway that has left has no counter, and must not get one back: nobody would ever remove it.
-    static let publishScript = RedisScript(
-        "publish", keys: 2,
-        """
-        if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
-        local sequence = redis.call('INCR', KEYS[1])
-        local head = '{"v":1,"n":' .. string.format('%.0f', sequence) .. '}\\n'
-        return {sequence, redis.call('SPUBLISH', KEYS[2], head .. ARGV[1])}
         """)
 }

@@ -68,14 +68,28 @@ public struct Keyspace: Sendable {
     }
 }
 
+extension Keyspace {
+    /// Writes a key that shares the slot of `<namespace>:<name>`, which has no tag of its own:
+    /// `<namespace>:{<namespace>:<name>}<suffix>`.
+    func write(besides name: StaticString, _ suffix: StaticString, to writer: inout RESPWriter) {
+        writer.beginArgument(length: 2 * prefix.count + name.utf8CodeUnitCount + suffix.utf8CodeUnitCount + 2)
+        writer.append(prefix)
+        writer.append("{" as StaticString)
+        writer.append(prefix)
+        writer.append(name)
+        writer.append("}" as StaticString)
+        writer.append(suffix)
+        writer.endArgument()
+    }
+}
+
 /// Every script of this module, for `RedisClient.init(scripts:)`.
 public enum StoreScripts {
     public static let all = [
         Inbox.deliverScript, Inbox.pageScript, Inbox.acknowledgeScript, Inbox.markScript, Inbox.newestScript,
-        Inbox.auditScript, Routes.registerScript, Routes.unregisterScript, Routes.sweepScript,
-        Gateways.enrolScript, Gateways.renewScript, Gateways.condemnScript, Gateways.lookScript, Gateways.withdrawScript,
-        Gateways.publishScript,
-        ChannelStreams.appendScript, ChannelStreams.historyScript, ChannelStreams.watchScript,
+        Inbox.openScript, Inbox.auditScript, Routes.registerScript, Routes.addScript, Routes.unregisterScript, Routes.sweepScript,
+        Gateways.beatScript, Gateways.renewScript, Gateways.condemnScript, Gateways.lookScript, RedisRouter.publishScript,
+        ChannelStreams.appendScript, ChannelStreams.historyScript, ChannelStreams.watchScript, ChannelStreams.joinScript,
         ChannelStreams.unwatchScript, ChannelStreams.sweepScript, ChannelStreams.presenceScript,
         Tickets.replaceScript, Revocations.revokeScript, Devices.putScript, Devices.targetsScript, Devices.sentScript,
         Devices.moveScript, Devices.removeScript, Devices.deleteOlderScript, Devices.disownScript,

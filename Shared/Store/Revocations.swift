@@ -14,44 +14,51 @@ public struct Revocations {
     let client: RedisClient
     let keys: Keyspace
     private let gateways: Gateways
+    private let router: RedisRouter
 
     public init(_ client: RedisClient, _ keys: Keyspace) {
         self.client = client
         self.keys = keys
         gateways = Gateways(client, keys)
+        router = RedisRouter(client, keys)
     }
 
-    /// Whether a token is revoked; one command, and one more for a token with a `jti`.
-    ///
-    /// The answer comes before those to commands that are sent later on the same client.
+    /// Whether a token is revoked; one command, and one more for a token with a `jti`. The two lie in different slots and are
+    /// answered in any order; so is whatever else is asked for the person meanwhile.
     /// - Parameters:
     ///   - token: the `TokenClaims.idHash`; 0 for a token without a `jti`.
     ///   - issued: its `iat`, 0 where it has none.
     public func isRevoked(
         _ person: PersonID, token: UInt64, issued: Int64, reply: @escaping (Result<Bool, StoreError>) -> Void
     ) {
-        let tag = keys.tag(person)
-        var ofToken: Result<Bool, StoreError> = .success(false)
-        if token != 0 {
-            client.send(
-                arguments: 2,
-                { writer in
-                    writer.argument("EXISTS" as StaticString)
-                    keys.write("revoked:jti:", bytes(digits(of: token)), to: &writer)
-                },
-                { ofToken = $0.decoded("EXISTS revoked:jti") { $0.integer.map { $0 == 1 } } })
+        guard token != 0 else { return isRevoked(person, issued, reply) }
+        var first: Result<Bool, StoreError>?
+        // One of the two that says yes decides, whatever became of the other.
+        let take = { (result: Result<Bool, StoreError>) in
+            guard let other = first else { return first = result }
+            let isRevoked = [other, result].contains { if case .success(true) = $0 { true } else { false } }
+            reply(isRevoked ? .success(true) : other.flatMap { _ in result })
         }
         client.send(
             arguments: 2,
             { writer in
+                writer.argument("EXISTS" as StaticString)
+                keys.write("revoked:jti:", bytes(digits(of: token)), to: &writer)
+            },
+            { take($0.decoded("EXISTS revoked:jti") { $0.integer.map { $0 == 1 } }) })
+        isRevoked(person, issued, take)
+    }
+
+    /// Whether all of the person's tokens of that time are.
+    private func isRevoked(_ person: PersonID, _ issued: Int64, _ reply: @escaping (Result<Bool, StoreError>) -> Void) {
+        client.send(
+            arguments: 2,
+            { writer in
                 writer.argument("GET" as StaticString)
-                keys.write("revoked:", tag, to: &writer)
+                keys.write("revoked:", keys.tag(person), to: &writer)
             },
             { result in
-                let ofPerson = result.decoded("GET revoked") { value -> Bool? in
-                    value.isNull ? false : value.integer.map { issued < $0 }
-                }
-                reply(ofToken.flatMap { isRevoked in isRevoked ? .success(true) : ofPerson })
+                reply(result.decoded("GET revoked") { value in value.isNull ? false : value.integer.map { issued < $0 } })
             })
     }
 
@@ -109,7 +116,7 @@ public struct Revocations {
                 var batch = GatewayBatch()
                 batch.recipient(.everyone, nil, accepted: 0)
                 batch.end(line, line.indices)
-                gateways.publish(batch.take(), to: lease.instance) { gathering.take($0, at: index) }
+                router.publish(batch.take(), to: lease.instance) { gathering.take($0, at: index) }
             }
         }
     }

@@ -9,7 +9,7 @@ public enum Transport: String, Sendable {
 
 /// Which connections a person holds. Every removal names the connection, so nobody's newer route goes by mistake.
 /// Confined to its client's loop.
-public struct Routes {
+public struct Routes: RouteRegistry {
     let client: RedisClient
     let keys: Keyspace
     let witness: Witness
@@ -45,23 +45,45 @@ public struct Routes {
             { reply($0.decoded("register", InboxPage.init)) })
     }
 
+    /// Sets the connection's route alone.
+    public func add(
+        _ connection: ConnectionID, of person: PersonID, device: String, transport: Transport,
+        reply: @escaping (Result<Void, StoreError>) -> Void
+    ) {
+        client.eval(
+            Self.addScript, arguments: 5,
+            { writer in
+                keys.write("routes:", keys.tag(person), to: &writer)
+                keys.writeConnections(shard(of: person, shards: keys.shards), of: connection.instance, to: &writer)
+                writer.argument(connection.description)
+                writer.argument("\(device)|\(transport.rawValue)")
+                writer.argument(person.text)
+            },
+            { reply($0.done) })
+    }
+
+    /// The person's connections at this moment.
+    public func routes(of person: PersonID, reply: @escaping (Result<[[UInt8]], StoreError>) -> Void) {
+        client.send(
+            arguments: 2,
+            { writer in
+                writer.argument("HKEYS" as StaticString)
+                keys.write("routes:", keys.tag(person), to: &writer)
+            },
+            { reply($0.decoded("HKEYS") { $0.array?.compactMap(\.bytes) }) })
+    }
+
     /// Removes the connection's route, if it stands. Answers how many the person has left.
     public func unregister(
         _ connection: ConnectionID, of person: PersonID, reply: @escaping (Result<Int, StoreError>) -> Void
-    ) {
-        unregister(text: connection.description, of: person, instance: connection.instance, reply: reply)
-    }
-
-    private func unregister(
-        text: String, of person: PersonID, instance: InstanceID, reply: @escaping (Result<Int, StoreError>) -> Void
     ) {
         let tag = keys.tag(person)
         client.eval(
             Self.unregisterScript, arguments: 4,
             { writer in
                 keys.write("routes:", tag, to: &writer)
-                keys.writeConnections(shard(of: person, shards: keys.shards), of: instance, to: &writer)
-                writer.argument(text)
+                keys.writeConnections(shard(of: person, shards: keys.shards), of: connection.instance, to: &writer)
+                writer.argument(connection.description)
                 writer.argument(person.text)
             },
             { reply($0.decoded("unregister") { $0.integer.map { Int(clamping: $0) } }) })
@@ -105,30 +127,20 @@ public struct Routes {
     /// last divides, for a device's id may have some), person.
     static let registerScript = RedisScript(
         "register", keys: 4,
-        Lua.clock + Lua.newEpoch + Lua.renewed + Lua.readPage + """
-            local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset', 'floor', 'unread', 'revision', 'generation')
-            -- Read before anything is written: a key of the wrong type must fail here.
-            redis.call('HEXISTS', KEYS[3], ARGV[6])
-            local note = ARGV[6] .. ' ' .. ARGV[8]
-            redis.call('SISMEMBER', KEYS[4], note)
-            local epoch, offset, floor, unread = state[1], 0, 1, 0
-            local isNew = not epoch
-            if isNew then
-              epoch = newEpoch(KEYS[1], now)
-            else
-              offset, floor, unread = tonumber(state[2]), tonumber(state[3]), tonumber(state[4])
-              if tonumber(state[6] or 0) < tonumber(ARGV[5]) then epoch = renewed(KEYS[1], KEYS[2], epoch, ARGV[5], now) end
-            end
-            local page = readPage(KEYS[1], epoch, offset, floor, unread,
-              ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
-            page[8] = tonumber(state[5]) or 0
-            if isNew then
-              redis.call('HSET', KEYS[2], 'epoch', epoch, 'offset', 0, 'floor', 1, 'unread', 0)
-              if ARGV[5] ~= '0' then redis.call('HSET', KEYS[2], 'generation', ARGV[5]) end
-            end
-            redis.call('SADD', KEYS[4], note)
-            redis.call('HSET', KEYS[3], ARGV[6], ARGV[7])
+        Lua.clock + Lua.newEpoch + Lua.renewed + Lua.readPage + Lua.openPage + Lua.route + """
+            checkRoute(KEYS[3], KEYS[4])
+            local page = openPage(KEYS[1], KEYS[2])
+            addRoute(KEYS[3], KEYS[4], ARGV[6], ARGV[7], ARGV[8])
             return page
+            """)
+
+    /// KEYS: routes, connections. ARGV: connection, `<device>|<transport>`, person.
+    static let addScript = RedisScript(
+        "addRoute", keys: 2,
+        Lua.route + """
+            checkRoute(KEYS[1], KEYS[2])
+            addRoute(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3])
+            return 1
             """)
 
     /// KEYS: routes, connections. ARGV: connection, person.
@@ -158,6 +170,22 @@ public struct Routes {
         end
         return #notes
         """)
+}
+
+extension Lua {
+    /// `checkRoute(routes, connections)`: fails where a key is of the wrong type, before anything is written.
+    /// `addRoute(routes, connections, connection, value, person)`.
+    static let route = """
+        local function checkRoute(routes, connections)
+          redis.call('HLEN', routes)
+          redis.call('SCARD', connections)
+        end
+        local function addRoute(routes, connections, connection, value, person)
+          redis.call('SADD', connections, connection .. ' ' .. person)
+          redis.call('HSET', routes, connection, value)
+        end
+
+        """
 }
 
 extension Keyspace {

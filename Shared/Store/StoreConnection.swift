@@ -37,11 +37,7 @@ public final class StoreConnection {
 
     public func start() {
         client.onState = { [weak self] state in
-            switch state {
-            case .up: self?.onState?(.up)
-            case .down(let reason): self?.onState?(.down(reason: reason))
-            case .refused(let reason): self?.onState?(.unfit(reason: reason))
-            }
+            self?.onState?(StoreState(state))
         }
         client.onWrites = { [weak self] writes in
             switch writes {
@@ -57,10 +53,17 @@ public final class StoreConnection {
 
     /// It answers and is fit. Whether it takes writes is another matter.
     public var isUp: Bool { client.isUp }
+    /// It takes no writes, as far as is known: also where that is why there is no connection.
+    public var refusesWrites: Bool { client.writes != .taken }
+    /// Which life of the store's data its epochs belong to now (decision 0018); 0 before the store has told one.
+    public var generation: UInt64 { witness.generation }
     /// Calls that the store has not answered.
     public var callsInFlight: Int { client.inFlight }
     /// On how many shards people are spread (`SHARDS`).
     public var shards: Int { keys.shards }
+
+    /// Which run of which server answers: another one after a restart and after a failover. Nil if it does not say so.
+    public func run(reply: @escaping (String?) -> Void) { client.runID(reply) }
 
     // MARK: What is stored
 
@@ -76,4 +79,18 @@ public final class StoreConnection {
     public var gateways: Gateways { Gateways(client, keys, witness: witness) }
     public var audiences: Audiences { Audiences(client, keys) }
     public var revocations: Revocations { Revocations(client, keys) }
+    public var tickets: Tickets { Tickets(client, keys) }
+
+    /// The way to gateways. Batches go over this connection, and each subscription has one of its own.
+    public var router: any Router { RedisRouter(client, keys) }
+}
+
+extension StoreState {
+    init(_ state: RedisState) {
+        switch state {
+        case .up: self = .up
+        case .down(let reason): self = .down(reason: reason)
+        case .refused(let reason): self = .unfit(reason: reason)
+        }
+    }
 }

@@ -22,6 +22,8 @@ public final class Witness: Sendable {
         var generation: Int64 = -1
         var beats: UInt64 = 0
         var write: Write?
+        /// The last write was looked for on this connection, and is not there.
+        var writeIsMissing = false
         var clock = SteadyClock()
     }
 
@@ -32,10 +34,11 @@ public final class Witness: Sendable {
     /// The generation of all epochs that are good now; 0 where none was ever raised.
     public var generation: UInt64 { memory.withLock { UInt64(clamping: $0.generation) } }
 
-    /// What is asked on each connection: an older state raises the generation, whoever sees it first.
+    /// What is asked on each connection: an older state raises the generation, whoever sees it first. The last write and the
+    /// generation lie in two slots (decision 0029), so they are two questions, and the second is asked when the first is answered.
     public func check(_ keys: Keyspace) -> RedisCheck {
-        RedisCheck(
-            asking: { self.question(keys) },
+        let generation = RedisCheck(
+            asking: { self.questionOfGeneration(keys) },
             verdict: { result in
                 switch result {
                 case .success(let value):
@@ -44,6 +47,14 @@ public final class Witness: Sendable {
                 case .failure(let error): return "Redis does not tell its generation: \(error)"
                 }
             })
+        return RedisCheck(
+            asking: { self.questionOfWrite(keys) },
+            verdict: { result in
+                switch result {
+                case .success(let value): self.compare(value)
+                case .failure(let error): "Redis does not tell the last write: \(error)"
+                }
+            }, then: [generation])
     }
 
     // MARK: For the module
@@ -82,25 +93,32 @@ public final class Witness: Sendable {
         return true
     }
 
-    private func question(_ keys: Keyspace) -> [String] {
-        let (generation, beats, write) = memory.withLock { ($0.generation, $0.beats, $0.write) }
-        let state = write.map { keys.text("inbox:" + String(decoding: keys.tag($0.person), as: UTF8.self) + ":state") }
-        return [
-            "EVAL", Self.confirmSource, "2", keys.text("generation"), state ?? keys.text("generation"), String(generation),
-            String(beats), String(write?.epoch ?? 0), String(write?.offset ?? 0),
-        ]
+    /// The epoch and offset of the inbox of the last write; without one, of a key that is never there.
+    private func questionOfWrite(_ keys: Keyspace) -> [String] {
+        let write = memory.withLock { $0.write }
+        let state = write.map { "inbox:" + String(decoding: keys.tag($0.person), as: UTF8.self) + ":state" }
+        return ["HMGET", keys.text(state ?? "inbox:none"), "epoch", "offset"]
     }
 
-    /// KEYS: generation, the state of the last write's inbox. ARGV: generation, beats, epoch and offset of that write (0: none).
-    private static let confirmSource =
+    /// Takes what is stored of that inbox. A complaint if it is no such thing.
+    private func compare(_ value: RedisValue) -> String? {
+        guard let parts = value.array, parts.count == 2 else { return "Redis does not tell the last write" }
+        let (epoch, offset) = (parts[0].unsigned ?? 0, parts[1].unsigned ?? 0)
+        memory.withLock { memory in
+            memory.writeIsMissing = memory.write.map { (epoch, offset) < ($0.epoch, $0.offset) } ?? false
+        }
+        return nil
+    }
+
+    private func questionOfGeneration(_ keys: Keyspace) -> [String] {
+        let (generation, beats, isMissing) = memory.withLock { ($0.generation, $0.beats, $0.writeIsMissing) }
+        return ["EVAL", Self.confirmSource, "1", keys.text("generation"), String(generation), String(beats), isMissing ? "1" : "0"]
+    }
+
+    /// KEYS: generation. ARGV: generation, beats, 1 if the last write is missing.
+    static let confirmSource =
         Lua.clock + Lua.generation + """
-            local isOlder = false
-            if ARGV[3] ~= '0' then
-              local state = redis.call('HMGET', KEYS[2], 'epoch', 'offset')
-              local epoch, known = tonumber(state[1]) or 0, tonumber(ARGV[3])
-              isOlder = epoch < known or (epoch == known and tonumber(state[2]) < tonumber(ARGV[4]))
-            end
-            return confirm(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), isOlder, now)
+            return confirm(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', now)
             """
 }
 

@@ -2,7 +2,6 @@ import EventLoop
 import Foundation
 import HTTPClient
 import Kafka
-import Redis
 import Settings
 import Store
 import Synchronization
@@ -61,9 +60,9 @@ import Testing
         let loop = EventLoop(name: "doctor")
         loop.start()
         defer { loop.stop() }
-        let examination = RedisExamination(
-            loop: loop, RedisEndpoint(host: "127.0.0.1", port: redis.port), RedisLimits(), Keyspace(namespace: "", shards: 64))
-        let lines = await examination.findings().map { $0.line(width: 1) }
+        let settings = try RedisSettings(Environment(["REDIS_URL": redis.url]))
+        let examiner = try StoreExaminer(loop: loop, settings: settings, namespace: "")
+        let lines = storeFindings(await examiner.examine()).map { $0.line(width: 1) }
         #expect(lines.contains { $0.hasPrefix("fail") && $0.contains("redis writes") && $0.contains(words) }, "\(lines)")
         #expect(lines.count == 5)
     }

@@ -113,6 +113,79 @@ final class ScriptedEdge: @unchecked Sendable {
         #expect(written.error.contains("401: The token expired 40 s ago."))
     }
 
+    /// Runs it until one notification has come, which is the last of the scripts' doing.
+    private func tail(_ scripts: [String], _ more: String...) async throws -> (status: Int32, written: Written, requests: [String]) {
+        let edge = try await ScriptedEdge(scripts)
+        defer { edge.loop.stop() }
+        let written = Written()
+        let status = await Carillonctl.run(
+            ["tail", "--token", "abc", "--count", "1"] + more, environment: ["EDGE_URL": "http://127.0.0.1:\(edge.port)"],
+            folder: "/proc", terminal: written.terminal)
+        return (status, written, edge.requests.withLock { $0 })
+    }
+
+    private static let retry = head + "retry: 5\n\n"
+    private static let event = head + "id: 1.7-1\ndata: {\"type\":\"a.b\",\"title\":\"One\"}\n\n"
+
+    /// What passes by itself is waited for, whatever the edge says to it.
+    @Test(arguments: [
+        ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}", "the edge answered 503"),
+        ("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\n{}", "the edge answered 429"),
+        ("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", "the edge answered 408"),
+        ("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", "the edge's answer is no event stream"),
+        ("SSH-2.0-OpenSSH\r\n\r\n", "the edge's answer is not HTTP"), ("", "the stream ended"),
+        (head + "id: 1.7-9\ndata: " + String(repeating: "x", count: EventStreamParser.longestLine), "the stream holds a line of more than"),
+    ])
+    func whatWillPassIsTriedAgain(_ answer: String, _ words: String) async throws {
+        let (status, written, requests) = try await tail([Self.retry, answer, Self.event])
+        #expect(status == 0 && written.lines.count == 1)
+        #expect(written.error.contains(words), "\(written.error)")
+        // Nothing whole has come, so nothing is resumed behind.
+        #expect(requests.count == 3 && !requests[2].contains("Last-Event-ID"))
+    }
+
+    /// Pauses begin with what the server asked for and double, up to a bound; a stream that stands begins them again.
+    @Test func pausesGrowUntilAStreamStands() async throws {
+        let connected = Self.head + "retry: 5\nevent: connected\ndata: {}\n\n"
+        let (status, written, _) = try await tail(Array(repeating: Self.retry, count: 5) + [connected, Self.retry, Self.event])
+        #expect(status == 0)
+        let pauses = written.error.split(separator: "\n").compactMap { line in
+            line.split(separator: "again in ").dropFirst().first.flatMap { Int($0.split(separator: " ")[0]) }
+        }
+        let least = [5, 10, 20, 40, 80, 5, 10]
+        #expect(pauses.count == least.count, "\(written.error)")
+        for (pause, least) in zip(pauses, least) { #expect((least...(least + max(1, least / 4))).contains(pause), "\(pauses)") }
+    }
+
+    @Test func whatComesBehindTheLastOneIsNotShown() async throws {
+        let two = Self.event + "id: 1.7-2\ndata: {\"type\":\"a.b\",\"title\":\"Two\"}\n\n"
+        let (status, written, requests) = try await tail([two])
+        #expect(status == 0 && requests.count == 1)
+        #expect(written.lines.count == 1 && written.out.contains("One"))
+    }
+
+    @Test func whatIsNoNotificationIsShownAsItCame() async throws {
+        let (status, written, _) = try await tail([
+            Self.head + "event: unread\ndata: {\"unread\":1}\n\nevent: odd\ndata: x\n\ndata: no \u{1b}[2JJSON\n\n"
+        ])
+        #expect(status == 0)
+        #expect(written.out == "no \u{fffd}[2JJSON\n")
+    }
+
+    @Test(arguments: [
+        (["--count", "none", "--token", "abc"], "http://127.0.0.1:1", Status.usage),
+        (["--token", "a b"], "http://127.0.0.1:1", Status.usage),
+        (["--token", "abc", "--user", "bob"], "http://127.0.0.1:1", Status.usage),
+        (["--token", "abc", "--since", "1.7 0"], "http://127.0.0.1:1", Status.usage),
+        (["--token", "abc"], "https://127.0.0.1:1", Status.configuration), (["--user", "bob"], "http://127.0.0.1:1", Status.configuration),
+    ])
+    func whatCannotBeMeantIsRefusedBeforeAnythingIsAsked(_ words: [String], _ url: String, _ expected: Int32) async {
+        let written = Written()
+        let status = await Carillonctl.run(["tail"] + words, environment: ["EDGE_URL": url], folder: "/proc", terminal: written.terminal)
+        #expect(status == expected, "\(written.error)")
+        #expect(written.out.isEmpty && written.error.hasPrefix("carillonctl: tail: "), "\(written.error)")
+    }
+
     @Test func jsonIsPassedOn() async throws {
         let edge = try await ScriptedEdge([Self.head + "id: 1.7-1\ndata: {\"x\":1}\n\n"])
         defer { edge.loop.stop() }

@@ -127,7 +127,7 @@ actor Feeder: LoopActor {
     private let url: String
     var client: RedisClient?
     private var inbox: Inbox?
-    private var gateways: Gateways?
+    private var router: RedisRouter?
     private var number: UInt64 = 0
 
     init(redis: String) {
@@ -142,7 +142,7 @@ actor Feeder: LoopActor {
         let keys = Keyspace(namespace: "", shards: 64)
         self.client = client
         inbox = Inbox(client, keys)
-        gateways = Gateways(client, keys)
+        router = RedisRouter(client, keys)
         await withCheckedContinuation { done in
             var waiting: CheckedContinuation<Void, Never>? = done
             client.onState = { state in
@@ -171,7 +171,7 @@ actor Feeder: LoopActor {
     ) async throws -> Delivered {
         let id = try #require(PersonID(person))
         let inbox = try #require(inbox)
-        let gateways = try #require(gateways)
+        let router = try #require(router)
         let deliveries =
             titles.map { delivery($0, priority: priority, accepted: accepted) }
             + urgent.map { delivery($0, priority: "high", accepted: accepted) }
@@ -191,7 +191,7 @@ actor Feeder: LoopActor {
                 }
                 batch.end(delivery.bytes, delivery.bytes.indices)
             }
-            try await publish(batch.take(), to: instance, gateways)
+            try await publish(batch.take(), to: instance, router)
         }
         return delivered
     }
@@ -206,9 +206,9 @@ actor Feeder: LoopActor {
             bytes: Array(#"{"id":"\#(notification)","type":"test","priority":"\#(priority)","title":"\#(title)"}"#.utf8))
     }
 
-    private func publish(_ lines: [UInt8], to instance: InstanceID, _ gateways: Gateways) async throws {
+    private func publish(_ lines: [UInt8], to instance: InstanceID, _ router: RedisRouter) async throws {
         let _: Published = try await withCheckedThrowingContinuation { done in
-            gateways.publish(lines, to: instance) { done.resume(with: $0.mapError { $0 as any Error }) }
+            router.publish(lines, to: instance) { done.resume(with: $0.mapError { $0 as any Error }) }
         }
     }
 
@@ -226,6 +226,6 @@ actor Feeder: LoopActor {
 
     /// Publishes lines as they are.
     func publish(_ text: String, to instance: String) async throws {
-        try await publish(Array(text.utf8), to: try #require(InstanceID(instance)), try #require(gateways))
+        try await publish(Array(text.utf8), to: try #require(InstanceID(instance)), try #require(router))
     }
 }

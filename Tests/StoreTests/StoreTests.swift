@@ -83,6 +83,9 @@ actor TestStore: LoopActor {
     func gateway<Value: Sendable>(_ call: (Gateways, @escaping Answer<Value>) -> Void) async throws -> Value {
         try await ask { call(Gateways($0, $1, witness: witness), $2) }
     }
+    func router<Value: Sendable>(_ call: (RedisRouter, @escaping Answer<Value>) -> Void) async throws -> Value {
+        try await ask { call(RedisRouter($0, $1), $2) }
+    }
     func audience<Value: Sendable>(_ call: (Audiences, @escaping Answer<Value>) -> Void) async throws -> Value {
         try await ask { call(Audiences($0, $1), $2) }
     }

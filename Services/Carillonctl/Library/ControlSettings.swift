@@ -1,5 +1,4 @@
 internal import Kafka
-internal import Redis
 internal import Settings
 internal import Store
 
@@ -46,10 +45,9 @@ struct ControlSettings: Sendable {
             isMock: server.mock, namespace: try namespace(), instanceID: "carillonctl")
     }
 
-    func redis() throws(ControlError) -> (endpoint: RedisEndpoint, limits: RedisLimits, keys: Keyspace) {
+    func store() throws(ControlError) -> StorePlace {
         let settings = try reading { () throws(SettingsError) in try RedisSettings(environment) }
-        let endpoint = try reading { () throws(SettingsError) in try RedisEndpoint(settings) }
-        return (endpoint, RedisLimits(settings), Keyspace(namespace: try namespace(), shards: settings.shards))
+        return StorePlace(settings: settings, namespace: try namespace())
     }
 
     /// The secret that signs development tokens.

@@ -1,6 +1,7 @@
 internal import EventLoop
 internal import Policies
 internal import Settings
+internal import Store
 
 let doctorCommand = Command(
     "doctor", summary: "Check a deployment: broker, topics, Redis, policies, edge, credentials, and one event's whole way",
@@ -17,19 +18,21 @@ let doctorCommand = Command(
     ]
 ) { invocation in
     let (options, settings) = (invocation.options, invocation.settings)
-    let kafka = try settings.kafka()
-    let (topics, brokerFindings) = examineBroker(kafka, dedupWindow: try settings.value(ControlSettings.dedupWindow))
-    var findings = brokerFindings
-    let policies = try settings.value(ControlSettings.policies)
-    if !options.has("no-policies") { findings += policyTopicFindings(kafka, policies: policies) }
-    let redis = try settings.redis()
     let loop = EventLoop(name: "carillonctl")
     loop.start()
-    findings += await RedisExamination(loop: loop, redis.endpoint, redis.limits, redis.keys).findings()
+    // All settings are read before anything is examined.
+    let kafka = try settings.kafka()
+    let dedupWindow = try settings.value(ControlSettings.dedupWindow)
+    let policies = try settings.value(ControlSettings.policies)
+    let store = try settings.store().examiner(on: loop)
+    let door = options.has("no-edge") ? nil : (try settings.value(ControlSettings.edgeURL), try DoctorCredentials(settings))
+
+    let (topics, brokerFindings) = examineBroker(kafka, dedupWindow: dedupWindow)
+    var findings = brokerFindings
+    if !options.has("no-policies") { findings += policyTopicFindings(kafka, policies: policies) }
+    findings += storeFindings(await store.examine())
     if !options.has("no-policies") { findings.append(policyFinding(policies)) }
-    if !options.has("no-edge") {
-        let url = try settings.value(ControlSettings.edgeURL)
-        let credentials = try DoctorCredentials(settings)
+    if let (url, credentials) = door {
         let edge = await EdgeExamination(loop: loop, url: url, credentials: credentials).findings()
         findings += edge
         if !options.has("no-canary"), edge.allSatisfy(\.isWell), credentials.areWhole {

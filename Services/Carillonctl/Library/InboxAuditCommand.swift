@@ -1,6 +1,5 @@
 internal import EventLoop
 internal import Models
-internal import Redis
 internal import Store
 
 let inboxAuditCommand = Command(
@@ -23,35 +22,29 @@ let inboxAuditCommand = Command(
         person = PersonID(user)
         if person == nil { throw ControlError.usage("\(printable(user)) is no person's id") }
     }
-    let redis = try invocation.settings.redis()
+    let place = try invocation.settings.store()
     let loop = EventLoop(name: "carillonctl")
     loop.start()
-    let auditor = InboxAuditor(loop: loop, redis.endpoint, redis.limits, redis.keys)
+    let auditor = InboxAuditor(loop: loop, place)
     return try await auditor.run(person, invocation.terminal)
 }
 
 /// Audits inboxes one after another.
 actor InboxAuditor: LoopActor {
     nonisolated let loop: EventLoop
-    private let endpoint: RedisEndpoint
-    private let limits: RedisLimits
-    private let keys: Keyspace
+    private let place: StorePlace
 
-    init(loop: EventLoop, _ endpoint: RedisEndpoint, _ limits: RedisLimits, _ keys: Keyspace) {
+    init(loop: EventLoop, _ place: StorePlace) {
         self.loop = loop
-        self.endpoint = endpoint
-        self.limits = limits
-        self.keys = keys
+        self.place = place
     }
 
     /// - Parameter person: nil for everybody.
     /// - Returns: what to exit with.
     func run(_ person: PersonID?, _ terminal: Terminal) async throws -> Int32 {
-        let client = RedisClient(
-            loop: loop, endpoint: endpoint, limits: limits, scripts: StoreScripts.all, checks: [keys.shardsCheck])
-        defer { client.close() }
-        try await connect(client)
-        let inbox = Inbox(client, keys)
+        let store = try await place.open(on: loop)
+        defer { store.close() }
+        let inbox = store.inbox(InboxLimits())
         var total = Tally()
         if let person {
             try await audit(person, inbox, terminal, &total)
@@ -80,28 +73,5 @@ actor InboxAuditor: LoopActor {
         total.inboxes += 1
         total.drifts += audit.drifts.count
         for drift in audit.drifts { terminal.line("\(printable(person.text))  \(drift)") }
-    }
-
-    private func connect(_ client: RedisClient) async throws(ControlError) {
-        let state = await withCheckedContinuation { (done: CheckedContinuation<RedisState, Never>) in
-            var waiting: CheckedContinuation<RedisState, Never>? = done
-            client.onState = { state in
-                waiting?.resume(returning: state)
-                waiting = nil
-            }
-            client.start()
-        }
-        switch state {
-        case .up: return
-        case .down(let reason), .refused(let reason):
-            throw ControlError("\(endpoint.host):\(endpoint.port): \(reason)", remedy: "look at REDIS_URL, SHARDS and NAMESPACE")
-        }
-    }
-
-    private func ask<Value: Sendable>(
-        _ send: (@escaping (Result<Value, StoreError>) -> Void) -> Void
-    ) async throws(ControlError) -> Value {
-        let result = await withCheckedContinuation { done in send { done.resume(returning: $0) } }
-        do { return try result.get() } catch { throw ControlError("Redis: \(error)") }
     }
 }

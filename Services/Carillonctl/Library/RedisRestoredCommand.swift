@@ -1,5 +1,4 @@
 internal import EventLoop
-internal import Redis
 internal import Store
 
 let redisRestoredCommand = Command(
@@ -11,10 +10,10 @@ let redisRestoredCommand = Command(
         the fanout-workers' group is rewound.
         """
 ) { invocation in
-    let redis = try invocation.settings.redis()
+    let place = try invocation.settings.store()
     let loop = EventLoop(name: "carillonctl")
     loop.start()
-    let generation = try await GenerationRaiser(loop: loop).raise(redis.endpoint, redis.limits, redis.keys)
+    let generation = try await GenerationRaiser(loop: loop).raise(at: place)
     invocation.terminal.line("generation \(generation)")
     return Status.done
 }
@@ -25,25 +24,9 @@ private actor GenerationRaiser: LoopActor {
 
     init(loop: EventLoop) { self.loop = loop }
 
-    func raise(_ endpoint: RedisEndpoint, _ limits: RedisLimits, _ keys: Keyspace) async throws -> UInt64 {
-        let client = RedisClient(loop: loop, endpoint: endpoint, limits: limits, checks: [keys.shardsCheck])
-        defer { client.close() }
-        let state = await withCheckedContinuation { (done: CheckedContinuation<RedisState, Never>) in
-            client.onState = { state in
-                client.onState = nil
-                done.resume(returning: state)
-            }
-            client.start()
-        }
-        if case .down(let reason) = state { throw unfit(endpoint, reason) }
-        if case .refused(let reason) = state { throw unfit(endpoint, reason) }
-        let result = await withCheckedContinuation { done in
-            Gateways(client, keys).raiseGeneration { done.resume(returning: $0) }
-        }
-        do { return try result.get() } catch { throw ControlError("Redis: \(error)") }
-    }
-
-    private func unfit(_ endpoint: RedisEndpoint, _ reason: String) -> ControlError {
-        ControlError("\(endpoint.host):\(endpoint.port): \(reason)", remedy: "look at REDIS_URL, SHARDS and NAMESPACE")
+    func raise(at place: StorePlace) async throws(ControlError) -> UInt64 {
+        let store = try await place.open(on: loop)
+        defer { store.close() }
+        return try await ask { store.gateways.raiseGeneration(reply: $0) }
     }
 }

@@ -190,8 +190,9 @@ final class EdgeConnection: ByteStreamHandler {
                 if reader.isComplete { close("the stream ended") }
             } else {
                 refusal += content.prefix(Self.refusalBytes - refusal.count)
+                let why = status == 200 ? "the edge's answer is no event stream" : "refused"
                 // What words a refusal has arrive with its head, or soon after; the connection is of no more use.
-                loop.atTurnEnd { [weak self] in self?.close("refused") }
+                loop.atTurnEnd { [weak self] in self?.close(why) }
             }
         } catch { close("the edge's answer is not HTTP") }
     }

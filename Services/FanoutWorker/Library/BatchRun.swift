@@ -343,7 +343,7 @@ final class BatchRun {
     }
 
     private func publish(_ parcel: GatewayOutbox.Parcel, _ gateway: Int) {
-        tools.gateways.publish(parcel.lines, to: table.outboxes[gateway].instance) { self.published(gateway, $0) }
+        tools.router.publish(parcel.lines, to: table.outboxes[gateway].instance) { self.published(gateway, $0) }
     }
 
     private func published(_ gateway: Int, _ result: Result<Published, StoreError>) {

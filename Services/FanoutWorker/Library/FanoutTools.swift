@@ -8,7 +8,7 @@ struct FanoutTools {
     let loop: EventLoop
     let store: StoreConnection
     let inbox: Inbox
-    let gateways: Gateways
+    let router: any Router
     let audiences: Audiences
     let channels: ChannelStreams
     let topics: Topics

@@ -32,7 +32,7 @@ public actor FanoutWorker: Service {
         store = try StoreConnection(loop: loop, settings: settings.redis, namespace: context.process.namespace)
         router = RESTRouter(context, apiKey: settings.apiKey)
         tools = FanoutTools(
-            loop: loop, store: store, inbox: store.inbox(settings.inbox), gateways: store.gateways, audiences: store.audiences,
+            loop: loop, store: store, inbox: store.inbox(settings.inbox), router: store.router, audiences: store.audiences,
             channels: store.channels(settings.channels, inbox: settings.inbox), topics: topics, limits: settings.limits,
             rightOfWay: RightOfWay(),
             metrics: FanoutMetrics(context.metrics), log: context.log)

@@ -36,11 +36,11 @@ struct GatewayOwners {
             loop: loop, clients: clients, lease: lease, registry: registry, credentials: credentials, inbox: stores.inbox,
             settings: settings)
         let presence = ChannelPresence(
-            loop: loop, lease: lease, gateways: stores.gateways, limit: settings.presenceMax)
+            loop: loop, lease: lease, router: stores.router, limit: settings.presenceMax)
         let channels = Channels(
             streams: stores.channels, presence: presence, lease: lease, removals: removals, clients: clients,
             settings: settings, metrics: metrics)
-        let announcer = Announcer(lease: lease, clients: clients, gateways: stores.gateways)
+        let announcer = Announcer(lease: lease, clients: clients, router: stores.router)
         node = GatewayNode(
             loop: loop, settings: settings, metrics: metrics, lease: lease, clients: clients, credentials: credentials,
             registry: registry, sessions: sessions, channels: channels, marks: Marks(inbox: stores.inbox, announcer: announcer))
@@ -65,11 +65,9 @@ struct GatewayOwners {
         _ context: ServiceContext<GatewaySettings>, _ stores: GatewayStores, _ instance: InstanceID
     ) -> GatewayLease {
         let source = context.dependencies.source(.redis)
-        let ear = Ear(
-            loop: context.loop, endpoint: stores.endpoint, settings: context.settings.redis, keyspace: stores.keyspace,
-            source: context.dependencies.source(.redis))
+        let ear = Ear(router: stores.router, source: context.dependencies.source(.redis))
         return GatewayLease(
-            of: instance, gateways: stores.gateways, redis: stores.redis, witness: stores.witness, ear: ear,
+            of: instance, loop: context.loop, store: stores.connection, gateways: stores.gateways, ear: ear,
             interval: context.settings.leaseInterval, source: source, log: context.log)
     }
 

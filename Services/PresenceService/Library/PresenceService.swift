@@ -17,7 +17,7 @@ public actor PresenceService: Service {
     private let router: RESTRouter
     private let context: ServiceContext<PresenceSettings>
     private let store: StoreConnection
-    private let routes: Routes
+    private let routes: any RouteRegistry
     private let sweeper: Sweeper
 
     public init(context: ServiceContext<PresenceSettings>) throws {

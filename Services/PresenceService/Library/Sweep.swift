@@ -11,11 +11,14 @@ import Store
 final class Sweep {
     /// Bytes of one batch for a gateway; one line more may pass it.
     private static let batchBytes = 256 << 10
+    /// Routes of a shard, or watchers of a channel, that one step removes.
+    static let portion = 500
 
     private let loop: EventLoop
-    private let routes: Routes
-    private let gateways: Gateways
-    private let channels: ChannelStreams
+    private let routes: any RouteRegistry
+    private let gateways: any LeaseRegistry
+    private let router: any Router
+    private let channels: any WatcherRegistry
     private let shards: Int
     private let pause: Duration
     let instance: InstanceID
@@ -26,13 +29,14 @@ final class Sweep {
 
     /// - Parameter completion: how many routes were removed, or why it stopped; the lease is then still there.
     init(
-        loop: EventLoop, routes: Routes, gateways: Gateways, channels: ChannelStreams, shards: Int, pause: Duration,
-        instance: InstanceID,
+        loop: EventLoop, routes: any RouteRegistry, gateways: any LeaseRegistry, router: any Router,
+        channels: any WatcherRegistry, shards: Int, pause: Duration, instance: InstanceID,
         completion: @escaping (Result<Int, StoreError>) -> Void
     ) {
         self.loop = loop
         self.routes = routes
         self.gateways = gateways
+        self.router = router
         self.channels = channels
         self.shards = shards
         self.pause = pause
@@ -48,7 +52,7 @@ final class Sweep {
     private func step() {
         guard completion != nil else { return }
         guard shard < shards else { return sweepChannels() }
-        routes.sweep(instance, shard: shard) { result in
+        routes.sweep(instance, shard: shard, limit: Self.portion) { result in
             switch result {
             case .failure(let error): return self.finish(.failure(error))
             case .success(0): self.shard += 1
@@ -59,7 +63,7 @@ final class Sweep {
     }
 
     private func sweepChannels() {
-        channels.sweep(instance) { result in
+        channels.sweep(instance, limit: Self.portion) { result in
             guard self.completion != nil else { return }
             switch result {
             case .failure(let error): self.finish(.failure(error))
@@ -91,7 +95,7 @@ final class Sweep {
     }
 
     private func publish(_ batch: inout GatewayBatch, to listener: InstanceID) {
-        gateways.publish(batch.take(), to: listener) { _ in }
+        router.publish(batch.take(), to: listener) { _ in }
     }
 
     private func endPass() {

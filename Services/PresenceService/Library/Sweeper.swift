@@ -10,6 +10,7 @@ final class Sweeper {
     private let store: StoreConnection
     private let routes: Routes
     private let gateways: Gateways
+    private let router: any Router
     private let channels: ChannelStreams
     private let shards: Int
     private let interval: Duration
@@ -30,6 +31,7 @@ final class Sweeper {
         self.store = store
         routes = store.routes
         gateways = store.gateways
+        router = store.router
         channels = store.channels(ChannelLimits(), inbox: InboxLimits())
         shards = store.shards
         interval = leaseLength / 6
@@ -98,7 +100,7 @@ final class Sweeper {
 
     private func sweep(_ instance: InstanceID) {
         let sweep = Sweep(
-            loop: loop, routes: routes, gateways: gateways, channels: channels, shards: shards, pause: interval * 2,
+            loop: loop, routes: routes, gateways: gateways, router: router, channels: channels, shards: shards, pause: interval * 2,
             instance: instance
         ) { result in
             self.sweeps[instance] = nil

@@ -13,16 +13,16 @@ final class ChannelPresence {
 
     private let loop: EventLoop
     private let lease: GatewayLease
-    private let gateways: Gateways
+    private let router: any Router
     /// Watchers of a channel up to which they are told of each other.
     private let limit: Int
     /// Joins and leaves for other gateways, which leave at the end of the turn.
     private var tidings: [InstanceID: GatewayBatch] = [:]
 
-    init(loop: EventLoop, lease: GatewayLease, gateways: Gateways, limit: Int) {
+    init(loop: EventLoop, lease: GatewayLease, router: any Router, limit: Int) {
         self.loop = loop
         self.lease = lease
-        self.gateways = gateways
+        self.router = router
         self.limit = limit
     }
 
@@ -49,7 +49,7 @@ final class ChannelPresence {
         tidings = [:]
         for (instance, batch) in all {
             var batch = batch
-            gateways.publish(batch.take(), to: instance) { _ in }
+            router.publish(batch.take(), to: instance) { _ in }
         }
     }
 

@@ -6,12 +6,12 @@ import Store
 final class Announcer {
     private let lease: GatewayLease
     private let clients: Clients
-    private let gateways: Gateways
+    private let router: any Router
 
-    init(lease: GatewayLease, clients: Clients, gateways: Gateways) {
+    init(lease: GatewayLease, clients: Clients, router: any Router) {
         self.lease = lease
         self.clients = clients
-        self.gateways = gateways
+        self.router = router
     }
 
     /// Ends a connection. One that has left hears nothing, and holds nothing either.
@@ -25,7 +25,7 @@ final class Announcer {
         var batch = GatewayBatch()
         batch.recipient(local, nil, accepted: 0)
         batch.end(line, line.indices)
-        gateways.publish(batch.take(), to: connection.instance) { _ in }
+        router.publish(batch.take(), to: connection.instance) { _ in }
     }
 
     /// Tells a person's devices what was marked: one control line for each gateway that holds one of her connections. It is sent
@@ -43,7 +43,7 @@ final class Announcer {
         for (instance, var batch) in batches {
             batch.end(line, line.indices)
             // One that is lost is noticed by its number; one that Redis did not take, when Redis is back.
-            gateways.publish(batch.take(), to: instance) { _ in }
+            router.publish(batch.take(), to: instance) { _ in }
         }
     }
 }

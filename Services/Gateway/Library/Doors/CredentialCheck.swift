@@ -79,12 +79,13 @@ final class CredentialCheck {
         }
     }
 
-    /// Asks ahead of what is sent to Redis next for this client, so that its answer is known before that one's.
-    func refuseIfRevoked(_ client: Client, _ identity: Client.Identity) {
+    /// Asks for one who comes: `isGood` is called if her credential stands; otherwise she is sent away. What else is asked for
+    /// her meanwhile may be answered before.
+    func refuseIfRevoked(_ client: Client, _ identity: Client.Identity, isGood: @escaping () -> Void) {
         standing(of: identity) { [self] standing in
             guard !client.hasLeft else { return }
             switch standing {
-            case .good: break
+            case .good: isGood()
             case .revoked: close(client)
             case .unknown: client.notRegistered()
             }

@@ -1,35 +1,23 @@
-import EventLoop
 import Models
-import Redis
 import ServiceRuntime
 import ServiceStore
-import Settings
 import Store
 
-/// The subscription to this instance's channel, and the one that is to take its place. Loop thread only.
+/// The subscription to this instance's batches, and the one that is to take its place. Loop thread only.
 final class Ear {
-    private let loop: EventLoop
-    private let endpoint: RedisEndpoint
-    private let limits: RedisLimits
-    private let keyspace: Keyspace
+    private let router: any Router
     /// Where it says whether it hears.
     private let source: DependencySource
-    private var current: RedisSubscriber?
+    private var current: (any BatchSubscription)?
     /// One that takes the place of `current` as soon as it stands.
-    private var next: RedisSubscriber?
-    /// One message of the channel. To be set before the first `listen`.
-    var onMessage: (([UInt8]) -> Void)?
+    private var next: (any BatchSubscription)?
+    /// One batch, as it was published. To be set before the first `listen`.
+    var onBatch: (([UInt8]) -> Void)?
     /// It hears from now on; what was published before is not heard.
     var onUp: (() -> Void)?
 
-    init(loop: EventLoop, endpoint: RedisEndpoint, settings: RedisSettings, keyspace: Keyspace, source: DependencySource) {
-        self.loop = loop
-        self.endpoint = endpoint
-        var limits = RedisLimits(settings)
-        // The lease's renewal tells of what this connection did not bring: it need not be asked whether it lives.
-        limits.idlePing = nil
-        self.limits = limits
-        self.keyspace = keyspace
+    init(router: any Router, source: DependencySource) {
+        self.router = router
         self.source = source
     }
 
@@ -39,20 +27,20 @@ final class Ear {
     /// both hear is dropped the second time.
     func listen(to instance: InstanceID) {
         next?.close()
-        let subscriber = RedisSubscriber(loop: loop, endpoint: endpoint, limits: limits, channel: keyspace.channel(of: instance))
-        next = subscriber
+        let subscription = router.subscription(to: instance)
+        next = subscription
         if !isUp { takeNext() }
-        subscriber.onMessage = onMessage
-        subscriber.onState = { [weak self, weak subscriber] state in
+        subscription.onBatch = onBatch
+        subscription.onState = { [weak self, weak subscription] state in
             guard let self else { return }
-            if self.next === subscriber {
+            if self.next === subscription {
                 guard state == .up else { return }
                 self.takeNext()
             }
             self.source.report(state)
             if state == .up { self.onUp?() }
         }
-        subscriber.start()
+        subscription.start()
     }
 
     private func takeNext() {

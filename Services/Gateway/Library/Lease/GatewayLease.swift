@@ -1,6 +1,5 @@
 import EventLoop
 import Models
-import Redis
 import ServiceRuntime
 import ServiceStore
 import Store
@@ -26,24 +25,26 @@ final class GatewayLease {
 
     private var machine: LeaseMachine
     private let ear: Ear
+    private let loop: EventLoop
+    private let store: StoreConnection
     private let gateways: Gateways
-    private let redis: RedisClient
-    private let witness: Witness
     private let interval: Duration
     /// Where it says whether Redis answers, and takes writes.
     private let source: DependencySource
+    /// Nil before the store has told one.
+    private var storeState: StoreState?
     private let log: Log
     private var timer: LoopTimer?
     private weak var follower: (any LeaseFollower)?
 
     init(
-        of instance: InstanceID, gateways: Gateways, redis: RedisClient, witness: Witness, ear: Ear, interval: Duration,
+        of instance: InstanceID, loop: EventLoop, store: StoreConnection, gateways: Gateways, ear: Ear, interval: Duration,
         source: DependencySource, log: Log
     ) {
         machine = LeaseMachine(instance: instance)
+        self.loop = loop
+        self.store = store
         self.gateways = gateways
-        self.redis = redis
-        self.witness = witness
         self.ear = ear
         self.interval = interval
         self.source = source
@@ -58,16 +59,16 @@ final class GatewayLease {
     var isEnrolled: Bool { machine.isEnrolled }
 
     /// Redis answers. Whether it takes writes is another matter.
-    var isStoreUp: Bool { redis.isUp }
+    var isStoreUp: Bool { store.isUp }
 
     /// Whether inboxes can be read; for that the gateway need not hear anything.
-    var canRead: Bool { machine.isEnrolled && redis.isUp }
+    var canRead: Bool { machine.isEnrolled && store.isUp }
 
     /// Whether newcomers can be registered: Redis answers and takes writes, and what it publishes for us is heard.
     var isReady: Bool { canRead && machine.isWritable && ear.isUp }
 
     /// Redis answers, and takes no writes.
-    var refusesWrites: Bool { redis.writes != .taken || redis.isUp && !machine.isWritable }
+    var refusesWrites: Bool { store.refusesWrites || store.isUp && !machine.isWritable }
 
     /// A connection's name beyond this process.
     func connection(_ name: LocalConnection) -> ConnectionID {
@@ -81,15 +82,14 @@ final class GatewayLease {
 
     // MARK: Events
 
-    /// - Parameter hear: one message of the instance's channel.
+    /// - Parameter hear: one batch for the instance.
     func start(following follower: any LeaseFollower, _ hear: @escaping ([UInt8]) -> Void) {
         self.follower = follower
-        ear.onMessage = hear
+        ear.onBatch = hear
         ear.onUp = { [weak self] in self?.renew(settles: true) }
-        redis.onState = { [weak self] state in self?.redisChanged(state) }
-        redis.onWrites = { [weak self] writes in self?.source.report(writes) }
-        redis.start()
-        timer = redis.loop.timer(after: interval, every: interval) { [weak self] in self?.renew(settles: false) }
+        store.onState = { [weak self] state in self?.storeChanged(state) }
+        store.start()
+        timer = loop.timer(after: interval, every: interval) { [weak self] in self?.renew(settles: false) }
     }
 
     /// Advances the lease no more, and hears nothing.
@@ -104,21 +104,28 @@ final class GatewayLease {
     /// A batch was heard. True if one before it is missing.
     func heard(batch number: UInt64) -> Bool { machine.heard(batch: number) }
 
-    private func redisChanged(_ state: RedisState) {
+    private func storeChanged(_ state: StoreState) {
         source.report(state)
-        guard state == .up else {
-            follower?.stopComparing()
-            return
+        let former = storeState
+        storeState = state
+        switch (former, state) {
+        // It answered all the while, and was read.
+        case (_, .refusesWrites), (.refusesWrites, .up): return
+        case (_, .up): storeIsUp()
+        case (_, .down), (_, .unfit): follower?.stopComparing()
         }
-        redis.runID { [weak self] run in
+    }
+
+    private func storeIsUp() {
+        store.run { [weak self] run in
             guard let self else { return }
-            self.perform(self.machine.redisIsUp(run: run, generation: self.witness.generation))
+            self.perform(self.machine.redisIsUp(run: run, generation: self.store.generation))
             self.follower?.redisIsUp()
         }
     }
 
     private func renew(settles: Bool) {
-        guard redis.isUp else { return }
+        guard store.isUp else { return }
         perform([machine.renewal(settles: settles)])
     }
 
@@ -137,7 +144,7 @@ final class GatewayLease {
         case .probe: ear.probe()
         case .waitForBatches:
             let number = machine.epochNumber
-            redis.loop.timer(after: Self.batchGrace) { [weak self] in
+            loop.timer(after: Self.batchGrace) { [weak self] in
                 guard let self else { return }
                 self.perform(self.machine.graceIsOver(under: number))
             }
@@ -158,7 +165,7 @@ final class GatewayLease {
     }
 
     private func sendRenewal(settles: Bool) {
-        guard redis.isUp else { return }
+        guard store.isUp else { return }
         let number = machine.epochNumber
         gateways.renew(machine.instance) { [weak self] result in
             guard let self else { return }
@@ -170,8 +177,8 @@ final class GatewayLease {
             case .success(.renewed(_, let latest)):
                 self.perform(
                     self.machine.renewed(
-                        under: number, latest: latest, generation: self.witness.generation, settles: settles,
-                        isHearing: self.redis.isUp && self.ear.isUp))
+                        under: number, latest: latest, generation: self.store.generation, settles: settles,
+                        isHearing: self.store.isUp && self.ear.isUp))
             case .failure(let error):
                 // One that does not answer is reported by its connection.
                 guard case .refusal = error, self.machine.writesAreRefused(under: number) else { return }

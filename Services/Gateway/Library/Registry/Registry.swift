@@ -43,8 +43,17 @@ final class Registry {
         client.isCounted = occupancy.enter(identity.person, limit: settings.maxPerPerson)
         guard client.isCounted else { return client.disconnect(.tooManyConnections) }
         clients.identified(client, as: identity.person)
-        credentials.refuseIfRevoked(client, identity)
-        askForRoute(client, identity, from: start) { self.registered(client, start, $0, opening) }
+        // Both are asked at once and answered in any order: who is not known to be good yet is written nothing.
+        var isGood = false
+        var welcome: (() -> Void)?
+        credentials.refuseIfRevoked(client, identity) {
+            isGood = true
+            welcome?()
+        }
+        askForRoute(client, identity, from: start) { page in
+            if isGood { return self.registered(client, start, page, opening) }
+            welcome = { self.registered(client, start, page, opening) }
+        }
     }
 
     private func askForRoute(

@@ -1,14 +1,14 @@
-/// Whether this gateway has heard every batch that was published for it, and in time: the law "Loss is noticed, and idleness is
+/// Whether a gateway has heard every batch that was published for it, and in time: the law "Loss is noticed, and idleness is
 /// free". Pure.
 ///
-/// Batches are numbered by Redis. A number that is skipped shows at the next batch; the last of a burst shows at the
+/// The router numbers the batches (`Router`). A number that is skipped shows at the next batch; the last of a burst shows at the
 /// lease's renewal, which answers the latest number: if it has not been heard a moment later, it is lost. While others
 /// still come it may be behind them, and gets one moment more; then it is late, which is no better for who waits for it.
-struct SequenceTracker: Equatable {
+public struct SequenceTracker: Equatable, Sendable {
     /// How often what is named may still be coming when it is looked for.
-    static let patience = 1
+    public static let patience = 1
 
-    private(set) var heard: UInt64 = 0
+    public private(set) var heard: UInt64 = 0
     /// A number that must be heard some time; 0: none is missing.
     private var awaited: UInt64 = 0
     /// What had been heard when it was last looked at.
@@ -16,9 +16,11 @@ struct SequenceTracker: Equatable {
     /// How often it has been looked for.
     private var looks = 0
     /// Losses in a row between which nothing at all was heard.
-    private(set) var silentLosses = 0
+    public private(set) var silentLosses = 0
 
-    enum Finding: Equatable {
+    public init() {}
+
+    public enum Finding: Equatable, Sendable {
         /// Nothing is missing.
         case complete
         /// Batches are coming, in order: those that are missing are behind them. Look again in a moment.
@@ -30,7 +32,7 @@ struct SequenceTracker: Equatable {
     }
 
     /// A batch arrived. True if one before it is missing.
-    mutating func batch(_ number: UInt64) -> Bool {
+    public mutating func batch(_ number: UInt64) -> Bool {
         silentLosses = 0
         guard number > heard else { return false }
         defer { heard = number }
@@ -38,7 +40,7 @@ struct SequenceTracker: Equatable {
     }
 
     /// The lease's renewal answered this number. True if it should be looked for in a moment.
-    mutating func renewed(latest: UInt64) -> Bool {
+    public mutating func renewed(latest: UInt64) -> Bool {
         let looksAlready = awaited > heard
         awaited = max(awaited, latest)
         guard latest > heard, !looksAlready else { return false }
@@ -48,7 +50,7 @@ struct SequenceTracker: Equatable {
     }
 
     /// The moment has passed.
-    mutating func check() -> Finding {
+    public mutating func check() -> Finding {
         if awaited <= heard { return .complete }
         if heard > heardBefore {
             heardBefore = heard
@@ -64,11 +66,11 @@ struct SequenceTracker: Equatable {
     }
 
     /// All sessions are compared anyway: what came before is settled.
-    mutating func settle(latest: UInt64) {
+    public mutating func settle(latest: UInt64) {
         heard = max(heard, latest)
         awaited = 0
     }
 
     /// A new epoch of this instance, or another Redis, counts for itself.
-    mutating func restart() { self = SequenceTracker() }
+    public mutating func restart() { self = SequenceTracker() }
 }
