@@ -23,24 +23,43 @@ actor ProviderBench: LoopActor {
     nonisolated let loop: EventLoop
     private let kind: Kind
     private let provider: any PushProvider
-    private let script = Script()
+    private let script: Script
     private var standIn: APNsStandIn?
-    /// To each push of the last `send`.
-    private var replies: [[ProviderAnswer]] = []
+    /// It removes the key and the CA when it goes, which its successor has of it.
+    private var former: APNsStandIn?
     /// Speaks to the stand-in as a test does.
     private let client: HTTPClient
+    /// To each push of the last `send`.
+    private var replies: [[ProviderAnswer]] = []
 
-    init(_ kind: Kind) async throws {
-        self.kind = kind
+    /// Runs a test on a bench of its own, which ends whatever the test does.
+    static func with(_ kind: Kind, _ body: (ProviderBench) async throws -> Void) async throws {
         let loop = EventLoop(name: "provider-bench")
         loop.start()
+        let bench: ProviderBench = try await withCheckedThrowingContinuation { made in
+            loop.post { made.resume(with: Result { try ProviderBench(kind, on: loop) }) }
+        }
+        do {
+            try await body(bench)
+        } catch {
+            await bench.end()
+            throw error
+        }
+        await bench.end()
+    }
+
+    /// On the loop, which a provider is confined to.
+    private init(_ kind: Kind, on loop: EventLoop) throws {
+        let standIn = kind == .apns ? try APNsStandIn() : nil
+        self.kind = kind
         self.loop = loop
+        self.standIn = standIn
         let log = Log(service: "push-service", instance: "bench", level: .error, write: { _ in true })
-        let (standIn, script) = (kind == .apns ? try APNsStandIn() : nil, script)
         let values = standIn?.environment.filter { $0.key != "APNS_RECEIVED_URL" } ?? [:]
         let secret = ["TOKEN_SECRET": String(repeating: "s", count: 32), "APNS_TIMEOUT": "1s"]
         let settings = try PushSettings(Environment(secret.merging(values) { $1 })).apns
-        self.standIn = standIn
+        let script = Script()
+        self.script = script
         switch settings.credentials {
         case let credentials?:
             provider = APNs(
@@ -79,8 +98,10 @@ actor ProviderBench: LoopActor {
 
     func setAway(_ isAway: Bool) throws {
         script.setAway(isAway)
-        guard kind == .apns, let former = standIn else { return }
-        if isAway { former.stop() } else { standIn = try APNsStandIn(after: former) }
+        guard kind == .apns, let standIn else { return }
+        if isAway { return standIn.stop() }
+        former = standIn
+        self.standIn = try APNsStandIn(after: standIn)
     }
 
     private func prefix(of situation: Situation) -> String {

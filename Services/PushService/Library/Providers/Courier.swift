@@ -110,13 +110,17 @@ final class Courier {
     private func send(_ errand: Errand) {
         let body: [UInt8]
         do throws(DeadLetter) {
-            body = try errand.body ?? provider.encode(errand.message, for: errand.device)
+            if let encoded = errand.body {
+                body = encoded
+            } else {
+                body = try provider.encode(errand.message, for: errand.device)
+                errand.body = body
+            }
         } catch {
             // It took the place of a probe, and nobody was asked.
             tell(gate.undecided())
             return errand.completion(.gaveUp(error, attempts: 1))
         }
-        errand.body = body
         if errand.attempt.tries > 0 { instruments.retries.increment() }
         errand.attempt.sent(goodAnswers: gate.goodAnswers)
         errand.sentAt = loop.now
