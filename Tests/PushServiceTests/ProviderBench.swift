@@ -56,7 +56,7 @@ actor ProviderBench: LoopActor {
         self.standIn = standIn
         let log = Log(service: "push-service", instance: "bench", level: .error, write: { _ in true })
         let values = standIn?.environment.filter { $0.key != "APNS_RECEIVED_URL" } ?? [:]
-        let secret = ["TOKEN_SECRET": String(repeating: "s", count: 32), "APNS_TIMEOUT": "1s"]
+        let secret = ["TOKEN_SECRET": String(repeating: "s", count: 32), "APNS_TIMEOUT": "20s"]
         let settings = try PushSettings(Environment(secret.merging(values) { $1 })).apns
         let script = Script()
         self.script = script
