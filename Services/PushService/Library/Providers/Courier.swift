@@ -94,6 +94,8 @@ final class Courier {
 
     private func armGate() {
         guard !isClosed, gateTimer == nil, let opensAt = gate.opensAt else { return }
+        // Only a push can tell whether credentials are taken: without one there is nothing to do at that time.
+        if case .refused = gate.state, waiting.next(isOpen: false) == nil { return }
         let pause = opensAt > loop.now ? opensAt - loop.now : 0
         gateTimer = loop.timer(after: .milliseconds(Int64(clamping: pause))) {
             self.gateTimer = nil
