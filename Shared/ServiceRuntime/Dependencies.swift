@@ -2,7 +2,7 @@ public import EventLoop
 
 /// What a service may depend on beyond its own process.
 public enum Dependency: String, MetricLabel {
-    case redis, kafka, apns
+    case redis, kafka, apns, fcm
 }
 
 /// Which dependencies answer: one log line each way, `carillon_dependency_up`, and the body of `/health/ready`.

@@ -153,10 +153,13 @@ private func push(_ standIn: APNsStandIn, _ token: String, timeout: Duration = .
         let standIn = try APNsStandIn()
         let desk = await desk(configuration(standIn))
         await fault(desk, standIn, #"{"kind":"silent","count":10}"#)
-        async let pending = desk.send(push(standIn, "a1"))
-        while await desk.inFlight == 0 { await Task.yield() }
+        // `begin` answers once the client has the request.
+        let pending = await desk.begin(push(standIn, "a1"))
+        #expect(await desk.inFlight == 1)
         await desk.close()
-        #expect(await pending.failure == .closed)
+        var results: [Result<HTTPClientResponse, HTTPClientError>] = []
+        for await result in pending { results.append(result) }
+        #expect(results.map(\.failure) == [.closed])
         #expect(await desk.send(push(standIn, "a1")).failure == .closed)
     }
 }

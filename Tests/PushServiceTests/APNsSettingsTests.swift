@@ -49,4 +49,12 @@ import Testing
         #expect(apns.topic(for: device(app: "app.three")) == "app.one")
         #expect(try self.apns().refusal(of: device(app: "any")) == nil)
     }
+
+    /// The Kelvin sign is canonically equivalent to the letter K. An app's id is bytes, and another's is another app.
+    @Test func anAppThatOnlyLooksTheSameIsAnother() throws {
+        let apns = try apns(["APNS_TOPIC": "app.first, app.KELVIN"])
+        let lookalike = device(app: "app.\u{212A}ELVIN")
+        #expect(lookalike.app == "app.KELVIN")
+        #expect(apns.refusal(of: lookalike) != nil && apns.topic(for: lookalike) == "app.first")
+    }
 }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import PushService
 
-@Suite struct PayloadTests {
+@Suite struct APNsPayloadTests {
     private func texts(title: String? = "Hi", body: String? = nil, url: String? = nil) -> NotificationTexts {
         var texts = NotificationTexts(id: NotificationID(digest: Array(0..<16)), type: "message.direct")
         texts.title = title
@@ -23,7 +23,7 @@ import Testing
     }
 
     @Test func holdsWhatTheAppNeeds() throws {
-        let payload = try #require(Payload.encode(texts(body: "Nice \"work\"\n", url: "/posts/9")))
+        let payload = try #require(APNsPayload.encode(texts(body: "Nice \"work\"\n", url: "/posts/9")))
         #expect(
             String(decoding: payload, as: UTF8.self)
                 == #"{"aps":{"alert":{"title":"Hi","body":"Nice \"work\"\n"},"sound":"default"},"#
@@ -33,21 +33,21 @@ import Testing
     @Test func lowPriorityIsSilentAndWithoutTextThereIsATitle() throws {
         var quiet = texts()
         quiet.priority = .low
-        #expect(!String(decoding: try #require(Payload.encode(quiet)), as: UTF8.self).contains("sound"))
-        #expect(try alert(Payload.encode(texts(title: nil))) == ["title": "New notification"])
-        #expect(try alert(Payload.encode(texts(title: nil, body: "b"))) == ["body": "b"])
+        #expect(!String(decoding: try #require(APNsPayload.encode(quiet)), as: UTF8.self).contains("sound"))
+        #expect(try alert(APNsPayload.encode(texts(title: nil))) == ["title": "New notification"])
+        #expect(try alert(APNsPayload.encode(texts(title: nil, body: "b"))) == ["body": "b"])
     }
 
     @Test(arguments: ["a", "é", "👩‍👩‍👧‍👦", "\"", "\u{1}", "漢"]) func aLongBodyIsCutBetweenCharacters(_ letter: String) throws {
         for length in [4000, 4090, 4096, 9000] {
             let body = String(repeating: letter, count: length / letter.utf8.count + 1)
-            let payload = try #require(Payload.encode(texts(body: body)))
-            #expect(payload.count <= Payload.limit)
+            let payload = try #require(APNsPayload.encode(texts(body: body)))
+            #expect(payload.count <= APNsPayload.limit)
             let shown = try #require(try alert(payload)["body"])
             if shown != body {
                 #expect(shown.hasSuffix("…") && body.hasPrefix(shown.dropLast()))
                 // No more was cut than had to be.
-                #expect(payload.count > Payload.limit - 40)
+                #expect(payload.count > APNsPayload.limit - 40)
             }
         }
     }
@@ -55,8 +55,8 @@ import Testing
     @Test(arguments: ["t", "é", "\"", "👩‍👩‍👧‍👦"]) func aLongTitleIsCutAsABodyIs(_ letter: String) throws {
         let title = String(repeating: letter, count: 5000)
         for body in [nil, "b", String(repeating: "b", count: 5000)] {
-            let payload = try #require(Payload.encode(texts(title: title, body: body, url: "/a")))
-            #expect(payload.count <= Payload.limit && payload.count > Payload.limit - 40)
+            let payload = try #require(APNsPayload.encode(texts(title: title, body: body, url: "/a")))
+            #expect(payload.count <= APNsPayload.limit && payload.count > APNsPayload.limit - 40)
             let shown = try alert(payload)
             let cut = try #require(shown["title"])
             #expect(cut.hasSuffix("…") && title.hasPrefix(cut.dropLast()))
@@ -71,8 +71,8 @@ import Testing
             ("/a?b=1#\(long)", "/a?b=1"), ("/a?b=\(long)#c", "/a"), ("/\(long)", nil), ("/a#\(long)?", "/a"),
         ] as [(String, String?)] {
             for title in ["Hi", long] {
-                let payload = try #require(Payload.encode(texts(title: title, body: "b", url: url)))
-                #expect(payload.count <= Payload.limit)
+                let payload = try #require(APNsPayload.encode(texts(title: title, body: "b", url: url)))
+                #expect(payload.count <= APNsPayload.limit)
                 #expect(try self.url(payload) == left)
                 #expect(try alert(payload)["title"]?.hasPrefix(title.prefix(200)) == true)
             }
@@ -83,8 +83,8 @@ import Testing
     @Test func aURLThatFitsIsKept() throws {
         let url = "/" + String(repeating: "u", count: 3000)
         let long = String(repeating: "x", count: 5000)
-        let payload = try #require(Payload.encode(texts(title: "Hi", body: long, url: url)))
-        #expect(payload.count <= Payload.limit && payload.count > Payload.limit - 40)
+        let payload = try #require(APNsPayload.encode(texts(title: "Hi", body: long, url: url)))
+        #expect(payload.count <= APNsPayload.limit && payload.count > APNsPayload.limit - 40)
         #expect(try self.url(payload) == url)
         #expect(try alert(payload)["title"] == "Hi")
     }
@@ -92,7 +92,7 @@ import Testing
     @Test func whatDoesNotFitWithoutTextsIsNoPayload() {
         var texts = NotificationTexts(id: NotificationID(digest: Array(0..<16)), type: String(repeating: "t", count: 5000))
         texts.title = "Hi"
-        #expect(Payload.encode(texts) == nil)
+        #expect(APNsPayload.encode(texts) == nil)
     }
 
     private func url(_ payload: [UInt8]) throws -> String? {
@@ -119,15 +119,17 @@ import Testing
             ])
         ).apns
         let device = Device(token: "abc", platform: "apns", app: "", environment: "production")
-        let request = message.request(
-            to: device, at: apns.url(for: device), topic: apns.topic(for: device), timeout: apns.timeout, authorization: "bearer x")
+        let request = APNsRequest(
+            url: apns.url(for: device), topic: apns.topic(for: device), timeout: apns.timeout, authorization: "bearer x"
+        ).request(message, [], to: device)
         let headers = Dictionary(uniqueKeysWithValues: request.headers.map { ($0.name, $0.value) })
         #expect(request.method == "POST" && request.url == "https://api.push.apple.com:443/3/device/abc")
         #expect(headers["apns-collapse-id"] == id && headers["apns-push-type"] == "alert")
         #expect(headers["apns-priority"] == "10" && headers["apns-topic"] == "app.carillon.demo")
         #expect(headers["apns-expiration"] == "1795336200" && headers["authorization"] == "bearer x")
-        #expect(headers["apns-id"] == message.apnsID(for: "abc") && message.apnsID(for: "abc") != message.apnsID(for: "abd"))
-        #expect(UUID(uuidString: message.apnsID(for: "abc")) != nil)
+        #expect(headers["apns-id"] == APNsRequest.id(of: message, for: "abc"))
+        #expect(APNsRequest.id(of: message, for: "abc") != APNsRequest.id(of: message, for: "abd"))
+        #expect(UUID(uuidString: APNsRequest.id(of: message, for: "abc")) != nil)
     }
 
     @Test(arguments: [
@@ -136,14 +138,6 @@ import Testing
     func whatCannotBeRead(_ value: String, _ reason: DeadLetterReason) {
         let letter = #expect(throws: DeadLetter.self) { _ = try PushMessage.read(Array(value.utf8)) }
         #expect(letter?.reason == reason)
-    }
-
-    @Test func aTypeThatLeavesNoRoom() {
-        let type = String(repeating: "t", count: 5000)
-        let letter = #expect(throws: DeadLetter.self) {
-            _ = try PushMessage.read(record(#"{"id":"\#(id)","type":"\#(type)","title":"t"}"#))
-        }
-        #expect(letter?.reason == .tooLarge)
     }
 }
 

@@ -10,19 +10,19 @@ func expect(_ holds: Bool, sourceLocation: SourceLocation = #_sourceLocation) {
     #expect(holds, sourceLocation: sourceLocation)
 }
 
-@Suite struct DeliveryTests {
+@Suite struct DeviceAttemptTests {
     private func step(
-        _ delivery: inout Delivery, _ treatment: Treatment, good: UInt64 = 0, retryAfter: Int? = nil, random: Double = 1
-    ) -> Delivery.Step {
-        delivery.answered(treatment, goodAnswers: good, retryAfter: retryAfter, limits: limits, random: random)
+        _ attempt: inout DeviceAttempt, _ meaning: AnswerMeaning, good: UInt64 = 0, random: Double = 1
+    ) -> DeviceAttempt.Step {
+        attempt.answered(meaning, goodAnswers: good, limits: limits, random: random)
     }
 
     @Test func pausesDoubleUpToTheLongest() {
-        var delivery = Delivery()
+        var attempt = DeviceAttempt()
         var pauses: [Duration] = []
         for _ in 0..<8 {
-            delivery.sent(goodAnswers: 0)
-            guard case .again(let pause) = step(&delivery, .retry(.unavailable)) else { continue }
+            attempt.sent(goodAnswers: 0)
+            guard case .again(let pause) = step(&attempt, .providerFailed(.unavailable)) else { continue }
             pauses.append(pause)
         }
         #expect(pauses == [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000].map { .milliseconds($0) })
@@ -30,71 +30,72 @@ func expect(_ holds: Bool, sourceLocation: SourceLocation = #_sourceLocation) {
     }
 
     @Test func anOutageNeverExhaustsARecord() {
-        var delivery = Delivery()
+        var attempt = DeviceAttempt()
         for kind in [FailureKind.unreachable, .interrupted, .unavailable] {
             for _ in 0..<1000 {
-                delivery.sent(goodAnswers: 5)
-                guard case .again = step(&delivery, .retry(kind), good: 5) else {
+                attempt.sent(goodAnswers: 5)
+                guard case .again = step(&attempt, .providerFailed(kind), good: 5) else {
                     Issue.record("given up in an outage")
                     return
                 }
             }
         }
-        #expect(delivery.attempts == 0 && delivery.tries == 3000)
+        #expect(attempt.attempts == 0 && attempt.tries == 3000)
     }
 
     @Test func aFailureThatOthersDoNotMeetCountsAndIsParked() {
-        var delivery = Delivery()
-        for attempt in 1..<limits.attempts {
-            delivery.sent(goodAnswers: UInt64(attempt))
-            guard case .park = step(&delivery, .retry(.interrupted), good: UInt64(attempt) + 1) else {
-                Issue.record("given up at \(attempt)")
+        var attempt = DeviceAttempt()
+        for number in 1..<limits.attempts {
+            attempt.sent(goodAnswers: UInt64(number))
+            guard case .park = step(&attempt, .providerFailed(.interrupted), good: UInt64(number) + 1) else {
+                Issue.record("given up at \(number)")
                 return
             }
         }
-        delivery.sent(goodAnswers: 100)
-        expect(step(&delivery, .retry(.interrupted), good: 101) == .giveUp(.attemptsExhausted))
+        attempt.sent(goodAnswers: 100)
+        expect(step(&attempt, .providerFailed(.interrupted), good: 101) == .giveUp(.attemptsExhausted))
     }
 
     @Test func internalErrorsWithNobodyElseAboutAreParkedAndEndToo() {
-        var (delivery, errors, parked) = (Delivery(), 0, 0)
+        var (attempt, errors, parked) = (DeviceAttempt(), 0, 0)
         while true {
-            delivery.sent(goodAnswers: 0)
+            attempt.sent(goodAnswers: 0)
             errors += 1
-            let next = step(&delivery, .retry(.internalError))
+            let next = step(&attempt, .providerFailed(.internalError))
             if case .again = next { continue }
             guard case .park = next else { break }
             parked += 1
-            delivery = Delivery(attempts: delivery.attempts)
+            attempt = DeviceAttempt(attempts: attempt.attempts)
         }
-        #expect(errors == limits.attempts * Delivery.unclearErrors && parked == limits.attempts - 1)
+        #expect(errors == limits.attempts * DeviceAttempt.unclearErrors && parked == limits.attempts - 1)
     }
 
     @Test func tooManyRequestsForADeviceCountAndAreParked() {
-        var delivery = Delivery()
-        expect(step(&delivery, .slowDown, retryAfter: 3) == .park(for: .seconds(3)))
-        delivery = Delivery(attempts: delivery.attempts)
+        var attempt = DeviceAttempt()
+        expect(step(&attempt, .slowDown(retryAfter: 3)) == .park(for: .seconds(3)))
+        attempt = DeviceAttempt(attempts: attempt.attempts)
         // The pause goes on doubling where it was parked.
-        expect(step(&delivery, .slowDown) == .park(for: .seconds(1)))
-        expect(step(&delivery, .slowDown, retryAfter: 86_400) == .park(for: limits.longest))
-        for _ in 4..<limits.attempts { _ = step(&delivery, .slowDown) }
-        expect(step(&delivery, .slowDown) == .giveUp(.attemptsExhausted))
+        expect(step(&attempt, .slowDown(retryAfter: nil)) == .park(for: .seconds(1)))
+        expect(step(&attempt, .slowDown(retryAfter: 86_400)) == .park(for: limits.longest))
+        for _ in 4..<limits.attempts { _ = step(&attempt, .slowDown(retryAfter: nil)) }
+        expect(step(&attempt, .slowDown(retryAfter: nil)) == .giveUp(.attemptsExhausted))
     }
 
     @Test func theProviderTokenIsRenewedOnce() {
-        var delivery = Delivery()
-        expect(step(&delivery, .renewProviderToken) == .againWithNewToken)
-        expect(step(&delivery, .renewProviderToken) == .stop)
-        expect(step(&delivery, .stopSending) == .stop)
-        #expect(delivery.attempts == 0)
+        var attempt = DeviceAttempt()
+        expect(step(&attempt, .credentialsExpired) == .againWithNewToken)
+        expect(step(&attempt, .credentialsExpired) == .stop)
+        expect(step(&attempt, .credentialsRefused) == .stop)
+        #expect(attempt.attempts == 0)
     }
 
     @Test func whatEndsAtOnce() {
-        var delivery = Delivery()
-        expect(step(&delivery, .accepted) == .accepted)
-        expect(step(&delivery, .unregistered(since: 5)) == .unregistered(since: 5))
-        expect(step(&delivery, .quarantine) == .quarantine)
-        expect(step(&delivery, .deadLetter(.tooLarge)) == .giveUp(.tooLarge))
+        var attempt = DeviceAttempt()
+        expect(step(&attempt, .accepted) == .accepted)
+        expect(step(&attempt, .deviceGone(since: 5)) == .deviceGone(since: 5))
+        expect(step(&attempt, .badToken) == .badToken)
+        expect(step(&attempt, .wrongTopic) == .wrongTopic)
+        expect(step(&attempt, .ownFault(.tooLarge)) == .giveUp(.tooLarge))
     }
 }
 

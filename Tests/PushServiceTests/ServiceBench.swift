@@ -3,13 +3,15 @@ import Foundation
 import HTTPClient
 import Kafka
 import Models
-import PushService
 import ServiceRuntime
 import Settings
+import Store
 import Synchronization
 import TestSupport
 import Testing
 import Tokens
+
+@testable import PushService
 
 /// The push-service in this process, with a real Redis, an embedded broker and the stand-in for APNs.
 final class ServiceBench: @unchecked Sendable {
@@ -22,7 +24,8 @@ final class ServiceBench: @unchecked Sendable {
     /// Between the service and the stand-in, where the test asked for it.
     private(set) var wire: Wire?
     private let values: [String: String]
-    private(set) var host: ServiceHost<PushService>?
+    private(set) var host: ServiceHost<BenchedService>?
+    private var hosted: BenchedService?
     private let lines = Lines()
     private let loop = EventLoop(name: "push-bench")
     private var producer: KafkaProducer?
@@ -69,24 +72,25 @@ final class ServiceBench: @unchecked Sendable {
             self.producer = try KafkaProducer(loop: self.loop, settings: settings)
             self.client = HTTPClient(loop: self.loop)
         }
-        for topic in ["push.high", "push.normal", "push.low", "push.dlq", Self.parkingTopic] {
+        for topic in ["push.high", "push.normal", "push.low", "push.dlq", Self.parkingTopic, Self.scriptedParkingTopic] {
             try broker.createTopic(topic, partitions: 2)
         }
     }
 
     func start() async throws {
         let host = try ServiceHost(
-            PushService.self, loop: EventLoop(name: "push"), environment: Environment(values),
+            BenchedService.self, loop: EventLoop(name: "push"), environment: Environment(values),
             log: { [lines] in lines.take($0) })
         host.loop.start()
         self.host = host
         let before = log.count
-        try await host.start()
+        let lanes = ["high", "normal", "low", "parked"] + (BenchedService.script == nil ? [] : ["parked_fcm"])
+        hosted = try await host.start()
         // The group may settle in several rounds; a commit between them is lost, and what it passed is pushed twice. In the round that
         // gives the last of the lanes its partitions, all are there.
         await until("the lanes have their partitions") {
             let given = log[before...].filter { $0.contains("the group gave this member") }
-            return ["high", "normal", "low", "parked"].allSatisfy { lane in given.contains { $0.contains("lane=\(lane)") } }
+            return lanes.allSatisfy { lane in given.contains { $0.contains("lane=\(lane)") } }
         }
         try await until("Redis is up") { try await request("GET", "/v1/devices", as: "nobody").status == 200 }
     }
@@ -149,6 +153,14 @@ final class ServiceBench: @unchecked Sendable {
         #expect(try await request("PUT", "/v1/devices", body: body, as: person).status == 200)
     }
 
+    /// Registers a device of the scripted provider, which the service's own form does not take.
+    func registerScripted(_ token: String, _ person: String) async throws {
+        let device = Device(token: token, platform: ProviderName.fcm.rawValue, app: "", environment: "production")
+        let id = try #require(PersonID(person))
+        let service = try #require(hosted)
+        await until("it is registered") { await service.register(device, id) }
+    }
+
     func devices(_ person: String) async throws -> [String] {
         let answer = try await request("GET", "/v1/devices", as: person)
         let object = try JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: [[String: String]]]
@@ -188,6 +200,7 @@ final class ServiceBench: @unchecked Sendable {
     }
 
     static let parkingTopic = "push.retry.apns"
+    static let scriptedParkingTopic = "push.retry.fcm"
 
     func deadLetters() throws -> [KafkaRecord] { try records(of: "push.dlq") }
 

@@ -12,7 +12,7 @@ import Testing
 
     init() throws {
         let work = Work(RecordBatch(number: 1, records: [], membership: nil, pipeline: nil))
-        let message = PushMessage(id: NotificationID(digest: Array(0..<16)), priority: .high, expiresAt: nil, payload: [])
+        let message = PushMessage(texts: NotificationTexts(id: NotificationID(digest: Array(0..<16)), type: "t"))
         let item = PersonWork.Item(index: 0, message: message, person: try #require(PersonID("ada")), accepted: 0)
         let person = PersonWork(work, item)
         self.work = work

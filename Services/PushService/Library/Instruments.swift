@@ -5,7 +5,7 @@ enum PushOutcome: String, MetricLabel {
     case accepted, unregistered, quarantined, parked
     case deadLettered = "dead_lettered"
     case noDevice = "no_device"
-    /// The device's app has a topic that Apple does not take from us; the first such push is a dead letter.
+    /// The device's app has a topic that the provider does not take from us; the first such push is a dead letter.
     case setAside = "set_aside"
     /// It went to this device before.
     case repeated
@@ -15,7 +15,6 @@ enum PushOutcome: String, MetricLabel {
 /// What the service counts.
 final class Instruments {
     let outcomes: Labeled<PushOutcome, Counter>
-    let answers: Labeled<APNsReason, Counter>
     let retries: Counter
     let unremembered: Counter
     let roundTrip: Histogram
@@ -24,8 +23,6 @@ final class Instruments {
     init(_ metrics: Metrics) {
         outcomes = metrics.counter(
             "carillon_push_total", "Pushes and records of push.* by what became of them.", by: "outcome", PushOutcome.self)
-        answers = metrics.counter(
-            "carillon_push_refusals_total", "Answers of APNs other than 200, by its reason.", by: "reason", APNsReason.self)
         retries = metrics.counter("carillon_push_retries_total", "Pushes that were sent again.")
         unremembered = metrics.counter(
             "carillon_push_unremembered_total", "Accepted pushes that Redis did not note: a replay would send them again.")

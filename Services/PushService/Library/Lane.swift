@@ -11,12 +11,11 @@ internal import Store
 final class Lane {
     private let loop: EventLoop
     private let devices: Devices
-    /// `nil`: there are no credentials.
-    private let apns: APNs?
+    private let providers: PushProviders
     private let post: Post
     private let pipeline: RecordPipeline
-    /// Its records are parked ones.
-    private let isParked: Bool
+    /// Its records are the parked ones of this provider; `nil`: they are those of one priority.
+    private let parkedOf: ProviderName?
     private var work: Work?
     private var waitingForStore: [PersonWork] = []
     private var storeTimer: LoopTimer?
@@ -28,8 +27,7 @@ final class Lane {
 
     /// What all lanes share.
     struct Post {
-        let deadLetterTopic: String
-        let parkingTopic: String
+        let topics: Topics
         let instruments: Instruments
         let refused: RefusedOutputs
         let log: Log
@@ -37,12 +35,12 @@ final class Lane {
         let standings: DeviceStandings
     }
 
-    init(loop: EventLoop, pipeline: RecordPipeline, devices: Devices, apns: APNs?, isParked: Bool, post: Post) {
+    init(loop: EventLoop, pipeline: RecordPipeline, devices: Devices, providers: PushProviders, parkedOf: ProviderName?, post: Post) {
         self.loop = loop
         self.pipeline = pipeline
         self.devices = devices
-        self.apns = apns
-        self.isParked = isParked
+        self.providers = providers
+        self.parkedOf = parkedOf
         self.post = post
     }
 
@@ -81,7 +79,7 @@ final class Lane {
         var order: [PersonWork] = []
         for (index, record) in batch.records.enumerated() {
             guard let item = read(record, index, work) else { continue }
-            if !isParked, let person = people[item.person] {
+            if parkedOf == nil, let person = people[item.person] {
                 person.items.append(item)
             } else {
                 let person = PersonWork(work, item)
@@ -91,7 +89,7 @@ final class Lane {
         }
         work.open = order.reduce(0) { $0 + $1.items.count }
         guard work.open > 0 else { return finish(work) }
-        guard isParked else { return order.forEach(lookUp) }
+        guard parkedOf != nil else { return order.forEach(lookUp) }
         work.waiting = order
         startDue(work)
         if !work.waiting.isEmpty { loop.timer(after: ParkedPush.turn) { self.putBack(work) } }
@@ -101,12 +99,12 @@ final class Lane {
     private func read(_ record: KafkaRecord, _ index: Int, _ work: Work) -> PersonWork.Item? {
         do throws(DeadLetter) {
             let (message, person, accepted) = try PushMessage.read(record.value)
-            let parked = isParked ? try ParkedPush.read(record.value) : nil
+            let parked = parkedOf == nil ? nil : try ParkedPush.read(record.value)
             if let expiresAt = message.expiresAt, expiresAt <= EventLoop.wallClock() {
                 post.instruments.outcomes[.expired].increment()
                 return nil
             }
-            guard apns != nil else { throw DeadLetter(.noCredentials, "APNS_KEY_FILE is not set") }
+            guard !providers.isEmpty else { throw DeadLetter(.noCredentials, "APNS_KEY_FILE is not set") }
             return PersonWork.Item(index: index, message: message, person: person, accepted: accepted, parked: parked)
         } catch {
             giveUp(index, error, attempts: 1, work)
@@ -118,7 +116,7 @@ final class Lane {
         guard work.claimDeadLetter(for: index) else { return }
         work.write(
             .deadLetter(
-                work.batch.records[index], letter, attempts: attempts, topic: post.deadLetterTopic, at: EventLoop.wallClock()),
+                work.batch.records[index], letter, attempts: attempts, topic: post.topics.pushDeadLetters, at: EventLoop.wallClock()),
             for: index)
         post.instruments.outcomes[.deadLettered].increment()
         post.log.error("a push became a dead letter", ["reason": .name(letter.reason), "attempts": .count(attempts)])
@@ -148,23 +146,25 @@ final class Lane {
 
     /// Ends the turn: what is not due is written again as it is.
     private func putBack(_ work: Work) {
-        guard self.work === work, !work.waiting.isEmpty else { return }
+        guard self.work === work, !work.waiting.isEmpty, let parkedOf else { return }
         let waiting = work.waiting
         work.waiting = []
         work.timer?.cancel()
         for person in waiting {
             let record = work.batch.records[person.items[0].index]
             work.write(
-                OutgoingRecord(topic: post.parkingTopic, key: record.key, value: record.value, headers: record.headers),
+                OutgoingRecord(topic: post.topics.pushRetries(of: parkedOf), key: record.key, value: record.value, headers: record.headers),
                 for: person.items[0].index)
             next(person)
         }
     }
 
-    private func park(_ item: PersonWork.Item, _ token: String, attempt: Int, until: Int64, _ work: Work) {
+    private func park(_ item: PersonWork.Item, _ device: Device, attempt: Int, until: Int64, _ work: Work) {
+        guard let provider = ProviderName(of: device) else { return }
         do throws(DeadLetter) {
-            let parked = ParkedPush(devices: [token], attempt: attempt, notBefore: until)
-            work.write(try parked.record(for: work.batch.records[item.index], topic: post.parkingTopic), for: item.index)
+            let parked = ParkedPush(devices: [device.token], attempt: attempt, notBefore: until)
+            let topic = post.topics.pushRetries(of: provider)
+            work.write(try parked.record(for: work.batch.records[item.index], topic: topic), for: item.index)
             post.instruments.outcomes[.parked].increment()
         } catch {
             giveUp(item.index, error, attempts: attempt, work)
@@ -211,9 +211,8 @@ final class Lane {
     }
 
     private func send(_ person: PersonWork, _ item: PersonWork.Item, _ targets: [PushTarget]) {
-        guard let apns else { return }
         let wanted = targets.filter {
-            $0.device.platform == "apns" && item.parked?.devices.contains($0.device.token) != false
+            providers.serves($0.device) && item.parked?.devices.contains($0.device.token) != false
         }
         if wanted.isEmpty {
             post.instruments.outcomes[.noDevice].increment()
@@ -223,10 +222,10 @@ final class Lane {
         guard !awake.isEmpty else { return next(person) }
         person.open = awake.count
         for target in awake {
-            let token = target.device.token
-            apns.run(
-                Errand(item.message, to: target.device, of: person.work, attempts: item.parked?.attempt ?? 0) {
-                    self.ended(person, item, token, $0)
+            let device = target.device
+            providers.run(
+                Errand(item.message, to: device, of: person.work, attempts: item.parked?.attempt ?? 0, waitsHere: parkedOf != nil) {
+                    self.ended(person, item, device, $0)
                 })
         }
     }
@@ -242,14 +241,14 @@ final class Lane {
         case .quarantined: post.instruments.outcomes[.quarantined].increment()
         case .setAside: post.instruments.outcomes[.setAside].increment()
         case .resting(let until):
-            park(item, target.device.token, attempt: item.parked?.attempt ?? 0, until: until, work)
+            park(item, target.device, attempt: item.parked?.attempt ?? 0, until: until, work)
         }
         return false
     }
 
-    private func ended(_ person: PersonWork, _ item: PersonWork.Item, _ token: String, _ outcome: Errand.Outcome) {
+    private func ended(_ person: PersonWork, _ item: PersonWork.Item, _ device: Device, _ outcome: Errand.Outcome) {
         guard work === person.work else { return }
-        let outcomes = post.instruments.outcomes
+        let (outcomes, token) = (post.instruments.outcomes, device.token)
         let now = EventLoop.wallClock()
         switch outcome {
         case .accepted:
@@ -257,26 +256,23 @@ final class Lane {
             post.instruments.delivery.observe(milliseconds: now - item.accepted)
             post.standings.isGood(token)
             remember(item, token)
-        case .unregistered(let since):
+        case .deviceGone(let since):
             outcomes[.unregistered].increment()
             if let since { remove(token, item.person, since) }
-        case .quarantine:
+        case .badToken:
             outcomes[.quarantined].increment()
             if post.standings.isBad(token, now: now) { remove(token, item.person, now) }
         case .parked(let pause, let attempts, let isForDevice):
             let until = now + Int64(pause.wholeMilliseconds)
             if isForDevice { post.standings.rest(token, until: until) }
-            park(item, token, attempt: attempts, until: until, person.work)
-        case .gaveUp(let reason, let answer, let attempts):
-            if answer == .deviceTokenNotForTopic { post.standings.hasWrongTopic(token, now: now) }
-            giveUp(item.index, DeadLetter(reason, detail(answer)), attempts: attempts, person.work)
+            park(item, device, attempt: attempts, until: until, person.work)
+        case .wrongTopic(let letter, let attempts):
+            post.standings.hasWrongTopic(token, now: now)
+            giveUp(item.index, letter, attempts: attempts, person.work)
+        case .gaveUp(let letter, let attempts): giveUp(item.index, letter, attempts: attempts, person.work)
         }
         person.open -= 1
         if person.open == 0 { next(person) }
-    }
-
-    private func detail(_ reason: APNsReason?) -> String {
-        reason.map { "APNs answered \($0.rawValue)" } ?? "APNs did not answer"
     }
 
     /// If Redis is away it is not remembered, and a replay pushes it again.

@@ -21,13 +21,25 @@ public actor PushService: Service {
     private let credentials: ProviderCredentials?
     private var store: StoreConnection?
     private var server: HTTPServer?
-    private var apns: APNs?
+    private let furtherProviders: [any PushProvider]
+    private var providers: PushProviders?
     private var lanes: [Lane] = []
 
     public init(context: ServiceContext<PushSettings>) throws {
         loop = context.loop
         self.context = context
         credentials = try PushService.credentials(context.settings.apns)
+        furtherProviders = []
+    }
+
+    /// A service that sends to other providers beside APNs: what the tests of the border run.
+    init(
+        context: ServiceContext<PushSettings>, beside further: (ServiceContext<PushSettings>) -> [any PushProvider]
+    ) throws {
+        loop = context.loop
+        self.context = context
+        credentials = try PushService.credentials(context.settings.apns)
+        furtherProviders = further(context)
     }
 
     private static func credentials(_ apns: APNsSettings) throws(SettingsError) -> ProviderCredentials? {
@@ -47,36 +59,48 @@ public actor PushService: Service {
         context.bringUp(store)
         let devices = store.devices(window: settings.dedupWindow)
         let instruments = Instruments(context.metrics)
-        if let credentials {
-            let apns = APNs(context: context, instruments: instruments, credentials: credentials)
-            self.apns = apns
-            apns.greet()
-        } else {
-            context.log.warning("there are no credentials for APNs: each push becomes a dead letter", ["setting": .text("APNS_KEY_FILE")])
-        }
-        try startLanes(store, devices, instruments)
+        let providers = PushProviders(apns() + furtherProviders, context: context, instruments: instruments)
+        self.providers = providers
+        providers.greet()
+        try startLanes(store, devices, providers, instruments)
         try serve(devices, store.revocations)
     }
 
-    /// Each priority has a pipeline of its own, so that no flood of one stands before the other, and so has what is parked.
-    private func startLanes(_ store: StoreConnection, _ devices: Devices, _ instruments: Instruments) throws {
+    private func apns() -> [any PushProvider] {
+        guard let credentials else {
+            context.log.warning("there are no credentials for APNs: each push becomes a dead letter", ["setting": .text("APNS_KEY_FILE")])
+            return []
+        }
+        return [
+            APNs(
+                loop: loop, settings: context.settings.apns, credentials: credentials, log: context.log, metrics: context.metrics)
+        ]
+    }
+
+    /// Each priority has a pipeline of its own, so that no flood of one stands before the other, and so has what is parked for each
+    /// provider.
+    private func startLanes(
+        _ store: StoreConnection, _ devices: Devices, _ providers: PushProviders, _ instruments: Instruments
+    ) throws {
         let topics = Topics(namespace: context.process.namespace)
         let post = Lane.Post(
-            deadLetterTopic: topics.pushDeadLetters, parkingTopic: topics.pushRetries(of: "apns"), instruments: instruments,
+            topics: topics, instruments: instruments,
             refused: RefusedOutputs(deadLetters: topics.pushDeadLetters, log: context.log, metrics: context.metrics),
             log: context.log, isStoreUp: { store.isUp }, standings: DeviceStandings())
-        let named: [(LaneName, String)] =
-            Priority.allCases.map { (.of($0), Topics().push($0)) } + [(.parked, Topics().pushRetries(of: "apns"))]
-        for (name, topic) in named {
+        let parked = [ProviderName.apns] + furtherProviders.map(\.name)
+        let named: [(LaneName, String, ProviderName?)] =
+            Priority.allCases.map { (.of($0), Topics().push($0), nil) }
+            + parked.map { (.parked(of: $0), Topics().pushRetries(of: $0), $0) }
+        for (name, topic, provider) in named {
             var kafka = KafkaSettings(context.settings.kafka, process: context.process)
-            // Four members of the group in one process: a transactional id is one producer's alone.
+            // Several members of the group in one process: a transactional id is one producer's alone.
             kafka.instanceID += "-\(name.rawValue)"
-            let records = name == .parked ? context.settings.parkedRecords : context.settings.batchRecords
+            let records = provider == nil ? context.settings.batchRecords : context.settings.parkedRecords
             let pipeline = try RecordPipeline(
                 loop: loop, settings: kafka, service: Self.name, topics: [topic], limits: PipelineLimits(records: records))
             context.watch(pipeline, lane: name)
             let lane = Lane(
-                loop: loop, pipeline: pipeline, devices: devices, apns: apns, isParked: name == .parked, post: post)
+                loop: loop, pipeline: pipeline, devices: devices, providers: providers, parkedOf: provider, post: post)
             try lane.start()
             lanes.append(lane)
         }
@@ -107,7 +131,7 @@ public actor PushService: Service {
             for lane in lanes { lane.stop(ended) }
             if let server { server.drain(ended) } else { ended() }
         }
-        apns?.close()
+        providers?.close()
         store?.close()
     }
 }
@@ -115,6 +139,7 @@ public actor PushService: Service {
 /// What a lane is called in the log and in its transactional id.
 private enum LaneName: String, MetricLabel {
     case high, normal, low, parked
+    case parkedForFCM = "parked_fcm"
 
     static func of(_ priority: Priority) -> LaneName {
         switch priority {
@@ -123,4 +148,16 @@ private enum LaneName: String, MetricLabel {
         case .low: .low
         }
     }
+
+    static func parked(of provider: ProviderName) -> LaneName {
+        switch provider {
+        case .apns: .parked
+        case .fcm: .parkedForFCM
+        }
+    }
+}
+
+extension Topics {
+    /// Pushes of one provider that wait for a time of their own, or for the provider.
+    func pushRetries(of provider: ProviderName) -> String { pushRetries(of: provider.rawValue) }
 }

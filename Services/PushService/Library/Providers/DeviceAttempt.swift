@@ -20,12 +20,13 @@ public struct RetryLimits: Sendable {
 }
 
 /// One notification for one device: what becomes of it, answer by answer. Pure; time and chance come in.
-struct Delivery {
+struct DeviceAttempt {
     enum Step: Equatable {
         case accepted
         /// The device's registration goes unless it is newer than this (ms since 1970); `nil`: it stays.
-        case unregistered(since: Int64?)
-        case quarantine
+        case deviceGone(since: Int64?)
+        case badToken
+        case wrongTopic
         case again(after: Duration)
         /// Later, and meanwhile it is nobody's concern: the reason is its own.
         case park(for: Duration)
@@ -48,6 +49,9 @@ struct Delivery {
 
     init(attempts: Int = 0) { self.attempts = attempts }
 
+    /// How often it was tried, as a dead letter says it.
+    var counted: Int { max(tries, attempts) }
+
     mutating func sent(goodAnswers: UInt64) {
         tries += 1
         goodAnswersAtSend = goodAnswers
@@ -58,34 +62,38 @@ struct Delivery {
     static let unclearErrors = 4
 
     /// - Parameter goodAnswers: how many the provider has given by now, to anyone.
-    mutating func answered(
-        _ treatment: Treatment, goodAnswers: UInt64, retryAfter: Int? = nil, limits: RetryLimits, random: Double
-    ) -> Step {
-        switch treatment {
+    mutating func answered(_ meaning: AnswerMeaning, goodAnswers: UInt64, limits: RetryLimits, random: Double) -> Step {
+        switch meaning {
         case .accepted: return .accepted
-        case .unregistered(let since): return .unregistered(since: since)
-        case .quarantine: return .quarantine
-        case .deadLetter(let reason): return .giveUp(reason)
-        case .stopSending: return .stop
-        case .renewProviderToken:
+        case .deviceGone(let since): return .deviceGone(since: since)
+        case .badToken: return .badToken
+        case .wrongTopic: return .wrongTopic
+        case .ownFault(let reason): return .giveUp(reason)
+        case .credentialsRefused: return .stop
+        case .credentialsExpired:
             guard !hasRenewed else { return .stop }
             hasRenewed = true
             return .againWithNewToken
-        case .slowDown, .retry: break
+        case .slowDown(let retryAfter):
+            return failed(isOwn: true, retryAfter, limits, random)
+        case .providerFailed(let kind, let retryAfter):
+            return failed(isOwn: isOwnFailure(kind, goodAnswers), retryAfter, limits, random)
         }
+    }
+
+    private mutating func failed(isOwn: Bool, _ retryAfter: Int?, _ limits: RetryLimits, _ random: Double) -> Step {
         failuresInRow += 1
-        let isItsOwn = isOwnFailure(treatment, goodAnswers: goodAnswers)
-        if isItsOwn { attempts += 1 }
+        if isOwn { attempts += 1 }
         guard attempts < limits.attempts else { return .giveUp(.attemptsExhausted) }
         let asked = Duration.seconds(min(retryAfter ?? 0, 86_400))
         let pause = min(max(limits.pause(after: max(failuresInRow, attempts), random: random), asked), limits.longest)
-        return isItsOwn ? .park(for: pause) : .again(after: pause)
+        return isOwn ? .park(for: pause) : .again(after: pause)
     }
 
-    private mutating func isOwnFailure(_ treatment: Treatment, goodAnswers: UInt64) -> Bool {
+    private mutating func isOwnFailure(_ kind: FailureKind, _ goodAnswers: UInt64) -> Bool {
         // A provider that is well for others fails over this one; one that fails for all says nothing about it.
-        if treatment == .slowDown || goodAnswers > goodAnswersAtSend { return true }
-        if treatment == .retry(.internalError) { internalErrors += 1 }
+        if goodAnswers > goodAnswersAtSend { return true }
+        if kind == .internalError { internalErrors += 1 }
         return internalErrors >= Self.unclearErrors
     }
 }

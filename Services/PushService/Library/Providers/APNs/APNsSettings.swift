@@ -55,16 +55,19 @@ extension APNsSettings {
     }
 
     /// The topic of a device's app, by the same rule.
-    func topic(for device: Device) -> String { topics.contains(device.app) ? device.app : topics.first ?? "" }
+    func topic(for device: Device) -> String { serves(device.app) ? device.app : topics.first ?? "" }
 
     /// Why a device cannot be served: what is served instead. `nil`: it can.
     func refusal(of device: Device) -> String? {
         if let environment = APNsEnvironment(name: device.environment), !environments.contains(environment) {
             return "environment must be \(environments.map(\.rawValue).joined(separator: " or ")): no other is served here."
         }
-        guard device.app.isEmpty || topics.isEmpty || topics.contains(device.app) else {
+        guard device.app.isEmpty || topics.isEmpty || serves(device.app) else {
             return "app must be \(topics.joined(separator: " or ")): no other is served here."
         }
         return nil
     }
+
+    /// An id is its bytes: one that only looks the same, as canonically equivalent letters do, is another app's.
+    private func serves(_ app: String) -> Bool { topics.contains { $0.utf8.elementsEqual(app.utf8) } }
 }

@@ -22,7 +22,7 @@ enum DeviceForm {
         guard isToken(device.token) else {
             return .failure(Complaint(text: "token must be 1 to \(longestToken) letters, digits, - or _."))
         }
-        guard device.platform == "apns" else { return .failure(Complaint(text: "platform must be apns.")) }
+        guard ProviderName(of: device) == .apns else { return .failure(Complaint(text: "platform must be apns.")) }
         guard device.app.utf8.count <= longestApp, device.app.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
             return .failure(Complaint(text: "app must be an app's id of at most \(longestApp) bytes."))
         }

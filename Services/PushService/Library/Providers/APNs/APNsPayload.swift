@@ -2,7 +2,7 @@ internal import Models
 
 /// The JSON that a device gets: `{"aps":{"alert":{"title","body"},"sound"},"id","type","url"}`. What is too long is cut: first the
 /// body, then the title, and the url to the page that it names, or all of it, for half an address leads nowhere.
-struct Payload {
+struct APNsPayload {
     /// Bytes that Apple takes.
     static let limit = 4096
     /// Bytes that a url leaves to the texts, if they need them.

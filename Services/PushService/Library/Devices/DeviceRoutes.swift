@@ -41,7 +41,7 @@ struct DeviceRoutes {
             guard let person = person(call) else { return }
             list(person, call) { known in
                 let token = Device.canonical(token: call.parameters[0])
-                guard let device = known.first(where: { $0.token == token }) else {
+                guard let device = known.first(where: { $0.token.utf8.elementsEqual(token.utf8) }) else {
                     return call.respond(.problem(status: 404, name: "not_found", detail: "There is no such device of yours."))
                 }
                 call.respond(.json(DeviceForm.encode(device)))
