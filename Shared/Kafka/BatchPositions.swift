@@ -1,10 +1,10 @@
-/// How far a batch has passed: the first so many of its records, and where the group goes on in each of their partitions.
+/// How far a batch has passed: how many of its records, and where the group goes on in each of their partitions. Pure.
 struct BatchPositions {
     private(set) var count = 0
     private(set) var offsets: [PartitionOffset] = []
     private var slot = 0
 
-    /// Passes the batch's records up to the first `count`; fewer than before change nothing.
+    /// Passes the first `count` records of the batch. A smaller count than before changes nothing.
     mutating func pass(_ records: [KafkaRecord], through count: Int) {
         while self.count < min(count, records.count) {
             pass(records[self.count])

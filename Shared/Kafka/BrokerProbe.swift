@@ -1,10 +1,11 @@
 internal import EventLoop
 
-/// Asks every so often whether a broker answers, on a thread of its own, and says when that changes. Loop thread only.
+/// Asks every two seconds whether a broker answers, on a thread of its own, and says when that changes. Loop thread only.
 ///
-/// librdkafka reports connections, not answers: one that is idle is closed without harm, and one to a stopped broker stays open.
+/// librdkafka reports connections, and these say little: an idle connection is closed without harm, and a connection to a stopped
+/// broker stays open.
 final class BrokerProbe {
-    /// The first answer, and then only changes.
+    /// Called with the first answer, and then with changes.
     var onState: ((BrokerState) -> Void)?
 
     private let loop: EventLoop
@@ -15,7 +16,7 @@ final class BrokerProbe {
     private var isAsking = false
     private var isClosed = false
     private var last: BrokerState?
-    /// Whether the first answer was put off for want of a reason.
+    /// The first answer was put off, because the reason was not known yet.
     private var hasPutOff = false
 
     /// How long a broker may take, in ms, and how often it is asked. It is asked twice, and has half of that for each answer.
@@ -36,7 +37,7 @@ final class BrokerProbe {
         timer = loop.timer(after: .zero, every: Self.interval) { [unowned self] in self.ask() }
     }
 
-    /// Asks now: something went wrong.
+    /// Asks now, because something went wrong.
     func ask() {
         guard !isAsking, !isClosed else { return }
         isAsking = true
@@ -52,13 +53,13 @@ final class BrokerProbe {
         }
     }
 
-    /// Asks whether one of these topics is there; `answer` on the loop, `nil` if the broker does not say.
-    func look(for patterns: TopicPatterns, _ answer: @escaping (Bool?) -> Void) {
+    /// Asks whether one of these topics is there; `answer` is called on the loop.
+    func look(for patterns: TopicPatterns, _ answer: @escaping (TopicFinding) -> Void) {
         // Confined to the loop: the worker only carries it there and back.
         nonisolated(unsafe) let answer = answer
         let (client, loop) = (client, loop)
         worker.run {
-            let found = client.has(patterns, timeout: Self.patience / 2)
+            let found = client.find(patterns, timeout: Self.patience / 2)
             loop.post { answer(found) }
         }
     }
@@ -77,7 +78,7 @@ final class BrokerProbe {
     private func answered(_ failure: KafkaError?) {
         isAsking = false
         guard !isClosed else { return }
-        // At the start a handshake of TLS may still be under way: what it comes to is the one line that an operator reads.
+        // At the start a TLS handshake may still be under way. The operator is to read how it ended.
         if failure != nil, last == nil, !hasPutOff, !client.knowsFault {
             hasPutOff = true
             return ask()

@@ -10,7 +10,7 @@ final class ClientQueue {
     private let writing: Int32
     private var poll: LoopPoll?
 
-    /// Takes the queue over. `onReady` is called on the loop; it must empty the queue, or call again by itself.
+    /// Takes the queue over. `onReady` is called on the loop. It must empty the queue, or look at it again by itself.
     init?(loop: EventLoop, queue: OpaquePointer, onReady: @escaping () -> Void) {
         var ends: (Int32, Int32) = (-1, -1)
         let made = withUnsafeMutablePointer(to: &ends) {
@@ -29,12 +29,12 @@ final class ClientQueue {
         }
     }
 
-    /// Rings for another queue as well, which stays the caller's, until `silence`.
+    /// Calls `onReady` for another queue as well, until `silence`. That queue stays the caller's.
     func listen(to other: OpaquePointer) { rd_kafka_queue_io_event_enable(other, writing, "1", 1) }
 
     func silence(_ other: OpaquePointer) { rd_kafka_queue_io_event_enable(other, -1, nil, 0) }
 
-    /// Before the client is destroyed.
+    /// To be called before the client is destroyed.
     func close() {
         guard let poll else { return }
         self.poll = nil

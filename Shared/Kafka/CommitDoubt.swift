@@ -1,6 +1,7 @@
-/// Whether a commit that was answered may have been forgotten: the broker was missed soon behind it (decision 0014).
+/// Whether a broker may have forgotten a commit that it has answered. It may if it was missed soon after the answer (decision
+/// 0014).
 struct CommitDoubt {
-    /// A commit that is older than this when the broker is missed, in ms, is sure.
+    /// A commit is safe if it is older than this, in ms, when the broker is missed.
     private static let doubtful: UInt64 = 10_000
 
     private var committedAt: UInt64?
@@ -10,7 +11,7 @@ struct CommitDoubt {
 
     mutating func brokerIsMissed(now: UInt64) { isInDoubt = committedAt.map { now - $0 < Self.doubtful } ?? false }
 
-    /// Answers whether there is a doubt, once.
+    /// Whether there is a doubt. Answers true once.
     mutating func brokerIsBack() -> Bool {
         defer { isInDoubt = false }
         return isInDoubt

@@ -1,6 +1,7 @@
-/// Why a connection to a broker failed, out of the words of librdkafka's log: its errors say no more than that there is none.
+/// Why a connection to a broker failed, read from the words of librdkafka's log. Its errors only say that there is no connection.
 struct ConnectionFault: Equatable, Sendable {
-    /// The broker's address, and what is wrong in words that name the property to look at. Holds nothing of a record or a secret.
+    /// The broker's address, and what is wrong, in words that name the property to look at. It holds nothing of a record or a
+    /// secret.
     let reason: String
 
     /// - Parameter line: what librdkafka logs as `FAIL`; nil if it tells nothing.

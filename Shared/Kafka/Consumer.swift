@@ -1,12 +1,13 @@
 internal import CRDKafka
 internal import EventLoop
 
-/// A member of a consumer group on a loop: its queue is emptied when librdkafka says so, its rebalances are handed to the owner. Loop thread only.
+/// A member of a consumer group. It empties its queue when librdkafka says that it is not empty, and tells its owner of rebalances.
+/// Loop thread only.
 final class Consumer {
     enum Rebalance {
-        /// These partitions are this member's; reading has begun where the group stands.
+        /// This member has partitions. It has begun to read them where the group stands.
         case assigned(count: Int)
-        /// All are taken back; the group waits for `unassign`.
+        /// The group takes all partitions back, and waits for `unassign`.
         case revoked
     }
 
@@ -16,20 +17,20 @@ final class Consumer {
     var onRebalance: ((Rebalance) -> Void)?
     /// A plain commit was answered.
     var onCommitted: ((KafkaError?) -> Void)?
-    /// An error that librdkafka reports and deals with by itself.
+    /// librdkafka has met an error, which it deals with by itself.
     var onError: ((KafkaError) -> Void)?
     /// Reading has reached the end of a partition.
     var onEnd: ((PartitionOffset) -> Void)?
-    /// The group did not say where it stands in partitions of the assignment: until `reassign` nobody reads them.
+    /// The group did not say where it stands in partitions of the assignment. Nobody reads them until `reassign`.
     var onUnread: ((KafkaError) -> Void)?
-    /// Of the assignment that holds now.
+    /// The member and generation of the present assignment.
     private(set) var membership: GroupMembership?
 
     private let loop: EventLoop
-    /// Rebalances and errors; its bell rings for the topics too.
+    /// Rebalances and errors. It tells of the topics' queues as well.
     private var queue: ClientQueue?
     private var records: TopicQueues?
-    /// Answers to plain commits have a queue of their own: they must not wait behind records that are not taken.
+    /// Answers to plain commits. They have a queue of their own, so that they do not wait behind records that nobody takes.
     private let answers: OpaquePointer?
     private var answersQueue: ClientQueue?
     private var isClosing = false
@@ -58,45 +59,45 @@ final class Consumer {
         if code != RD_KAFKA_RESP_ERR_NO_ERROR { throw KafkaError(code) }
     }
 
-    /// The topics of the assignment; their numbers hold until the next one.
+    /// The topics of the assignment. Their numbers are good until the next assignment.
     var topics: [String] { records?.topics ?? [] }
 
     /// The partitions of the assignment.
     private(set) var partitions: [PartitionOffset] = []
 
-    /// The end of a partition, as the broker told it with the last answer to a fetch; negative before the first.
+    /// The end of a partition, as the last answer to a fetch said. Negative before the first answer.
     func high(_ partition: PartitionProgress.Partition) -> Int64 {
         var (low, high): (Int64, Int64) = (-1, -1)
         rd_kafka_get_watermark_offsets(client.raw, partition.topic, partition.number, &low, &high)
         return high
     }
 
-    /// Delivers what waits for this member: rebalances, errors.
+    /// Handles the rebalances and errors that wait for this member.
     func serve() {
         while let message = rd_kafka_consumer_poll(client.raw, 0) {
-            // No record among them: each partition's way is its topic's queue before it is read.
-            _ = take(message)
+            // There is no record among them: records come by the queue of their topic.
+            _ = record(from: message)
         }
     }
 
-    /// The next record of a topic, or `nil` once its queue is empty.
+    /// The next record of a topic, or `nil` if its queue is empty.
     func next(_ topic: Int) -> KafkaRecord? {
         while let message = records?.next(topic) {
-            if let record = take(message) { return record }
+            if let record = record(from: message) { return record }
         }
         return nil
     }
 
-    /// Makes good for partitions whose queue was taken off its way while they were begun again.
+    /// Leads partitions into their topics' queues again, after librdkafka has undone that (`TopicQueues.lead`).
     func leadAgain() { records?.lead() }
 
-    /// librdkafka writes thousands of lines in an outage; they are told as one.
+    /// One line for all that librdkafka has logged since the last call. In an outage these are thousands of lines.
     var logSummary: String? {
         let log = client.takeLog()
         return log.lines > 0 ? "librdkafka wrote \(log.lines) lines, the last: \(log.last)" : nil
     }
 
-    private func take(_ message: UnsafeMutablePointer<rd_kafka_message_t>) -> KafkaRecord? {
+    private func record(from message: UnsafeMutablePointer<rd_kafka_message_t>) -> KafkaRecord? {
         defer { rd_kafka_message_destroy(message) }
         if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR {
             return KafkaRecord(message, topic: topicName(message.pointee.rkt))
@@ -107,7 +108,7 @@ final class Consumer {
                     topic: topicName(message.pointee.rkt), partition: message.pointee.partition, next: message.pointee.offset))
             return nil
         }
-        // Its text names the topic, where the code is about one.
+        // The text names the topic, if the code is about one.
         let text = rd_kafka_message_errstr(message).map { String(cString: $0) }
         var error = KafkaError(message.pointee.err, text)
         if let topic = message.pointee.rkt { error = error.about(topic: topicName(topic)) }
@@ -115,26 +116,27 @@ final class Consumer {
         return nil
     }
 
-    /// An answer to its question for positions that is an error (a coordinator that is being elected, say) librdkafka 2.0.2 passes on and
-    /// forgets; the question stays open, and the partitions wait for it for ever (`rd_kafka_assignment_handle_OffsetFetch`). The
-    /// code may mean other things too; only the text tells.
+    /// Whether an error means that librdkafka does not know where the group stands. The broker may answer the question for
+    /// positions with an error, for example while a coordinator is being elected. librdkafka 2.0.2 passes that error on and
+    /// forgets the question, and the partitions wait for ever (`rd_kafka_assignment_handle_OffsetFetch`). The code has other
+    /// meanings too, so the text is compared.
     private static func leavesUnread(_ message: UnsafeMutablePointer<rd_kafka_message_t>) -> Bool {
         rd_kafka_message_errstr(message).map { String(cString: $0).hasPrefix("Failed to fetch committed offset") } ?? false
     }
 
-    /// Answers a revocation.
+    /// Gives the partitions back: the answer to a revocation.
     func unassign() {
         membership = nil
         rd_kafka_assign(client.raw, nil)
     }
 
-    /// Begins with the partitions of the assignment again: asks where the group stands, and reads from there.
+    /// Begins with the partitions of the assignment again: it asks where the group stands, and reads from there.
     func reassign() {
         withAssignment { _ = rd_kafka_assign(client.raw, $0) }
         leadAgain()
     }
 
-    /// The beginning of a partition of the assignment.
+    /// The first partition of the assignment, at its beginning.
     var firstAssigned: PartitionOffset? {
         var first: PartitionOffset?
         withAssignment { first = PartitionList.offsets($0).first }
@@ -142,13 +144,13 @@ final class Consumer {
         return first
     }
 
-    /// Commits without waiting; `onCommitted` follows if this returns true.
+    /// Commits without waiting. `onCommitted` follows if this returns true.
     func commit(_ offsets: [PartitionOffset]) -> Bool {
         let list = PartitionList(offsets)
         return rd_kafka_commit_queue(client.raw, list.raw, answers, nil, nil) == RD_KAFKA_RESP_ERR_NO_ERROR
     }
 
-    /// What came for plain commits; `onCommitted` is called from in here.
+    /// Takes the answers to plain commits, and calls `onCommitted` for each.
     func takeAnswers() {
         guard answersQueue != nil else { return }
         while let event = rd_kafka_queue_poll(answers, 0) {
@@ -160,7 +162,8 @@ final class Consumer {
         }
     }
 
-    /// Leaves the group and ends the client, on the worker; `completion` on the loop. Nothing may be called afterwards.
+    /// Leaves the group and ends the client, on the worker. `completion` is called on the loop. Nothing else may be called
+    /// afterwards.
     func close(on worker: WorkerThread, _ completion: @escaping @Sendable () -> Void) {
         isClosing = true
         onReady = nil

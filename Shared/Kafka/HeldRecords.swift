@@ -1,13 +1,13 @@
-/// Records that were read and not handed out yet, topic by topic, and the order in which a batch takes them: no topic's backlog
-/// comes before another's records.
+/// Records that were read and not handed out yet, topic by topic, and the order in which a batch takes them. The backlog of one
+/// topic does not delay the records of another. Pure.
 struct HeldRecords {
     private struct Lane {
         let topic: String
-        /// In the order they were read: within a partition, offsets only grow.
+        /// In the order in which they were read. Within a partition, offsets only grow.
         var records: [KafkaRecord] = []
-        /// Of them, those that a batch has taken.
+        /// How many of them a batch has taken.
         var taken = 0
-        /// From the first on, those that were looked at ahead of their batch, and their bytes.
+        /// How many, from the first on, were looked at ahead of their batch, and their bytes.
         var seen = 0
         var seenBytes = 0
 
@@ -25,15 +25,15 @@ struct HeldRecords {
         }
     }
 
-    /// A topic's part of a batch's first run; it ends with either. Each further run is twice as long.
+    /// What a topic has of a batch's first run, in records and in bytes. Each further run is twice as long.
     static let runRecords = 64
     static let runBytes = 16 << 10
-    /// Of each topic, so many records are looked at ahead of their batch; one record more may pass the bytes.
+    /// So many records of each topic are looked at ahead of their batch. One more record may go beyond the bytes.
     static let aheadRecords = 64
     static let aheadBytes = 64 << 10
 
     private var lanes: [Lane] = []
-    /// Who is first in the next batch.
+    /// Which topic is first in the next batch.
     private var turn = 0
     private(set) var count = 0
 
@@ -52,7 +52,7 @@ struct HeldRecords {
         count += 1
     }
 
-    /// What a batch did not pass: it comes before all else of its topic.
+    /// Takes back what a batch did not pass. It comes before all other records of its topic.
     mutating func putBack(_ rest: ArraySlice<KafkaRecord>) {
         if rest.isEmpty { return }
         var back = [[KafkaRecord]](repeating: [], count: lanes.count)
@@ -68,8 +68,8 @@ struct HeldRecords {
         count += rest.count
     }
 
-    /// A topic's records that wait for a batch and were not looked at, in order, within the bounds of looking ahead. What is put back
-    /// is looked at once more.
+    /// The records of a topic that wait for a batch and were not looked at, in order, within the bounds of looking ahead.
+    /// Records that were put back are looked at once more.
     mutating func lookAhead(_ lane: Int, more: (Int) -> KafkaRecord?) -> [KafkaRecord] {
         var ahead: [KafkaRecord] = []
         while lanes[lane].seen < Self.aheadRecords, lanes[lane].seenBytes < Self.aheadBytes {
@@ -85,10 +85,10 @@ struct HeldRecords {
         return ahead
     }
 
-    /// The records of a batch: a run of each topic, then twice that of each, and so on, until there are `limit` of them or `bytes` are
-    /// passed. So whoever has few is near the front, and whoever has many or large ones comes in long runs.
-    /// - Parameter more: the next of a topic that is not held yet.
-    mutating func take(_ limit: Int, bytes: Int, more: (Int) -> KafkaRecord?) -> [KafkaRecord] {
+    /// The records of a batch: a run of each topic, then a run twice as long of each, and so on, until there are `limit` records or
+    /// more than `bytes`. So a topic with few records is near the front, and a topic with many comes in long runs.
+    /// - Parameter more: the next record of a topic that is not held yet.
+    mutating func nextBatch(_ limit: Int, bytes: Int, more: (Int) -> KafkaRecord?) -> [KafkaRecord] {
         var batch: [KafkaRecord] = []
         var size = 0
         var run = (records: Self.runRecords, bytes: Self.runBytes)

@@ -1,7 +1,7 @@
 internal import CRDKafka
 internal import Synchronization
 
-/// librdkafka's own log lines, counted instead of printed: an outage makes thousands.
+/// librdkafka's own log lines. They are counted and not printed, for an outage makes thousands.
 struct ClientLog {
     var lines = 0
     var last = ""
@@ -12,35 +12,35 @@ struct ClientLog {
     }
 }
 
-/// What the C callbacks of one client reach through its opaque pointer.
+/// What the C callbacks of one client use. They reach it by the client's opaque pointer.
 final class ClientCallbacks: @unchecked Sendable {
     // @unchecked: `log` and `fault` are guarded, for librdkafka logs from threads of its own. The closures are set before the client
     // is made, and called only inside a poll, so on the thread that polls.
     let log = Mutex(ClientLog())
-    /// Why the last connection that failed did, since the broker last answered.
+    /// Why the last connection failed; nil if the broker has answered since.
     let fault = Mutex<ConnectionFault?>(nil)
     var rebalance: ((rd_kafka_resp_err_t, UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?) -> Void)?
     var delivered: ((UnsafePointer<rd_kafka_message_t>) -> Void)?
     var failed: ((KafkaError) -> Void)?
 
     static func of(_ opaque: UnsafeMutableRawPointer?) -> ClientCallbacks? {
-        // The client holds its callbacks retained until it is destroyed.
+        // The client retains its callbacks until it is destroyed.
         opaque.map { Unmanaged<ClientCallbacks>.fromOpaque($0).takeUnretainedValue() }
     }
 }
 
-/// One `rd_kafka_t`. librdkafka is thread-safe; who may call what stands with each user of it.
+/// One `rd_kafka_t`. librdkafka is thread-safe. Each user of this says who may call it.
 final class KafkaClient: @unchecked Sendable {
     // @unchecked: both are immutable, the pointer is good until `destroy`, which its owner calls last.
     let raw: OpaquePointer
     let callbacks: ClientCallbacks
 
-    /// Each client has some five threads that allocate little. With an arena for each, as by default, three pipelines take more than 1 GB of
-    /// addresses, and do not start under `ulimit -v` of 512 MB.
+    /// How many arenas the allocator has. Each client has some five threads, which allocate little. By default each thread has
+    /// an arena: three pipelines then take more than 1 GB of addresses, and do not start under `ulimit -v` of 512 MB.
     private static let maximumArenas: Int32 = 2
     private static let limitArenas: Void = carillon_kafka_limit_arenas(maximumArenas)
 
-    /// - Throws: a property that librdkafka does not take, by its name; never its value, which may be a password.
+    /// - Throws: the name of a property that librdkafka does not take. Its value is never told, for it may be a password.
     init(
         _ type: rd_kafka_type_t, _ properties: ClientProperties, _ callbacks: ClientCallbacks = ClientCallbacks()
     ) throws(KafkaError) {
@@ -54,7 +54,7 @@ final class KafkaClient: @unchecked Sendable {
             }
         }
         KafkaClient.setCallbacks(configuration, type)
-        // Retained for the client's life: released in `destroy`.
+        // Retained as long as the client lives; released in `destroy`.
         let opaque = Unmanaged.passRetained(callbacks)
         rd_kafka_conf_set_opaque(configuration, opaque.toOpaque())
         guard let raw = rd_kafka_new(type, configuration, &message, message.count) else {
@@ -84,7 +84,7 @@ final class KafkaClient: @unchecked Sendable {
                 ClientCallbacks.of(opaque)?.rebalance?(code, partitions)
             }
         } else {
-            // Also where nobody listens: without one, the flush inside a commit polls in steps of 10 ms.
+            // Set even if nobody needs it: without one, the flush inside a commit polls in steps of 10 ms.
             rd_kafka_conf_set_dr_msg_cb(configuration) { _, message, opaque in
                 guard let message else { return }
                 ClientCallbacks.of(opaque)?.delivered?(message)
@@ -92,7 +92,7 @@ final class KafkaClient: @unchecked Sendable {
         }
     }
 
-    /// The log since the last call: how many lines, and the last of them.
+    /// What was logged since the last call: how many lines, and the last of them.
     func takeLog() -> ClientLog {
         callbacks.log.withLock { log in
             defer { log = ClientLog() }
@@ -100,14 +100,15 @@ final class KafkaClient: @unchecked Sendable {
         }
     }
 
-    /// What made the client of no more use, if anything did.
+    /// The fatal error of this client, if there was one.
     var fatalCause: KafkaError? {
         var message = [CChar](repeating: 0, count: 512)
         let code = rd_kafka_fatal_error(raw, &message, message.count)
         return code == RD_KAFKA_RESP_ERR_NO_ERROR ? nil : KafkaError(code, text(message))
     }
 
-    /// Ends the client and its threads; what is queued in it is lost. Blocks: on a thread that may. Nothing of the client may be used afterwards.
+    /// Ends the client and its threads. What is queued in it is lost. The call blocks its thread. The client may not be used
+    /// afterwards.
     func destroy() {
         rd_kafka_destroy(raw)
         Unmanaged.passUnretained(callbacks).release()
@@ -130,8 +131,8 @@ final class KafkaClient: @unchecked Sendable {
     /// Whether it is known why connections fail.
     var knowsFault: Bool { callbacks.fault.withLock { $0 != nil } }
 
-    /// The error of a call, with its cause where that is known: why no connection is made, or what made the client of no more use, for such
-    /// a client answers no more than `_FATAL`.
+    /// The error of a call, with its cause if that is known: why there is no connection, or which fatal error the client has
+    /// met. After a fatal error every call answers `_FATAL`.
     func failure(_ code: rd_kafka_resp_err_t) -> KafkaError {
         let error = KafkaError(code)
         if code == RD_KAFKA_RESP_ERR__FATAL { return fatalCause ?? error }

@@ -2,7 +2,7 @@ internal import CRDKafka
 
 /// What has settings of its own in a broker.
 public enum KafkaResource: Equatable, Sendable {
-    /// Any one broker: what brokers share.
+    /// Any broker, for what all brokers share.
     case broker
     /// By its full name.
     case topic(String)
@@ -10,7 +10,7 @@ public enum KafkaResource: Equatable, Sendable {
 
 extension KafkaInspector {
     /// The settings in force for a resource (`auto.create.topics.enable`, `retention.ms`, …). Blocks its thread.
-    /// - Throws: also where this user may not see them, or the broker does not tell (librdkafka's mock).
+    /// - Throws: also if this user may not see them, or if the broker does not say (librdkafka's mock).
     public func configuration(
         of resource: KafkaResource, timeout: Duration = .seconds(5)
     ) throws(KafkaError) -> [String: String] {

@@ -2,11 +2,11 @@ internal import CRDKafka
 
 /// Why a call to Kafka failed.
 public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// librdkafka's code: positive from the broker, negative its own.
+    /// librdkafka's code. The broker's are positive, librdkafka's own are negative.
     public let code: Int32
-    /// The code's name, `_TRANSPORT` or `MSG_SIZE_TOO_LARGE` say; a fixed list, so fit for a metric's label.
+    /// The code's name, for example `_TRANSPORT` or `MSG_SIZE_TOO_LARGE`. The list is fixed, so it may be a metric's label.
     public let name: String
-    /// In words, for a log line. Holds addresses and topics, never a record.
+    /// In words, for a log line. It names addresses and topics, and nothing of a record.
     public let reason: String
 
     init(_ code: rd_kafka_resp_err_t, _ reason: String? = nil) {
@@ -17,7 +17,7 @@ public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
 
     public var description: String { "\(name): \(reason)" }
 
-    /// The broker, or the way to it, was away or too slow: says nothing about the record, which may be sent again.
+    /// The broker, or the way to it, was away or too slow. It says nothing about the record, which may be sent again.
     public var isOutage: Bool {
         switch rd_kafka_resp_err_t(code) {
         case RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
@@ -45,7 +45,7 @@ public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
         code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC.rawValue || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART.rawValue
     }
 
-    /// The record itself cannot be taken, now or ever: sending it again would only block what stands behind it.
+    /// Kafka will never take the record. To send it again would only block the records behind it.
     public var isRefusal: Bool {
         switch rd_kafka_resp_err_t(code) {
         case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_MSG, RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,
@@ -55,7 +55,8 @@ public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The broker does not know this producer any more, or only a newer one of its transactional id: nothing but a new one can go on.
+    /// The broker does not know this producer any more, or knows a newer one of its transactional id. Only a new producer can
+    /// go on.
     var endsProducer: Bool {
         switch rd_kafka_resp_err_t(code) {
         case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING, RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID,
@@ -70,25 +71,25 @@ public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
         code == RD_KAFKA_RESP_ERR__FENCED.rawValue || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED.rawValue
     }
 
-    /// The same, and which topic it is about.
+    /// The same error, with the topic in its words.
     func about(topic: String) -> KafkaError {
         reason.contains(topic) ? self : KafkaError(rd_kafka_resp_err_t(code), "\(reason) (topic \(topic))")
     }
 
-    /// Something took longer than it may; perhaps because it was too much at once.
+    /// Something took longer than it may, perhaps because it was too much at once.
     var isTimeOut: Bool {
         code == RD_KAFKA_RESP_ERR__TIMED_OUT.rawValue || code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT.rawValue
     }
 
-    /// The record was taken back, for a reason that others have.
+    /// The record was taken back before it was sent or answered, because something else had failed.
     var isPurge: Bool {
         code == RD_KAFKA_RESP_ERR__PURGE_QUEUE.rawValue || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT.rawValue
     }
 
-    /// Too many records wait already; this one was not queued.
+    /// Too many records wait. This one was not queued.
     public var isOverLimit: Bool { code == RD_KAFKA_RESP_ERR__QUEUE_FULL.rawValue }
 
-    /// The group has moved on: another member, another generation. What the old one held is no longer its own.
+    /// The group has a new generation, or another member has the partitions. What the old member held is no longer its own.
     var isStaleMember: Bool {
         switch rd_kafka_resp_err_t(code) {
         case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
@@ -99,14 +100,14 @@ public struct KafkaError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// An error object of librdkafka's newer calls, read once and destroyed.
+/// An error object of librdkafka's newer calls. It is read once and destroyed.
 struct ClientFailure {
     let error: KafkaError
     let isFatal: Bool
     let isRetriable: Bool
     let mustAbort: Bool
 
-    /// `nil` if the call succeeded. A client that has met a fatal error answers `_FATAL` from then on: what it met is told instead.
+    /// `nil` if the call succeeded. After a fatal error a client answers every call with `_FATAL`: the fatal error is told instead.
     init?(_ raw: OpaquePointer?, of client: KafkaClient) {
         guard let raw else { return nil }
         let said = KafkaError(rd_kafka_error_code(raw), String(cString: rd_kafka_error_string(raw)))

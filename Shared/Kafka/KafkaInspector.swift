@@ -4,7 +4,7 @@ internal import CRDKafka
 public struct KafkaTopic: Equatable, Sendable {
     public let name: String
     public let partitions: [Int32]
-    /// Of the partition that has the fewest.
+    /// Replicas of the partition that has the fewest.
     public let replicas: Int
     /// Replicas in sync, of the partition that has the fewest.
     public let inSync: Int
@@ -17,7 +17,7 @@ public struct KafkaTopic: Equatable, Sendable {
     }
 }
 
-/// Looks at topics without joining a group: for an operator's tool. Every call blocks its thread, so never on a loop.
+/// Looks at topics without joining a group, for an operator's tool. Every call blocks its thread: never call it on a loop.
 public final class KafkaInspector {
     let client: KafkaClient
 
@@ -62,14 +62,14 @@ public final class KafkaInspector {
                 client.raw, topic, partition, &low, &high, milliseconds(timeout))
             if code == RD_KAFKA_RESP_ERR_NO_ERROR { return (low, high) }
             let error = KafkaError(code)
-            // A topic that was just made has no leader for a moment, or one that does not know it yet.
+            // A topic that was just made has no leader for a moment, or its leader does not know it yet.
             guard error.lacksLeader, ContinuousClock.now < deadline else { throw error }
             rd_kafka_poll(client.raw, 100)
         }
     }
 
     /// Reads the committed records of a topic, from `from` in each partition to its present end, partition by partition in
-    /// order, until `body` answers false. `timeout` is how long one record may keep it waiting.
+    /// order, until `body` answers false. `timeout` is how long it waits for one record.
     public func read(
         topic: String, partitions: [Int32], from: Int64 = 0, timeout: Duration = .seconds(5),
         _ body: (KafkaRecord) -> Bool
@@ -97,7 +97,7 @@ public final class KafkaInspector {
             defer { rd_kafka_message_destroy(message) }
             switch message.pointee.err {
             case RD_KAFKA_RESP_ERR_NO_ERROR: break
-            // The end was moved by markers of transactions, which are no records.
+            // Markers of transactions move the end, and they are not records.
             case RD_KAFKA_RESP_ERR__PARTITION_EOF: return true
             case let failure: throw KafkaError(failure)
             }

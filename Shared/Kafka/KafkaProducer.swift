@@ -1,14 +1,15 @@
 internal import CRDKafka
 public import EventLoop
 
-/// An idempotent producer without transactions, for what may be written alone. Every record's fate is told on the loop. Loop thread only.
+/// An idempotent producer without transactions, for records that may be written alone. It says of every record how it ended.
+/// Loop thread only.
 public final class KafkaProducer {
-    /// Whether the broker answers: the first state, then once each way.
+    /// Whether the broker answers. Called with the first state, and then with each change.
     public var onState: ((BrokerState) -> Void)?
 
-    /// Records that were queued and whose fate is not known yet.
+    /// Records that were queued and are not answered yet.
     public var inFlight: Int { waiting.count }
-    /// False while the broker is known not to answer: what is queued now may only wait until it is given up.
+    /// False while the broker is known not to answer. A record that is queued then may wait until it is given up.
     public private(set) var isUp = true
 
     private let loop: EventLoop
@@ -25,7 +26,7 @@ public final class KafkaProducer {
 
     /// - Parameters:
     ///   - deliveryTimeout: a record that the broker has not acknowledged by then is given up, with an error.
-    ///   - limit: records in flight; beyond it `produce` fails at once.
+    ///   - limit: the most records in flight. With more, `produce` fails at once.
     /// - Throws: a property that librdkafka does not take.
     public init(
         loop: EventLoop, settings: KafkaSettings, deliveryTimeout: Duration = .seconds(10), limit: Int = 10_000
@@ -52,7 +53,8 @@ public final class KafkaProducer {
         probe.start()
     }
 
-    /// Queues the record. `onDelivered` is called once, in a later turn: `nil` once all replicas in sync have it, else why not.
+    /// Queues the record. `onDelivered` is called once, in a later turn: with `nil` if all replicas in sync have the record,
+    /// else with the reason.
     public func produce(_ record: OutgoingRecord, onDelivered: @escaping (KafkaError?) -> Void) {
         loop.assertCurrent()
         let full = waiting.count >= limit || isClosed
@@ -66,14 +68,15 @@ public final class KafkaProducer {
         waiting[tag] = onDelivered
     }
 
-    /// Waits for what is in flight, up to `patience`, and ends the producer. What is given up hears so. Nothing may be called afterwards.
+    /// Waits for the records in flight, up to `patience`, and ends the producer. Records that it gives up are answered with an
+    /// error. Nothing may be called afterwards.
     public func close(patience: Duration = .seconds(5), _ completion: @escaping () -> Void) {
         loop.assertCurrent()
         guard !isClosed else { return completion() }
         isClosed = true
         onIdle = { [unowned self] in
             self.onIdle = nil
-            self.end(completion)
+            self.destroy(completion)
         }
         if waiting.isEmpty { onIdle?() } else { loop.timer(after: patience) { [weak self] in self?.onIdle?() } }
     }
@@ -92,7 +95,7 @@ public final class KafkaProducer {
         onDelivered(KafkaError(code).about(topic: topic))
     }
 
-    private func end(_ completion: @escaping () -> Void) {
+    private func destroy(_ completion: @escaping () -> Void) {
         ticker?.cancel()
         queue?.close()
         let given = waiting

@@ -1,7 +1,7 @@
 /// One header of a record: a name and bytes. A name may occur more than once.
 public struct KafkaHeader: Equatable, Sendable {
     public var name: String
-    /// Nil for a null value, which is not an empty one.
+    /// Nil for a null value. An empty value is another thing.
     public var value: [UInt8]?
 
     public init(_ name: String, _ value: [UInt8]?) {
@@ -22,12 +22,12 @@ public struct KafkaRecord: Equatable, Sendable {
     public var partition: Int32
     public var offset: Int64
     public var key: [UInt8]?
-    /// Empty where `isTombstone`.
+    /// Empty if `isTombstone`.
     public var value: [UInt8]
-    /// The value is null, which is not an empty one.
+    /// The value is null. An empty value is another thing.
     public var isTombstone = false
     public var headers: [KafkaHeader]
-    /// Milliseconds since 1970, by the producer's or the broker's clock; -1 if the record carries none.
+    /// Milliseconds since 1970, by the producer's or the broker's clock; -1 if the record has no time.
     public var timestamp: Int64
 
     public init(
@@ -43,13 +43,13 @@ public struct KafkaRecord: Equatable, Sendable {
         self.timestamp = timestamp
     }
 
-    /// The first header of that name, whose case counts as Kafka's does.
+    /// The first header of that name. Case counts, as in Kafka.
     public func header(_ name: String) -> [UInt8]? {
         for header in headers where header.name == name { return header.value }
         return nil
     }
 
-    /// Bytes that the record holds, headers included: what the limits count.
+    /// Bytes of the record, headers included. The limits count these.
     var size: Int {
         var size = value.count &+ (key?.count ?? 0)
         for header in headers { size &+= header.size }
@@ -57,18 +57,18 @@ public struct KafkaRecord: Equatable, Sendable {
     }
 }
 
-/// One record to be written. The partition follows from the key as the Java client would choose it (murmur2), at random without one.
+/// One record to be written. Its key chooses the partition as in the Java client (murmur2). Without a key the partition is random.
 public struct OutgoingRecord: Equatable, Sendable {
     /// The full name, namespace included (`KafkaSettings.topic`).
     public var topic: String
     public var key: [UInt8]?
-    /// Empty where `isTombstone`.
+    /// Empty if `isTombstone`.
     public var value: [UInt8]
-    /// The value is null, which is not an empty one.
+    /// The value is null. An empty value is another thing.
     public var isTombstone = false
     public var headers: [KafkaHeader]
 
-    /// Bytes that the record holds, headers included: what a broker's limit counts, but for some 20 a record and 10 a header.
+    /// Bytes of the record, headers included. A broker's limit counts some 20 more for each record, and 10 for each header.
     public var size: Int {
         var size = value.count &+ (key?.count ?? 0)
         for header in headers { size &+= header.size }

@@ -4,13 +4,14 @@ public import Settings
 public struct KafkaSettings: Sendable {
     /// `host:port`, separated by commas.
     public var brokers: String
-    /// librdkafka properties of the operator (SASL, TLS); they go before the defaults of this module.
+    /// librdkafka properties of the operator (SASL, TLS). They replace the defaults of this module.
     public var properties: [KafkaProperty]
-    /// The broker is librdkafka's mock, which drops offsets sent in a transaction: they are committed plainly too. Never with a real one.
+    /// The broker is librdkafka's mock. It drops offsets sent in a transaction, so they are committed plainly as well. Never
+    /// true for a real broker.
     public var isMock: Bool
     /// Prefix of topics, groups and transactional ids; empty for none.
     public var namespace: String
-    /// Differs between two instances of one service.
+    /// No two instances of one service have the same.
     public var instanceID: String
 
     public init(
@@ -46,7 +47,8 @@ public struct KafkaSettings: Sendable {
     /// `carillon-<service>-<INSTANCE_ID>`, with the namespace.
     public func transactionalID(ofService service: String) -> String { "\(prefix)carillon-\(service)-\(instanceID)" }
 
-    /// A subscription's topic: a plain name, or a regular expression that begins with `^` and then names what follows the namespace.
+    /// A subscription's topic: a plain name, or a regular expression that begins with `^` and then names what follows the
+    /// namespace.
     func subscription(_ topic: String) -> String {
         guard topic.hasPrefix("^") else { return self.topic(topic) }
         let literal = prefix.map { $0 == "." ? "\\." : String($0) }.joined()

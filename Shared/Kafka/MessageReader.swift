@@ -1,7 +1,7 @@
 internal import CRDKafka
 
 extension KafkaRecord {
-    /// Copies a message that was read; the message stays the caller's.
+    /// Copies a message that was read. The message stays the caller's.
     init(_ message: UnsafeMutablePointer<rd_kafka_message_t>, topic: String) {
         var timestampType = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE
         let timestamp = rd_kafka_message_timestamp(message, &timestampType)

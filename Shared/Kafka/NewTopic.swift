@@ -5,7 +5,7 @@ public struct NewTopic: Equatable, Sendable {
     /// The full name, the namespace included.
     public let name: String
     public let partitions: Int
-    /// Topic settings of the broker (`retention.ms`, …); what is not named is the broker's default.
+    /// Topic settings of the broker (`retention.ms`, …). Others have the broker's default.
     public let settings: [String: String]
 
     public init(name: String, partitions: Int, settings: [String: String] = [:]) {
@@ -16,9 +16,9 @@ public struct NewTopic: Equatable, Sendable {
 }
 
 extension KafkaInspector {
-    /// Makes those of the topics that are missing, with the broker's default replication, and answers their names; one that
-    /// exists is left as it is. Waits until the broker shows them all: the controller answers before. Blocks its thread.
-    /// - Throws: the first refusal; topics before and behind it may have been made.
+    /// Makes the topics that are missing, with the broker's default replication, and answers their names. A topic that exists stays
+    /// as it is. The call waits until the broker shows all topics, because the controller answers before that. Blocks its thread.
+    /// - Throws: the first refusal. The topics before and behind it may have been made.
     @discardableResult
     public func create(_ topics: [NewTopic], timeout: Duration = .seconds(15)) throws(KafkaError) -> [String] {
         let existing = Set(try self.topics(timeout: timeout).map(\.name))
@@ -51,7 +51,7 @@ extension KafkaInspector {
             let name = rd_kafka_topic_result_name(results[index]).map { String(cString: $0) } ?? ""
             switch rd_kafka_topic_result_error(results[index]) {
             case RD_KAFKA_RESP_ERR_NO_ERROR: made.append(name)
-            // Someone else made it in between.
+            // Somebody else has made it meanwhile.
             case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS: break
             case let failure:
                 let reason = rd_kafka_topic_result_error_string(results[index]).map { String(cString: $0) } ?? ""

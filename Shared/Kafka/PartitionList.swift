@@ -18,7 +18,7 @@ struct PartitionList: ~Copyable {
 
     deinit { rd_kafka_topic_partition_list_destroy(raw) }
 
-    /// What stands in the list now, with the offsets as librdkafka wrote them (negative: none).
+    /// The entries of the list, with the offsets as librdkafka wrote them. A negative offset is none.
     var offsets: [PartitionOffset] { PartitionList.offsets(raw) }
 
     static func offsets(_ list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>) -> [PartitionOffset] {
@@ -30,20 +30,21 @@ struct PartitionList: ~Copyable {
     }
 }
 
-/// The group's member and generation that an assignment came with: what a transaction's offsets are checked against.
-/// It is taken while the assignment is handed over, not at the commit: so offsets of a former assignment can never pass under a later one.
+/// The member and the generation of the group that an assignment came with. A broker checks a transaction's offsets against
+/// them. They are taken when the assignment comes, and not at the commit. So the offsets of a former assignment never pass
+/// under a later one.
 final class GroupMembership: @unchecked Sendable {
     // @unchecked: immutable, read by librdkafka from any thread.
     let raw: OpaquePointer
 
-    /// `nil` if the consumer is no member at this moment: a broker takes offsets without a generation unchecked.
+    /// `nil` if the consumer is no member at this moment. A broker does not check offsets that have no generation.
     init?(consumer: KafkaClient) {
         guard let raw = rd_kafka_consumer_group_metadata(consumer.raw) else { return nil }
         self.raw = raw
         if generation < 0 { return nil }
     }
 
-    /// Read from the serialized form, for there is no other way: "CGMDv2:" and the generation as a native Int32.
+    /// Read from the serialized form, because there is no other way: "CGMDv2:", and then the generation as a native Int32.
     var generation: Int32 {
         var buffer: UnsafeMutableRawPointer?
         var size = 0

@@ -8,11 +8,11 @@ struct PartitionProgress {
     private struct State {
         /// Where the group goes on, as far as this member has moved it.
         var passed: Int64?
-        /// The end, when reading last reached it: what lies between the last record and it are marks of transactions.
+        /// The end, when reading last reached it. Between the last record and the end there are only markers of transactions.
         var end: Int64?
-        /// What comes next in the partition, as it was seen last.
+        /// The offset that the next record of the partition will have, as it was seen last.
         var high: Int64 = 0
-        /// How often in a row that was before where the group stands.
+        /// How often in a row that offset was before the position of the group.
         var looksBehind = 0
     }
 
@@ -22,13 +22,13 @@ struct PartitionProgress {
 
     var partitions: [Partition] { Array(states.keys) }
 
-    /// Takes the place of the assignment before.
+    /// Replaces the assignment.
     mutating func assign(_ partitions: [PartitionOffset]) {
         states = [:]
         for partition in partitions { states[Partition(topic: partition.topic, number: partition.partition)] = State() }
     }
 
-    /// - Returns: the topics that were made again, for a group never goes back.
+    /// - Returns: the topics that were made again. A group never goes back otherwise.
     mutating func pass(_ offsets: [PartitionOffset]) -> [String] {
         var remade: [String] = []
         for offset in offsets {
@@ -39,14 +39,14 @@ struct PartitionProgress {
         return remade
     }
 
-    /// Reading has reached the end.
+    /// Reading has reached the end of a partition.
     mutating func reached(_ end: PartitionOffset) {
         states[Partition(topic: end.topic, number: end.partition)]?.end = end.next
     }
 
-    /// The broker's end of a partition, as it was told last.
-    /// - Returns: the topic, if it was made again: it ends before where the group stands, and not only for the moment that a new
-    ///   leader takes to learn where it ends.
+    /// The broker has said where a partition ends.
+    /// - Returns: the topic, if it was made again. Then it ends before the position of the group, and for longer than a new leader
+    ///   takes to learn where the partition ends.
     mutating func high(_ partition: Partition, _ high: Int64) -> String? {
         guard high >= 0, let state = states[partition] else { return nil }
         states[partition]?.high = high
@@ -55,7 +55,8 @@ struct PartitionProgress {
         return looksBehind < 2 ? nil : restart(partition)
     }
 
-    /// Records (and marks of transactions) between where the group goes on and the end; `nil` while nothing is known of the partition.
+    /// Records (and markers of transactions) between the position of the group and the end; `nil` while nothing is known of the
+    /// partition.
     /// - Parameter waiting: the offset of its first record that was read and has not passed.
     func lag(_ partition: Partition, waiting: Int64?) -> Int64? {
         guard let state = states[partition] else { return nil }

@@ -1,7 +1,7 @@
-/// What a pipeline says of itself: whether the broker answers, whether the group has given this member its part, and whether what it
-/// has in hand passes. It is up from its first assignment on, be it empty, and down while a batch does not pass.
+/// Whether a pipeline is up. It is up if the broker answers, if the group has given this member its partitions (perhaps none), and
+/// if its batch passes. Pure.
 struct PipelineHealth {
-    /// A batch that has not passed for this long, in ms, is told.
+    /// A pipeline is down if its batch has not passed for this long, in ms.
     static let patience: UInt64 = 30_000
 
     private var broker: BrokerState?
@@ -9,13 +9,13 @@ struct PipelineHealth {
     private var stuck: String?
     private var told: BrokerState?
 
-    /// Each answers what is to be told, if that changes.
+    // Each event answers the new state, if it changes.
     mutating func broker(_ state: BrokerState) -> BrokerState? {
         broker = state
         return change()
     }
 
-    /// The group gave this member partitions, or none; or there is no topic to read.
+    /// The group gave this member its partitions, perhaps none, or there is no topic to read.
     mutating func joined() -> BrokerState? {
         isMember = true
         return change()

@@ -2,15 +2,15 @@
 public struct PipelineLimits: Sendable {
     /// Records in a batch.
     public var records: Int
-    /// Bytes of them; one record more may pass it.
+    /// Bytes of a batch. One more record may go beyond it.
     public var bytes: Int
     /// Records that one transaction writes.
     public var transactionRecords: Int
-    /// Bytes of them; a single record may pass it.
+    /// Bytes of what one transaction writes. A single record may go beyond it.
     public var transactionBytes: Int
-    /// Between the beginnings of two batches, in ms: what arrives sooner waits for the end of it.
+    /// Between the beginnings of two batches, in ms. Records that arrive sooner wait that long.
     public var commitInterval: UInt64
-    /// How long `stop` waits for the service's batch, and then for the broker.
+    /// How long `stop` waits for the service's batch. It then waits as long for the broker.
     public var stopPatience: Duration
 
     public init(

@@ -1,17 +1,18 @@
 /// Records handed to a service together, in order within each partition. Loop thread only.
 ///
-/// A service may end a batch with one `finish`. Where its outputs are many, it writes them in steps: `commit` passes a prefix of the
-/// batch, or writes outputs alone, and the batch goes on; `finish(through:)` ends it early, and what it leaves comes with the next batch.
+/// A service may end a batch with one `finish`. If the outputs are many, it writes them in steps. `commit` passes the first records
+/// of the batch, or writes outputs alone, and the batch goes on. `finish(through:)` ends the batch early, and the records that it
+/// leaves come with the next batch.
 public final class RecordBatch {
     public let records: [KafkaRecord]
 
     let number: UInt64
     let membership: GroupMembership?
-    /// What has passed or is about to: the offsets of the transaction under way are among these.
+    /// Which records have passed, or are about to pass with the transaction under way.
     private(set) var positions = BatchPositions()
     /// Records whose positions are committed.
     private(set) var passed = 0
-    /// It holds the records before this one; those that it left are the pipeline's again.
+    /// The batch holds the records before this one. The pipeline has the others again.
     private(set) var end: Int
     private weak var pipeline: RecordPipeline?
 
@@ -23,27 +24,28 @@ public final class RecordBatch {
         self.pipeline = pipeline
     }
 
-    /// False once the group has taken the partitions back: what is not done yet need not be done, another member will.
+    /// False once the group has taken the partitions back. Another member will do what is not done yet.
     public var isCurrent: Bool { pipeline?.isCurrent(number) ?? false }
 
-    /// One step of a batch that goes on: `outputs`, and the offsets that pass its first `count` records, are committed in
-    /// one transaction, which is tried until it holds. Then `then` is called on the loop, once; never if the group takes the batch back.
+    /// One step of a batch that goes on. `outputs`, and the offsets that pass its first `count` records, are committed in one
+    /// transaction, which is tried until it passes. Then `then` is called on the loop, once. It is never called if the group
+    /// takes the batch back. A batch takes one step at a time: before `then`, another `commit` or `finish` is ignored.
     ///
-    /// A `count` that passes no further record writes the outputs alone, as one record's many outputs in bounded portions: if the
-    /// process dies before that record passes, it is read again and these outputs are written again. The ids in them
-    /// tell a repetition. One step at a time: before `then`, another `commit` or `finish` is ignored.
+    /// A `count` that passes no further record writes the outputs alone: a portion of the many outputs of one record. If the
+    /// process dies before that record passes, the record is read again and these outputs are written again. Readers know a
+    /// repetition by the ids in them.
     public func commit(_ outputs: [OutgoingRecord], through count: Int, then: @escaping () -> Void) {
         pipeline?.step(self, outputs, through: count, then)
     }
 
-    /// The service is done. `outputs` and the offsets that pass the batch are committed in one transaction, which is tried
-    /// until it holds. A batch without outputs whose repetition harms nothing may pass `.plain`: its offsets are then
-    /// committed alone, without waiting. Does nothing for a batch that is not current, and a second time.
+    /// Ends the batch. `outputs` and the offsets that pass the batch are committed in one transaction, which is tried until it
+    /// passes. A batch without outputs whose repetition harms nothing may say `.plain`: its offsets are then committed alone, and
+    /// nothing waits for that. A second call does nothing, and neither does a call for a batch that is not current.
     public func finish(_ outputs: [OutgoingRecord] = [], commit: OffsetCommit = .transaction) {
         finish(outputs, through: records.count, commit: commit)
     }
 
-    /// The same after the first `count` records: the others come first in the next batch.
+    /// Ends the batch after its first `count` records. The others come first in the next batch.
     public func finish(_ outputs: [OutgoingRecord] = [], through count: Int, commit: OffsetCommit = .transaction) {
         pipeline?.finish(self, outputs, through: count, commit)
     }
@@ -55,7 +57,7 @@ public final class RecordBatch {
         return PartitionOffset(topic: last.topic, partition: last.partition, next: last.offset &+ 1)
     }
 
-    /// Gives back what does not pass.
+    /// Gives back the records that do not pass.
     func leaveRest() -> ArraySlice<KafkaRecord> {
         end = positions.count
         return records[end...]
@@ -66,8 +68,8 @@ public final class RecordBatch {
 
     func pass(through count: Int) { positions.pass(records, through: count) }
 
-    /// What the group's positions are committed as now. Where nothing has passed yet, that is the beginning of the first
-    /// record: so the broker checks in any case that this member still counts.
+    /// The offsets to commit now. If nothing has passed yet, this is the offset of the first record: the broker then still checks
+    /// that this member belongs to the group.
     var offsets: [PartitionOffset] {
         if let first = records.first, positions.offsets.isEmpty {
             return [PartitionOffset(topic: first.topic, partition: first.partition, next: first.offset)]

@@ -1,13 +1,15 @@
-/// Looks at records while they wait for their batch, as one of high priority that need not wait. Loop thread only.
+/// Looks at records before their batch, as the lane of high priority does, which does not wait for the batch. Loop thread only.
 public protocol RecordsAhead: AnyObject {
-    /// These will be in a batch soon: at most 64 of each topic wait so, in the order of their partitions. What a batch leaves is shown again.
+    /// These records will be in a batch soon. They come in the order of their partitions, and at most 64 of each topic wait so.
+    /// Records that a batch leaves are shown again.
     func look(_ records: [KafkaRecord])
-    /// The group has taken the partitions back: what was looked at comes again, here or elsewhere.
+    /// The group has taken the partitions back. The records that were looked at come again, here or at another member.
     func forget()
 }
 
 extension RecordPipeline {
-    /// Takes what waits in librdkafka's queues: of each topic as much as is looked at ahead, or the one record that tells that there is any.
+    /// Takes records from librdkafka's queues: of each topic as many as are looked at ahead. If nobody looks ahead, it takes
+    /// one, which shows that there are records.
     func hold() {
         let ahead = machine.isStopping || machine.isPaused ? nil : ahead
         for topic in 0..<held.topics {

@@ -1,7 +1,8 @@
 internal import EventLoop
 
 extension RecordPipeline {
-    /// How far each partition of this member is behind, sorted by topic and number; without those of which nothing is known yet.
+    /// How far each partition of this member is behind, sorted by topic and number. Partitions of which nothing is known yet
+    /// are missing.
     public var lag: [PartitionLag] {
         let waiting = firstWaiting
         return progress.partitions.compactMap { partition in
@@ -10,7 +11,7 @@ extension RecordPipeline {
         }.sorted { ($0.topic, $0.partition) < ($1.topic, $1.partition) }
     }
 
-    /// By topic, when the oldest record was written that was read and has not passed: ms since 1970.
+    /// For each topic, when its oldest record was written that was read and has not passed. In ms since 1970.
     public var oldestWaiting: [String: Int64] {
         var oldest: [String: Int64] = [:]
         for (partition, first) in firstWaiting where first.timestamp >= 0 {
@@ -19,13 +20,13 @@ extension RecordPipeline {
         return oldest
     }
 
-    /// How often a topic of this member was seen to have been deleted and made again.
+    /// How often a topic of this member was deleted and made again, as far as this member has seen.
     public var restarts: Int { progress.restarts }
 
-    /// How long what the service has finished or committed last has been on its way to Kafka, in ms; 0 if nothing is.
+    /// For how many ms the outputs of the service have been on their way to Kafka. 0 if none are.
     public var writingTime: UInt64 { writingSince.map { loop.now - $0 } ?? 0 }
 
-    /// The first record of each partition that was read and has not passed. Walks over all of them: for a scrape.
+    /// The first record of each partition that was read and has not passed. It looks at all records, so it is meant for a scrape.
     private var firstWaiting: [PartitionProgress.Partition: (offset: Int64, timestamp: Int64)] {
         var first: [PartitionProgress.Partition: (offset: Int64, timestamp: Int64)] = [:]
         forEachWaiting { record in

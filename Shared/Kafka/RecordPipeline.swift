@@ -1,24 +1,26 @@
 internal import CRDKafka
 public import EventLoop
 
-/// Consumes topics as a member of a group, hands out batches, and commits what each batch put out together with its offsets
-/// in one transaction: a record's outputs are there exactly once for readers of committed records, whatever dies in between, unless
-/// it is the only broker, in the middle of a commit: then a batch may stand there twice (decision 0014).
+/// Reads topics as a member of a group, hands out batches, and commits the outputs of each batch together with its offsets in one
+/// transaction. Readers of committed records see the outputs of a record exactly once, whatever dies in between. There is one
+/// exception: if the only broker dies in the middle of a commit, a batch may be written twice (decision 0014).
 ///
-/// One batch is in flight. A rebalance drops it (its `finish` does nothing any more) or waits for its transaction. An outage of
-/// the broker says nothing about a record: all is held and tried again until it passes. Loop thread only; what blocks runs on a worker.
+/// One batch is in flight. A rebalance drops the batch (its `finish` does nothing any more) or waits for its transaction. An
+/// outage of the broker says nothing about a record: everything is held and tried again until it passes. Loop thread only;
+/// calls that block run on a worker.
 public final class RecordPipeline {
-    /// A batch to work on; the service calls `finish` on it, now or later.
+    /// Called with a batch to work on. The service calls `finish` on it, now or later.
     public var onBatch: ((RecordBatch) -> Void)?
-    /// The first state, then once each way: up while the broker answers, the group has given this member its part (be it none) and
-    /// its batches pass; a batch that has not passed for 30 s is down, with the reason.
+    /// Called with the first state, and then with each change. The pipeline is up while the broker answers, the group has given
+    /// this member its partitions (perhaps none), and its batches pass. It is down, with the reason, if a batch has not passed
+    /// for 30 s.
     public var onState: ((BrokerState) -> Void)?
-    /// What an operator may want to read, in one line; rare.
+    /// Called with a line that an operator may want to read. It is rare.
     public var onNote: ((String) -> Void)?
-    /// What an operator must act upon, in one line; a line that repeats is told once.
+    /// Called with a line upon which an operator must act. A line that repeats is told once.
     public var onAlarm: ((String) -> Void)?
-    /// An output that Kafka will never take (too large, say): what to write in its place, or `nil` for nothing; it is then
-    /// dropped with a note. What stands in its place may be offered again: answer `nil` to that.
+    /// Asked what to write in the place of an output that Kafka will never take, because it is too large for example. `nil`
+    /// drops the output with a note. The replacement may be refused as well: answer `nil` to that.
     public var onRefused: ((OutgoingRecord, KafkaError) -> OutgoingRecord?)?
     public weak var ahead: (any RecordsAhead)?
 
@@ -30,22 +32,22 @@ public final class RecordPipeline {
     private let transactions: TransactionThread
     private let probe: BrokerProbe
     private(set) var machine: TransactionMachine
-    /// How much a transaction writes at present. What a service finishes or commits beyond it is written in several of them.
+    /// How much a transaction writes at present. Outputs beyond it are written in several transactions.
     public private(set) var bound: TransactionBound
     var held = HeldRecords()
     private(set) var progress = PartitionProgress()
     private(set) var batch: RecordBatch?
-    /// What is written for it at present.
+    /// What is written for the batch at present.
     private var staged: StagedTransaction?
     private var lastTransaction: UInt64 = 0
     private var ticker: LoopTimer?
     private var waker: LoopTimer?
-    /// Partitions of this assignment are not read.
+    /// Some partitions of this assignment are not read.
     private var areSomeUnread = false
     private var doubt = CommitDoubt()
     private var onStopped: (() -> Void)?
     private var health = PipelineHealth()
-    /// When what is staged was staged or last made progress.
+    /// When the outputs were staged, or last made progress.
     private(set) var writingSince: UInt64?
     private var lastReason: String?
     private var told = ToldLines()
@@ -94,16 +96,16 @@ public final class RecordPipeline {
         try consumer.subscribe(patterns.topics)
         probe.start()
         transactions.prepare()
-        // A consumer that is not polled for long leaves its group, however quiet its topics are.
+        // A consumer that is not polled for a long time leaves its group, even if its topics are quiet.
         ticker = loop.timer(after: .seconds(1), every: .seconds(1)) { [unowned self] in self.tick() }
     }
 
-    /// No batch is handed out until `resume`; what is in flight goes on. The partitions stay this member's.
+    /// Hands out no batch until `resume`. The batch in flight goes on, and the partitions stay this member's.
     public func pause() { feed(.paused) }
 
     public func resume() { feed(.resumed) }
 
-    /// Lets the batch in flight end, commits it, leaves the group; at the latest when `stopPatience` is over, without it.
+    /// Waits for the batch in flight, commits it, and leaves the group. When `stopPatience` is over, it leaves without the batch.
     public func stop(_ completion: @escaping () -> Void) {
         loop.assertCurrent()
         onStopped = completion
@@ -116,7 +118,7 @@ public final class RecordPipeline {
     /// Records read and not handed out yet.
     public var heldRecords: Int { held.count }
 
-    /// Of the group, while this is a member.
+    /// The generation of the group, while this is a member.
     var generation: Int32? { consumer.membership?.generation }
 
     func isCurrent(_ number: UInt64) -> Bool { machine.isOpen(number) && batch?.number == number }
@@ -128,7 +130,7 @@ public final class RecordPipeline {
 
     func finish(_ batch: RecordBatch, _ outputs: [OutgoingRecord], through count: Int, _ commit: OffsetCommit) {
         guard stage(batch, outputs, count, nil) else { return }
-        // Nothing else is handed out before this has passed; if the group takes it all back, it drops this too.
+        // Nothing else is handed out before this has passed. If the group takes the partitions back, this is dropped as well.
         held.putBack(batch.leaveRest())
         feed(.finished(batch: batch.number, outputs.isEmpty ? commit : .transaction))
         feed(.held(held.count))
@@ -151,7 +153,7 @@ public final class RecordPipeline {
 
     // MARK: Reading
 
-    /// Looks what waits: of each topic a few records are held, the others stay with librdkafka until a batch takes them.
+    /// Looks for records that wait. It holds a few of each topic. The others stay with librdkafka until a batch takes them.
     private func drain() {
         guard !machine.hasLeft else { return }
         consumer.serve()
@@ -165,7 +167,7 @@ public final class RecordPipeline {
         restarted(progress.partitions.compactMap { progress.high($0, consumer.high($0)) })
         drain()
         consumer.takeAnswers()
-        // Not at once: while a coordinator is elected, each answer is the same error.
+        // Not at once: while a coordinator is being elected, each answer is the same error.
         feed(areSomeUnread ? .unread : .tick)
         areSomeUnread = false
         if health.isJoining { lookForTopics() }
@@ -186,7 +188,7 @@ public final class RecordPipeline {
     }
 
     private func failed(_ error: KafkaError) {
-        // An outage has its own voice.
+        // The probe tells of an outage.
         if error.isOutage { return probe.ask() }
         let line = "reading: \(error)"
         if told.isNew(once: line) { onNote?(line) }
@@ -207,10 +209,10 @@ public final class RecordPipeline {
         endPending()
     }
 
-    /// A group whose members find no topic gives out nothing, not even an empty assignment: librdkafka does not join it before.
+    /// If no topic exists, librdkafka does not join the group, and there is not even an empty assignment.
     private func lookForTopics() {
         probe.look(for: patterns) { [weak self] found in
-            if let self, found == false { self.tell(self.health.joined()) }
+            if let self, found == .missing { self.tell(self.health.joined()) }
         }
     }
 
@@ -235,7 +237,7 @@ public final class RecordPipeline {
         case .dispatch(let number): dispatch(number)
         case .transact(let number): transact(number)
         case .commitPlainly(let number):
-            // The mock has seen these pass already.
+            // On the mock these have passed already.
             if !settings.isMock { pass() }
             guard let batch, batch.number == number, consumer.commit(batch.offsets) else {
                 return loop.atTurnEnd { [weak self] in self?.feed(.plainCommitAnswered) }
@@ -266,10 +268,10 @@ public final class RecordPipeline {
     }
 
     private func dispatch(_ number: UInt64) {
-        let records = held.take(limits.records, bytes: limits.bytes) { consumer.next($0) }
+        let records = held.nextBatch(limits.records, bytes: limits.bytes) { consumer.next($0) }
         let batch = RecordBatch(number: number, records: records, membership: consumer.membership, pipeline: self)
         self.batch = batch
-        // What was left in a queue announces itself no more.
+        // A queue that is not empty does not announce what is left in it.
         loop.atTurnEnd { [weak self] in self?.drain() }
         onBatch?(batch)
     }
@@ -302,14 +304,14 @@ public final class RecordPipeline {
             staged?.replace(at: index) { replacement(for: $0, error) }
             feed(.transacted(batch: number, .failed))
         case .abandoned:
-            // What it left open keeps readers waiting until its successor has ended it.
+            // Readers wait behind the open transaction until a new producer has ended it.
             if !machine.isStopping { transactions.prepare() }
             feed(.transacted(batch: number, .abandoned))
         }
     }
 
     private func failedTransaction(_ error: KafkaError, _ elapsed: UInt64) {
-        // A broker that has given up a transaction for its age says the same.
+        // The broker says the same of a transaction that was open for too long.
         guard error.isFenced, !bound.isSlow(elapsed) else { return note("a transaction did not pass and is tried again", error) }
         alarm(
             "another process writes as \(transactionalID): two instances that share an INSTANCE_ID fence each other, give each its own")
@@ -327,7 +329,7 @@ public final class RecordPipeline {
         feed(.transacted(batch: number, isLast ? .committed : .partly))
     }
 
-    /// What is staged has passed.
+    /// The staged outputs have passed.
     private func pass() {
         guard let batch else { return }
         batch.hasPassed()
@@ -346,7 +348,8 @@ public final class RecordPipeline {
         return replacement
     }
 
-    /// A group of which something is pending does not say where it stands; whoever begins with partitions ends its own of that.
+    /// A group with pending offsets does not say where it stands. A member that begins with partitions ends what it has left
+    /// pending.
     private func endPending() {
         guard !machine.hasLeft, let membership = consumer.membership, let sample = consumer.firstAssigned else { return }
         transactions.endPending(sample, membership) { [self] error in
@@ -372,8 +375,8 @@ public final class RecordPipeline {
         waker?.cancel()
         transactions.abandon()
         batch = nil
-        // What hangs in a client may hang for longer than whoever stops this waits; the process ends without it.
-        loop.timer(after: limits.stopPatience) { [self] in ended() }
+        // A call of the client may hang for longer than the process may wait. The process then ends without it.
+        loop.timer(after: limits.stopPatience) { [self] in reportStopped() }
         // Kept alive until it has left; confined to the loop.
         nonisolated(unsafe) let me = self
         probe.close { me.closeClients() }
@@ -383,11 +386,11 @@ public final class RecordPipeline {
         transactions.close()
         // Kept alive until the consumer has left; its answer comes on the loop.
         nonisolated(unsafe) let me = self
-        consumer.close(on: transactions.worker) { me.ended() }
+        consumer.close(on: transactions.worker) { me.reportStopped() }
         transactions.worker.stop()
     }
 
-    private func ended() {
+    private func reportStopped() {
         onStopped?()
         onStopped = nil
     }

@@ -1,6 +1,6 @@
 internal import CRDKafka
 
-/// Writes records into one client's queue, with a handle a topic kept open. On one thread at a time.
+/// Writes records into one client's queue. It keeps a handle for each topic. To be used on one thread at a time.
 final class RecordWriter {
     private let client: KafkaClient
     private var topics: [String: OpaquePointer] = [:]
@@ -10,7 +10,7 @@ final class RecordWriter {
         self.client = client
     }
 
-    /// Queues a copy of the record; `tag` comes back with its delivery report. Does not block: a full queue is an error.
+    /// Queues a copy of the record. Its delivery report brings `tag` back. The call does not block: a full queue is an error.
     func write(_ record: OutgoingRecord, tag: Int) -> rd_kafka_resp_err_t {
         guard let topic = handle(record.topic) else { return rd_kafka_last_error() }
         let headers = record.headers.isEmpty ? nil : makeHeaders(record.headers)
@@ -30,7 +30,7 @@ final class RecordWriter {
         return code
     }
 
-    /// Before the client is destroyed.
+    /// To be called before the client is destroyed.
     func close() {
         for topic in topics.values { rd_kafka_topic_destroy(topic) }
         topics = [:]
@@ -70,7 +70,7 @@ final class RecordWriter {
     }
 }
 
-/// What is empty is not missing; an empty array has no address, and needs some other.
+/// An address for bytes that may be empty. An empty array has none, and nil would mean that the bytes are missing.
 private func address(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawPointer? {
     bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)
 }

@@ -1,17 +1,18 @@
-/// What is written for a batch at present: in one transaction if the bound allows it, else in several, of which only the last passes
-/// offsets. Each is tried until it holds.
+/// What is written for a batch at present. The bound may allow one transaction for it, or need several. Only the last of these
+/// passes offsets. Each is tried until it passes.
 struct StagedTransaction {
     let number: UInt64
     private(set) var outputs: [OutgoingRecord]
-    /// Where the group goes on before this, and behind it.
+    /// Where the group stands before this, and after it.
     let before: [PartitionOffset]
     let after: [PartitionOffset]
-    /// One of `after` that this is the first to reach; `nil` if it passes no record.
+    /// An offset of `after` that no earlier transaction has reached; `nil` if this passes no record.
     let passes: PartitionOffset?
-    /// How the service goes on; `nil` for the batch's last one.
+    /// How the service goes on; `nil` at the end of the batch.
     let then: (() -> Void)?
-    /// Outputs that earlier transactions of this have written, and those of the one under way.
+    /// How many outputs the earlier transactions have written.
     private(set) var written = 0
+    /// Which outputs the transaction under way writes.
     private(set) var portion = 0..<0
 
     init(
@@ -26,7 +27,7 @@ struct StagedTransaction {
         self.then = then
     }
 
-    /// What one transaction of it writes, and which of its positions it passes.
+    /// What one transaction writes, and which positions it passes.
     struct Portion {
         let outputs: ArraySlice<OutgoingRecord>
         let offsets: [PartitionOffset]
@@ -40,7 +41,7 @@ struct StagedTransaction {
         return Portion(outputs: outputs[portion], offsets: isLast ? after : before, proof: isLast ? passes : nil)
     }
 
-    /// The one under way is there. Answers whether it was the last.
+    /// The transaction under way has passed. Answers whether it was the last.
     mutating func passed() -> Bool {
         written = portion.upperBound
         return written == outputs.count
@@ -48,7 +49,7 @@ struct StagedTransaction {
 
     var portionBytes: Int { outputs[portion].reduce(0) { $0 &+ $1.size } }
 
-    /// Takes out an output of the transaction under way. What `replacement` answers stands in its place.
+    /// Replaces an output of the transaction under way by what `replacement` answers, or removes it.
     mutating func replace(at index: Int, by replacement: (OutgoingRecord) -> OutgoingRecord?) {
         let place = portion.lowerBound + index
         guard portion.contains(place) else { return }

@@ -1,10 +1,11 @@
-/// Which lines of a pipeline's log were told: a failure that repeats is one line until something passes, what is told once is told once.
+/// Which lines of a pipeline's log were told. A failure that repeats is told once until a transaction passes. An alarm is told
+/// once.
 struct ToldLines {
     private var lastFailure: String?
     private var once: Set<String> = []
     private static let maximum = 64
 
-    /// Whether a failure's line is another than the last one's.
+    /// Whether the line of a failure differs from the last one.
     mutating func isNew(failure line: String) -> Bool {
         defer { lastFailure = line }
         return line != lastFailure

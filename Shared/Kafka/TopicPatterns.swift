@@ -1,6 +1,13 @@
 internal import CRDKafka
 internal import Glibc
 
+/// Whether a broker has a topic.
+enum TopicFinding: Sendable {
+    case found, missing
+    /// The broker does not say.
+    case unknown
+}
+
 /// Which topics a subscription reads: names, or POSIX regular expressions that begin with `^`, as librdkafka takes them.
 struct TopicPatterns: Sendable {
     let topics: [String]
@@ -23,15 +30,17 @@ struct TopicPatterns: Sendable {
 }
 
 extension KafkaClient {
-    /// Whether one of the topics is there; `nil` if the broker does not say. Blocks up to `timeout` ms.
-    func has(_ patterns: TopicPatterns, timeout: Int32) -> Bool? {
+    /// Whether one of the topics is there. Blocks up to `timeout` ms.
+    func find(_ patterns: TopicPatterns, timeout: Int32) -> TopicFinding {
         var metadata: UnsafePointer<rd_kafka_metadata>?
-        guard rd_kafka_metadata(raw, 1, nil, &metadata, timeout) == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata else { return nil }
+        guard rd_kafka_metadata(raw, 1, nil, &metadata, timeout) == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata else {
+            return .unknown
+        }
         defer { rd_kafka_metadata_destroy(metadata) }
         for index in 0..<Int(metadata.pointee.topic_cnt) {
             guard let name = metadata.pointee.topics[index].topic else { continue }
-            if patterns.match(String(cString: name)) { return true }
+            if patterns.match(String(cString: name)) { return .found }
         }
-        return false
+        return .missing
     }
 }

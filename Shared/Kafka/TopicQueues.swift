@@ -1,15 +1,15 @@
 internal import CRDKafka
 internal import EventLoop
 
-/// The partitions of an assignment, read topic by topic: each topic has a queue of its own, so that a backlog of one stands before no
-/// other's records. librdkafka by itself leads all partitions into one queue, first come, first served. Loop thread only.
+/// The partitions of an assignment, read topic by topic. Each topic has a queue of its own, so the backlog of one topic does not
+/// delay the records of another. librdkafka by default has one queue for all partitions. Loop thread only.
 final class TopicQueues {
     /// Names, in the order of their numbers.
     private(set) var topics: [String] = []
 
     private struct Queue {
         let raw: OpaquePointer
-        /// The topic's partitions, which lead here.
+        /// The topic's partitions. Their records come into this queue.
         var partitions: [OpaquePointer] = []
     }
 
@@ -17,13 +17,14 @@ final class TopicQueues {
     private let bell: ClientQueue
     private var queues: [Queue] = []
 
-    /// - Parameter bell: rings for these queues too.
+    /// - Parameter bell: told of these queues too.
     init(client: KafkaClient, bell: ClientQueue) {
         self.client = client
         self.bell = bell
     }
 
-    /// Takes the place of the assignment before. To be called before librdkafka begins to read, so that no record takes the common way.
+    /// Replaces the assignment. To be called before librdkafka begins to read: otherwise the first records come by the common
+    /// queue.
     func assign(_ partitions: [PartitionOffset]) {
         close()
         var numbers: [String: Int] = [:]
@@ -36,26 +37,26 @@ final class TopicQueues {
         lead()
     }
 
-    /// Leads the partitions here once more. To stop reading a partition, as `assign` of the same ones does for a moment, librdkafka
-    /// 2.0.2 takes its queue off its way, and remembers that the way was ours, so that it sets none of its own
-    /// (`rd_kafka_toppar_fetch_stop`, `rd_kafka_toppar_op_fetch_start`).
+    /// Leads the partitions into these queues once more. librdkafka 2.0.2 undoes that when it stops reading a partition, as
+    /// `assign` of the same partitions does for a moment. It remembers that the queue was ours, so it does not use the common
+    /// queue either (`rd_kafka_toppar_fetch_stop`, `rd_kafka_toppar_op_fetch_start`).
     func lead() {
         for queue in queues {
             for partition in queue.partitions { rd_kafka_queue_forward(partition, queue.raw) }
         }
     }
 
-    /// The next message of a topic, which the caller destroys; `nil` once its queue is empty.
+    /// The next message of a topic, or `nil` if its queue is empty. The caller destroys the message.
     func next(_ number: Int) -> UnsafeMutablePointer<rd_kafka_message_t>? {
         queues.indices.contains(number) ? rd_kafka_consume_queue(queues[number].raw, 0) : nil
     }
 
-    /// What is queued is lost. Before the client is destroyed.
+    /// Throws away what is queued. To be called before the client is destroyed.
     func close() {
         for queue in queues {
             for partition in queue.partitions {
-                // A record of a partition whose topic was deleted keeps the partition alive, the partition its queue, and the queue the
-                // record: librdkafka 2.0.2 then waits for ever when the client is destroyed (its issue 4724).
+                // After a topic is deleted, its records keep their partition alive, the partition keeps its queue, and the
+                // queue keeps the records. librdkafka 2.0.2 then waits for ever when the client is destroyed (its issue 4724).
                 rd_kafka_queue_forward(partition, nil)
                 while let message = rd_kafka_consume_queue(partition, 0) { rd_kafka_message_destroy(message) }
                 rd_kafka_queue_destroy(partition)

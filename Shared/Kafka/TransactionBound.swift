@@ -1,6 +1,7 @@
-/// How much one transaction writes: never more than the limits, and less while the broker does not take that much in a transaction's
-/// time. What did not pass in time is halved until something passes; what passes doubles the bound again. Where the doubled one does
-/// not pass, twice as many transactions must pass before the next attempt: a slow broker is not asked for too much every other time.
+/// How much one transaction writes. It is never more than the limits, and less while the broker cannot take that much in a
+/// transaction's time. A transaction that did not pass in time halves the bound, and transactions that pass double it again. If the
+/// doubled bound fails, twice as many transactions must pass before the next attempt, so that a slow broker is rarely asked for too
+/// much.
 public struct TransactionBound: Equatable, Sendable {
     public let maximumRecords: Int
     public let maximumBytes: Int
@@ -8,13 +9,13 @@ public struct TransactionBound: Equatable, Sendable {
     public private(set) var records: Int
     public private(set) var bytes: Int
 
-    /// How long a transaction may be open, in ms: `transaction.timeout.ms`.
+    /// `transaction.timeout.ms`: how long a transaction may be open.
     private let time: UInt64
-    /// Transactions that passed since the bound was changed last.
+    /// Transactions that have passed since the bound changed last.
     private var passes = 0
     /// The last one passed.
     private var hasPassed = false
-    /// So many must pass before the bound is doubled.
+    /// How many must pass before the bound is doubled.
     private var patience = 1
     static let maximumPatience = 64
 
@@ -26,10 +27,10 @@ public struct TransactionBound: Equatable, Sendable {
         self.bytes = maximumBytes
     }
 
-    /// Whether so many records of so many bytes are more than one transaction takes.
+    /// Whether so many records with so many bytes are too much for one transaction.
     public func isPassed(records: Int, bytes: Int) -> Bool { records > self.records || bytes > self.bytes }
 
-    /// Which of the outputs, from `start` on, go into one transaction; at least one, if there is one.
+    /// Which of the outputs, from `start` on, go into one transaction: at least one, if there is one.
     func portion(of outputs: [OutgoingRecord], from start: Int) -> Range<Int> {
         var end = start
         var size = 0
@@ -41,14 +42,14 @@ public struct TransactionBound: Equatable, Sendable {
         return start..<end
     }
 
-    /// Whether what failed after so many ms may have been too much: after two thirds of a transaction's time.
+    /// Whether a transaction that failed after so many ms may have been too large: it had two thirds of its time.
     func isSlow(_ elapsed: UInt64) -> Bool { elapsed >= time / 3 * 2 }
 
-    /// A transaction of so much failed after so many ms. Perhaps the broker does not take that much in a transaction's time. An outage
-    /// looks alike; what is halved for it grows again.
+    /// A transaction of this size failed after so many ms. Perhaps the broker cannot take that much in a transaction's time. An
+    /// outage looks the same; the bound that it halves grows again.
     mutating func failed(_ error: KafkaError, after elapsed: UInt64, records: Int, bytes: Int) {
         guard error.isTimeOut || isSlow(elapsed) else { return }
-        // Only the first of a row says that the bound had grown too far.
+        // Only the first failure in a row says that the bound had grown too far.
         if hasPassed { patience = min(Self.maximumPatience, patience * 2) }
         hasPassed = false
         passes = 0

@@ -1,13 +1,13 @@
 /// How a finished batch's offsets are committed.
 public enum OffsetCommit: Equatable, Sendable {
-    /// With the outputs, in one transaction.
+    /// Together with the outputs, in one transaction.
     case transaction
-    /// Alone and without waiting; only for a batch without outputs whose repetition harms nothing.
+    /// Alone, and nothing waits for it. Only for a batch without outputs whose repetition harms nothing.
     case plain
 }
 
-/// The order of things in a `RecordPipeline`: when a batch is handed out, when its transaction begins, and what a rebalance,
-/// an outage or the end does to it. An event goes in, actions come out; the pipeline performs them in order.
+/// What a `RecordPipeline` does when: when a batch is handed out, when its transaction begins, and what a rebalance, an outage or
+/// the end does to it. Pure: an event goes in, actions come out, and the pipeline performs them in order.
 ///
 /// One batch exists at a time. It is processing (with the service), settling (waiting for plain commits of batches before it),
 /// committing (with the worker) or retrying (waiting to commit again); after a step it is with the service once more. Times are
@@ -16,11 +16,11 @@ struct TransactionMachine {
     enum Event: Equatable {
         /// The group gave partitions to this member.
         case assigned
-        /// The group takes them all back; it waits for `unassign`.
+        /// The group takes all partitions back. It waits for `unassign`.
         case revoked
-        /// They stay this member's, and are not read: begin with them again.
+        /// The partitions stay this member's, and are not read: begin with them again.
         case unread
-        /// Records wait in the buffer: how many in all.
+        /// So many records wait in the buffer.
         case held(Int)
         /// The service has outputs of a batch that it goes on with.
         case stepped(batch: UInt64)
@@ -28,7 +28,7 @@ struct TransactionMachine {
         case finished(batch: UInt64, OffsetCommit)
         /// The worker is done with the transaction of the batch.
         case transacted(batch: UInt64, Outcome)
-        /// A plain commit was answered, well or not.
+        /// A plain commit was answered, with success or an error.
         case plainCommitAnswered
         /// The service wants no batches, or wants them again.
         case paused, resumed
@@ -36,18 +36,18 @@ struct TransactionMachine {
         case tick
         /// Leave the group soon.
         case stop
-        /// The service had long enough to finish: leave without its batch.
+        /// The service has had enough time: leave without its batch.
         case stopNow
     }
 
     enum Outcome: Equatable {
-        /// Outputs and offsets are there, together.
+        /// Outputs and offsets were written, together.
         case committed
-        /// A portion of the outputs is there; the others follow in another transaction.
+        /// A portion of the outputs was written. The others follow in another transaction.
         case partly
-        /// Neither is there, and the transaction is over.
+        /// Neither was written, and the transaction is over.
         case failed
-        /// Given up on request (`abandon`); neither will be there.
+        /// Given up on request (`abandon`). Neither will be written.
         case abandoned
     }
 
@@ -56,15 +56,15 @@ struct TransactionMachine {
         case dispatch(UInt64)
         /// Write the batch's outputs and offsets in one transaction, on the worker.
         case transact(UInt64)
-        /// The step is there: the service goes on with the batch.
+        /// The step has passed: the service goes on with the batch.
         case proceed(UInt64)
-        /// Commit the batch's offsets plainly; one `plainCommitAnswered` must follow.
+        /// Commit the batch's offsets plainly. One `plainCommitAnswered` must follow.
         case commitPlainly(UInt64)
-        /// The batch is over: nothing of it is needed.
+        /// The batch is over. Nothing of it is needed any more.
         case forget(UInt64)
-        /// What is held belongs to someone else now.
+        /// The records that are held belong to another member now.
         case dropHeld
-        /// The worker shall give up at its next wait.
+        /// Ask the worker to give up at its next wait.
         case abandon
         /// Tell the group that the partitions are free.
         case unassign
@@ -96,10 +96,10 @@ struct TransactionMachine {
         case retrying(Transaction, at: UInt64)
     }
 
-    /// A batch is handed out at once if this long has passed since the one before it was, else when it has: batches begin
-    /// this far apart, and what a commit takes is not added to it.
+    /// Batches begin this far apart, in ms. A batch is handed out at once if that much time has passed since the previous one
+    /// was. The time of a commit is not added to it.
     let interval: UInt64
-    /// The same after a batch without a transaction: a plain commit costs the broker little.
+    /// The same after a batch without a transaction. It is shorter, because a plain commit costs the broker little.
     private var plainInterval: UInt64 { interval / 4 }
     /// The mock drops offsets sent in a transaction: commit them plainly after it.
     let commitsTwice: Bool
@@ -110,12 +110,12 @@ struct TransactionMachine {
     private(set) var phase = Phase.idle
     private(set) var isAssigned = false
     private(set) var isRevoking = false
-    /// What is under way is no revocation: the same partitions are read again afterwards.
+    /// The partitions are not given back: the same ones are read again afterwards.
     private var isReassigning = false
     private(set) var isPaused = false
     private(set) var isStopping = false
     private(set) var hasLeft = false
-    /// Plain commits without an answer. No transaction begins before they are answered, or an older position could overtake it.
+    /// Plain commits that are not answered. No transaction begins before they are: an older position could overtake it.
     private(set) var plainCommits = 0
     private var revokedAt: UInt64 = 0
     private var held = 0
@@ -157,7 +157,7 @@ struct TransactionMachine {
             isRevoking = true
             isReassigning = true
             revokedAt = now
-        // Whoever is given partitions begins with them anyway.
+        // A member that is given partitions begins to read them anyway.
         case .unread: break
         case .held(let count): held = isAssigned ? count : 0
         case .stepped(let batch): if phase == .processing(batch) { phase = .settling(.step(batch)) }
@@ -177,7 +177,7 @@ struct TransactionMachine {
     }
 
     private mutating func finish(_ batch: UInt64, _ commit: OffsetCommit, _ now: UInt64, _ actions: inout [Action]) {
-        // Of a batch that was dropped meanwhile, the end means nothing.
+        // The end of a batch that was dropped meanwhile means nothing.
         guard phase == .processing(batch) else { return }
         switch commit {
         case .transaction: phase = .settling(.last(batch))
@@ -185,7 +185,7 @@ struct TransactionMachine {
             plainCommits += 1
             due = dispatchedAt &+ plainInterval
             actions.append(.commitPlainly(batch))
-            end(batch, &actions)
+            forget(batch, &actions)
         }
     }
 
@@ -200,9 +200,9 @@ struct TransactionMachine {
                 plainCommits += 1
                 actions.append(.commitPlainly(batch))
             }
-            guard transaction == .step(batch) else { return end(batch, &actions) }
+            guard transaction == .step(batch) else { return forget(batch, &actions) }
             phase = .processing(batch)
-            // Of a batch that the group wants back, nothing need be gone on with.
+            // The group wants the batch back, so the service need not go on with it.
             if !isRevoking { actions.append(.proceed(batch)) }
         case .partly:
             failures = 0
@@ -211,11 +211,11 @@ struct TransactionMachine {
             failures += 1
             phase = .retrying(transaction, at: now &+ min(2_000, 50 << min(failures, 6)))
         case .abandoned:
-            end(batch, &actions)
+            forget(batch, &actions)
         }
     }
 
-    private mutating func end(_ batch: UInt64, _ actions: inout [Action]) {
+    private mutating func forget(_ batch: UInt64, _ actions: inout [Action]) {
         phase = .idle
         actions.append(.forget(batch))
     }
@@ -250,7 +250,7 @@ struct TransactionMachine {
         actions.append(.dispatch(lastBatch))
     }
 
-    /// What the worker has begun it ends, for the old generation still counts until `unassign`; all else is dropped.
+    /// The worker ends the transaction that it has begun: the old generation counts until `unassign`. All else is dropped.
     private mutating func revoke(_ now: UInt64, _ actions: inout [Action]) {
         switch phase {
         case .committing:
@@ -260,7 +260,8 @@ struct TransactionMachine {
         case .settling(let transaction), .retrying(let transaction, _): drop(transaction.batch, &actions)
         case .idle: break
         }
-        // The next owner shall begin where these put it. Without an answer it begins earlier, which harms nothing but takes time.
+        // The next owner begins where these commits put the group. Without their answers it may begin earlier, which only costs
+        // time.
         let patience = revokedAt &+ Self.plainCommitPatience
         guard plainCommits == 0 || patience <= now else { return wake(patience, &actions) }
         isRevoking = false

@@ -1,7 +1,7 @@
 internal import EventLoop
 
-/// The thread on which a pipeline's transactions run, one after another, with its transactional producer. Its calls and their answers
-/// are on the loop.
+/// The thread on which a pipeline's transactions run, one after another, with its transactional producer. It is called on the
+/// loop, and answers on the loop.
 final class TransactionThread {
     let worker = WorkerThread(name: "kafka-commit")
 
@@ -14,13 +14,13 @@ final class TransactionThread {
         producer = TransactionalProducer(settings: settings, transactionalID: transactionalID, consumer: consumer)
     }
 
-    /// Makes the producer ahead of the first transaction; also ends what a predecessor left open.
+    /// Makes the producer before the first transaction. That also ends the transaction that a predecessor left open.
     func prepare() {
         let (producer, abandonment) = (producer, currentAbandonment())
         worker.run { _ = producer.prepare(abandonment) }
     }
 
-    /// `completion` holds its owner until the transaction is over.
+    /// Runs one transaction. `completion` keeps its owner alive until the transaction is over.
     func run(_ content: TransactionContent, _ completion: @escaping (TransactionResult) -> Void) {
         // Confined to the loop: the worker only carries it there and back.
         nonisolated(unsafe) let completion = completion
@@ -43,16 +43,16 @@ final class TransactionThread {
         }
     }
 
-    /// What runs and what waits gives up soon.
+    /// Makes the transaction that runs, and those that wait, give up soon.
     func abandon() { abandonment.request() }
 
-    /// Ends the producer, behind what runs.
+    /// Ends the producer, after the transaction that runs.
     func close() {
         let producer = producer
         worker.run { producer.close() }
     }
 
-    /// One for all that the worker has before it: whoever waits for a transaction waits for what stands before that, too.
+    /// One for all work that the worker has now: a transaction also waits for the work before it.
     private func currentAbandonment() -> Abandonment {
         if abandonment.isRequested { abandonment = Abandonment() }
         return abandonment

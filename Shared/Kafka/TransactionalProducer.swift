@@ -3,29 +3,30 @@ internal import Synchronization
 
 /// What one transaction writes.
 struct TransactionContent: Sendable {
-    /// The same when it is tried again, and of no other one.
+    /// A repetition has the number of the first attempt. No other transaction has it.
     var number: UInt64
     var outputs: ArraySlice<OutgoingRecord>
     /// Never empty.
     var offsets: [PartitionOffset]
-    /// One of the offsets that only this transaction reaches: the group standing there tells that it passed. `nil` where none moves.
+    /// One of the offsets that only this transaction reaches. If the group stands there, the transaction has passed. `nil` if
+    /// it moves no offset.
     var proof: PartitionOffset?
     var membership: GroupMembership
 }
 
-/// How a transaction ended, and what it met.
+/// How a transaction ended.
 enum TransactionResult: Equatable, Sendable {
     case committed
-    /// What was tried under its number before is there after all, with its offsets: nothing remains to be written.
+    /// An earlier attempt under its number has passed after all, with its offsets. Nothing remains to be written.
     case stands
-    /// Nothing of it is there; it may be tried again.
+    /// Nothing of it was written. It may be tried again.
     case failed(KafkaError)
-    /// Nothing of it is there, and the output at this index cannot be taken, ever.
+    /// Nothing of it was written, and Kafka will never take the output at this index.
     case refused(Int, KafkaError)
     case abandoned
 }
 
-/// Asks a blocked worker to give up at its next wait. From any thread.
+/// Asks a blocked worker to give up at its next wait. May be used from any thread.
 final class Abandonment: Sendable {
     private let flag = Atomic<Bool>(false)
     var isRequested: Bool { flag.load(ordering: .acquiring) }
@@ -33,26 +34,26 @@ final class Abandonment: Sendable {
 }
 
 /// The transactional producer of a pipeline: makes it, runs transactions, and makes it again after a fatal error.
-/// Every call blocks; all of them on one worker thread. KIP-98, KIP-447; `rdkafka.h`, "Transactional producer API".
+/// Every call blocks. All calls are made on one worker thread. KIP-98, KIP-447; `rdkafka.h`, "Transactional producer API".
 final class TransactionalProducer: @unchecked Sendable {
     // @unchecked: confined to the worker thread but for the immutable properties.
     private let settings: KafkaSettings
     private let transactionalID: String
-    /// Answers where the group stands, after a commit whose end is not known.
+    /// Says where the group stands, after a commit whose end is not known.
     private let consumer: KafkaClient
     private(set) var client: KafkaClient?
     private var writer: RecordWriter?
-    /// The transaction whose commit was sent without an answer: it may be there already.
+    /// The transaction whose commit was sent and not answered. It may have passed.
     private var uncertain: (number: UInt64, proof: PartitionOffset?)?
     private var refusal: (index: Int, error: KafkaError, size: Int)?
-    /// Why a record of this transaction was not written, and that of which topic.
+    /// Why a record of this transaction was not written, and which topic it was for.
     private var undelivered: KafkaError?
-    /// Since a transaction passed.
+    /// Failures since a transaction passed last.
     private var failures = 0
 
-    /// Failures in a row after which the producer is made again, whatever they were.
+    /// After so many failures in a row, of any kind, the producer is made again.
     static let maximumFailures = 3
-    /// Slices that a new producer has to become ready, before another is made.
+    /// How many slices of time a new producer has to become ready. After that another one is made.
     private static let preparations = 30
     /// How long one blocking call waits before it is asked again whether to go on, in ms.
     private static let slice: Int32 = 1_000
@@ -63,7 +64,8 @@ final class TransactionalProducer: @unchecked Sendable {
         self.consumer = consumer
     }
 
-    /// Makes the producer if there is none. The first one on a new broker takes about 2 s; it also ends what a predecessor left open.
+    /// Makes the producer if there is none. The first one on a new broker takes about 2 s. It also ends the transaction that a
+    /// predecessor left open.
     func prepare(_ abandonment: Abandonment) -> TransactionResult? {
         if client != nil { return nil }
         let callbacks = ClientCallbacks()
@@ -85,9 +87,9 @@ final class TransactionalProducer: @unchecked Sendable {
         return nil
     }
 
-    /// Runs one transaction to its end. After a failure that this producer cannot outlive, and after some in a row of
-    /// any kind, it is made again: what the broker has forgotten of it (its id after a week without a transaction, `__transaction_state`)
-    /// no retry brings back.
+    /// Runs one transaction to its end. The producer is made again after a failure that ends it, and after several failures of any
+    /// kind in a row. The broker may have forgotten the producer (it forgets an id after a week without a transaction,
+    /// `__transaction_state`), and no retry would mend that.
     func run(_ content: TransactionContent, _ abandonment: Abandonment) -> TransactionResult {
         let result = attempt(content, abandonment)
         switch result {
@@ -125,8 +127,8 @@ final class TransactionalProducer: @unchecked Sendable {
         if let failure = ClientFailure(rd_kafka_begin_transaction(client.raw), of: client) {
             return recover(failure, content, abandonment, mayBeCommitted: false)
         }
-        // Offsets before outputs: while the broker ends the transaction before, this is asked again after `retry.backoff.ms`, the
-        // registration of an output's partition only after 20 ms (2.0.2).
+        // Offsets are sent before outputs. While the broker still ends the previous transaction, librdkafka 2.0.2 repeats the
+        // request for offsets after `retry.backoff.ms`, and the registration of an output's partition only after 20 ms.
         let offsets = PartitionList(content.offsets)
         while let failure = ClientFailure(
             rd_kafka_send_offsets_to_transaction(client.raw, offsets.raw, content.membership.raw, Self.slice), of: client)
@@ -142,13 +144,13 @@ final class TransactionalProducer: @unchecked Sendable {
         return .committed
     }
 
-    /// Has the broker end, for the group, what a transaction of this producer left pending: by another one, of one position, that is aborted.
-    /// Nobody sees anything of it. Until then the group answers no question for a position (decision 0014).
-    /// - Returns: why not; nil also where another member has the group's ear by now, or when it was abandoned.
+    /// Lets the broker end what a transaction of this producer left pending in the group: it begins another transaction with one
+    /// position, and aborts it. No reader sees that. Until it is done the group answers no question for a position (decision 0014).
+    /// - Returns: why it failed; nil also if another member has taken over the partitions, or if the call was abandoned.
     func endPending(
         _ sample: PartitionOffset, _ membership: GroupMembership, _ abandonment: Abandonment
     ) -> KafkaError? {
-        // The mock keeps no such offsets.
+        // The mock keeps no offsets of transactions.
         if settings.isMock { return nil }
         if case .failed(let error)? = prepare(abandonment) { return error }
         guard let client else { return nil }
@@ -188,7 +190,8 @@ final class TransactionalProducer: @unchecked Sendable {
             }
             guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { continue }
             let error = client.failure(code).about(topic: record.topic)
-            // Its delivery reports, which come with the abort, say more than that a transaction which has failed takes nothing.
+            // The error of this call only says that the transaction has failed. The delivery reports, which come with the
+            // abort, say why.
             if client.fatalCause != nil || !abort(client, abandonment) { close() }
             if abandonment.isRequested { return .abandoned }
             if let refusal { return .refused(refusal.index, refusal.error) }
@@ -203,7 +206,7 @@ final class TransactionalProducer: @unchecked Sendable {
         let topic = rd_kafka_topic_name(message.pointee.rkt).map { String(cString: $0) } ?? ""
         let error = KafkaError(message.pointee.err).about(topic: topic)
         let tag = Int(bitPattern: message.pointee._private)
-        // A broker refuses a whole message set: the largest record of it is the likely cause.
+        // A broker refuses a whole message set. Its largest record is the likely cause.
         let size = recordSize(message)
         if error.isRefusal, tag > 0, size > refusal?.size ?? -1 {
             refusal = (tag - 1, error, size)
@@ -216,28 +219,28 @@ final class TransactionalProducer: @unchecked Sendable {
     private func recover(
         _ failure: ClientFailure, _ content: TransactionContent, _ abandonment: Abandonment, mayBeCommitted: Bool
     ) -> TransactionResult {
-        // With a record that was refused, no commit was sent.
+        // No commit was sent if a record was refused.
         if mayBeCommitted, refusal == nil { uncertain = (content.number, content.proof) }
         if abandonment.isRequested {
-            // No time for an abort: the next producer of this id does it.
+            // There is no time for an abort. The next producer of this id ends the transaction.
             close()
             return .abandoned
         }
         if failure.isFatal || !abort(client, abandonment) {
             close()
-            // At once: what the old one left open keeps readers waiting until the new one has ended it.
+            // This is done at once. Readers wait behind the open transaction until the new producer has ended it.
             _ = prepare(abandonment)
         }
         if abandonment.isRequested { return .abandoned }
         if let refusal { return .refused(refusal.index, refusal.error) }
-        // What the records met says more than that the transaction failed for it.
+        // The error of a record says more than the error of the transaction.
         return .failed(failure.error.endsProducer ? failure.error : undelivered ?? failure.error)
     }
 
     /// Aborts the open transaction; false if the producer is of no more use.
     private func abort(_ client: KafkaClient?, _ abandonment: Abandonment) -> Bool {
         guard let client else { return false }
-        // Flushed first: an abort before a partition was registered can end in a fatal INVALID_TXN_STATE.
+        // Flush first: an abort before a partition was registered can end in a fatal INVALID_TXN_STATE.
         _ = rd_kafka_flush(client.raw, Self.slice)
         while let failure = ClientFailure(rd_kafka_abort_transaction(client.raw, Self.slice), of: client) {
             if failure.isRetriable, !failure.isFatal, !abandonment.isRequested { continue }
@@ -246,9 +249,9 @@ final class TransactionalProducer: @unchecked Sendable {
         return true
     }
 
-    /// A commit was sent and its answer is not known: where the group stands tells, for offsets and outputs are there together.
+    /// Whether a commit without an answer has passed. The position of the group tells: offsets and outputs pass together.
     private func standsCommitted(_ proof: PartitionOffset?) -> Result<Bool, KafkaError> {
-        // The mock never keeps these offsets, so they tell nothing there.
+        // The mock never keeps these offsets, so they say nothing there.
         guard let proof, !settings.isMock else { return .success(false) }
         let list = PartitionList([PartitionOffset(topic: proof.topic, partition: proof.partition, next: -1_001)])
         let code = rd_kafka_committed(consumer.raw, list.raw, Self.slice)

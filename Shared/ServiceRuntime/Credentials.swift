@@ -2,6 +2,13 @@ internal import EventLoop
 public import Settings
 public import Tokens
 
+/// Whether a credential may still be used.
+public enum CredentialStanding: Sendable {
+    case good, revoked
+    /// Nobody can tell now, because the store that knows is away.
+    case unknown
+}
+
 /// Checks people's tokens with the keys that the settings name, and follows the key file as it changes. Loop thread only.
 ///
 /// A new file that cannot be used changes nothing: the former keys stay, and a log line and a metric say so. A key in it that

@@ -1,5 +1,6 @@
 internal import EventLoop
 public import HTTP
+public import Models
 public import Tokens
 
 /// One REST request that was let through, and its answer, to be given once, now or later. Loop thread only.
@@ -26,6 +27,14 @@ public final class RESTCall {
 
     /// The person of the token; empty on routes without one.
     public var person: String { claims?.subject ?? "" }
+
+    /// The same as an id. The router has verified the token, whose `sub` is one; answers the call, and nil, if it is none after
+    /// all.
+    public func personID() -> PersonID? {
+        if let id = PersonID(person) { return id }
+        respond(tokenProblem(.invalid(.badSubject)))
+        return nil
+    }
 
     /// Whether it is answered, or the client has gone.
     public var isClosed: Bool { exchange.isClosed }

@@ -11,6 +11,19 @@ public enum RESTAccess: Sendable {
     case apiKey
     /// `Authorization: Bearer`: the person of the token.
     case person
+    /// No caller: what the route needs is not configured. The answer is that of a wrong API key.
+    case nobody
+}
+
+/// What a service adds to its router that cannot serve every caller at every time. Loop thread only.
+public protocol RESTAdmission: AnyObject {
+    /// The answer to a request that cannot be served now; nil if it can. Asked for each request that has a route, before its
+    /// credential is looked at.
+    func refusal(of request: HTTPRequest, _ exchange: HTTPExchange) -> HTTPResponse?
+    /// The answer where the store that knows of revoked tokens is away.
+    func storeIsAway(for request: HTTPRequest) -> HTTPResponse
+    /// A caller was refused for its credential or its origin. The router has counted that already.
+    func refused(_ cause: RefusalCause)
 }
 
 /// The REST front that services share: routes, credentials, problem documents for what is refused (RFC 9457), and
@@ -39,8 +52,10 @@ public final class RESTRouter {
     private let log: Log?
     /// By method, and the status's first digit.
     private let unrouted: [RequestMethod: [Counter]]
-    /// Asked before a route for a person is served, where tokens can be revoked; nil says that it cannot be known now.
-    public var isRevoked: ((TokenClaims, @escaping (Bool?) -> Void) -> Void)?
+    /// Asked before a route for a person is served, where tokens can be revoked.
+    public var standing: ((TokenClaims, @escaping (CredentialStanding) -> Void) -> Void)?
+    /// Nil: every request is served.
+    public var admission: (any RESTAdmission)?
 
     /// - Parameters:
     ///   - apiKey: needed if a route asks for it.
@@ -96,7 +111,7 @@ public final class RESTRouter {
         let origin = origins?.verdict(request) ?? .own
         exchange.addedHeaders = origins?.headers(origin) ?? []
         if origin == .refused {
-            refusals?.note(.origin, from: address(request, exchange))
+            note(.origin, nil, request, exchange)
             return answerUnrouted(request, exchange, OriginPolicy.refusal)
         }
         switch table.match(request.method, request.pathSegments) {
@@ -138,11 +153,16 @@ public final class RESTRouter {
                     "after": .duration(.nanoseconds(took)),
                 ])
         }
+        if let refusal = admission?.refusal(of: request, exchange) {
+            measure(refusal.status)
+            return exchange.respond(refusal)
+        }
         var claims: TokenClaims?
         switch route.access {
         case .open: break
-        case .apiKey:
-            let refusal = apiKey.map { $0.verdict(request, exchange) }?.refusal
+        case .apiKey, .nobody:
+            let verdict = route.access == .nobody ? .refused : apiKey?.verdict(request, exchange)
+            let refusal = verdict?.refusal
             if let refusal { return answer(refusal.response, refusal.cause, request, exchange, measure) }
         case .person:
             switch person(request) {
@@ -152,12 +172,15 @@ public final class RESTRouter {
             }
         }
         let call = RESTCall(request: request, parameters: parameters, claims: claims, exchange: exchange, measure: measure)
-        guard let claims, let isRevoked else { return route.handler(call) }
-        isRevoked(claims) { [self] verdict in
-            switch verdict {
-            case false?: route.handler(call)
-            case true?: answer(tokenProblem(.invalid(.revoked)), .revoked, request, exchange, measure)
-            case nil: call.unavailable("Whether the token has been revoked cannot be known now.")
+        guard let claims, let standing else { return route.handler(call) }
+        standing(claims) { [self] standing in
+            switch standing {
+            case .good: route.handler(call)
+            case .revoked:
+                answer(tokenProblem(.invalid(.revoked)), .revoked, request, exchange, measure, .invalid(.revoked))
+            case .unknown:
+                guard let admission else { return call.unavailable("Whether the token has been revoked cannot be known now.") }
+                call.respond(admission.storeIsAway(for: request))
             }
         }
     }
@@ -167,8 +190,13 @@ public final class RESTRouter {
         _ measure: (Int) -> Void, _ error: TokenError? = nil
     ) {
         measure(refusal.status)
-        refusals?.note(cause, error, from: address(request, exchange))
+        note(cause, error, request, exchange)
         exchange.respond(refusal)
+    }
+
+    private func note(_ cause: RefusalCause, _ error: TokenError?, _ request: HTTPRequest, _ exchange: HTTPExchange) {
+        refusals?.note(cause, error, from: address(request, exchange))
+        admission?.refused(cause)
     }
 
     private func address(_ request: HTTPRequest, _ exchange: HTTPExchange) -> LoggedAddress? {

@@ -4,7 +4,7 @@ public import Redis
 /// Some members of an audience.
 public struct MemberPage: Equatable, Sendable {
     public var members: [PersonID]
-    /// No more behind them.
+    /// There are no members behind these.
     public var isLast: Bool
 
     public init(members: [PersonID], isLast: Bool) {
@@ -15,7 +15,7 @@ public struct MemberPage: Equatable, Sendable {
 
 /// Who belongs to an audience (`channel:<channel>`, `followers:<person>`). Confined to its client's loop.
 public struct Audiences {
-    /// Members in one call, at most.
+    /// The most members of one call.
     public static let maximumMembers = 1_000
 
     let client: RedisClient
@@ -26,12 +26,12 @@ public struct Audiences {
         self.keys = keys
     }
 
-    /// Adds members; answers how many there are afterwards. May be repeated.
+    /// Adds members, and answers how many there are afterwards. May be repeated.
     public func add(_ members: [PersonID], to audience: String, reply: @escaping (Result<Int, StoreError>) -> Void) {
         change(adds: true, members, audience, reply)
     }
 
-    /// Removes members; answers how many there are afterwards. May be repeated.
+    /// Removes members, and answers how many there are afterwards. May be repeated.
     public func remove(_ members: [PersonID], from audience: String, reply: @escaping (Result<Int, StoreError>) -> Void) {
         change(adds: false, members, audience, reply)
     }
@@ -66,7 +66,7 @@ public struct Audiences {
     }
 
     /// One page of members in the order of their bytes, after `last` (from the beginning if nil).
-    /// Who is added or removed meanwhile may be missed; who stays is not.
+    /// A member who is added or removed meanwhile may be missed. One who stays is not missed.
     public func members(
         of audience: String, after last: PersonID?, limit: Int, reply: @escaping (Result<MemberPage, StoreError>) -> Void
     ) {

@@ -1,10 +1,10 @@
 public import Settings
 
-/// How much a channel's history keeps, and for how long it knows what it has seen.
+/// How much history a channel keeps, and for how long it knows what it has seen.
 public struct ChannelLimits: SettingsGroup {
-    /// Entries; the oldest go.
+    /// Entries at most. The oldest go.
     public var maxEntries = 1_000
-    /// ms from the append. A channel without a post for that long is forgotten whole: whoever watches it begins again.
+    /// How long an entry stays, in ms from its append. A channel without a post for that long is removed. Its watchers begin again.
     public var maxAge: Int64 = 7 * 86_400_000
 
     static let maxEntriesSetting = Setting(

@@ -59,7 +59,7 @@ public struct Crowd: Equatable, Sendable {
 }
 
 /// Who watches a channel.
-public struct Presence: Equatable, Sendable {
+public struct ChannelWatchers: Equatable, Sendable {
     public var clients: Int
     public var people: Int
     /// Connection, as `ConnectionID` writes it, and info. Empty if there are more than were asked for.
@@ -267,7 +267,7 @@ public struct ChannelStreams: WatcherRegistry {
     }
 
     /// Who watches the channel; names them only if there are at most `limit`.
-    public func presence(of channel: ChannelID, limit: Int, reply: @escaping (Result<Presence, StoreError>) -> Void) {
+    public func presence(of channel: ChannelID, limit: Int, reply: @escaping (Result<ChannelWatchers, StoreError>) -> Void) {
         let tag = bytes(channel.text)
         client.eval(
             Self.presenceScript, arguments: 4,
@@ -277,7 +277,7 @@ public struct ChannelStreams: WatcherRegistry {
                 keys.write("channel:{", tag, "}:presence:", to: &writer)
                 writer.argument(Int64(limit))
             },
-            { reply($0.decoded("presence", Presence.init)) })
+            { reply($0.decoded("presence", ChannelWatchers.init)) })
     }
 
     /// Whether the person is a member of the channel's audience.
@@ -340,7 +340,7 @@ extension Crowd {
     }
 }
 
-extension Presence {
+extension ChannelWatchers {
     init?(_ value: RedisValue) {
         guard let parts = value.array, parts.count >= 2, let clients = parts[0].integer, let people = parts[1].integer
         else { return nil }

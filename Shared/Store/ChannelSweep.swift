@@ -1,14 +1,14 @@
 public import Models
 internal import Redis
 
-/// What one step of a sweep took from one channel.
+/// What one step of a sweep removed from one channel.
 public struct SweptWatchers: Equatable, Sendable {
     public var channel: ChannelID
-    /// Of each watcher that went, its info.
+    /// The info of each watcher that was removed.
     public var infos: [[UInt8]]
-    /// Instances whose listeners may be told.
+    /// Instances that may have listeners to tell.
     public var listeners: [InstanceID]
-    /// Nothing of the instance is left at this channel.
+    /// No watcher of the instance is left at this channel.
     public var isComplete: Bool
 
     public init(channel: ChannelID, infos: [[UInt8]], listeners: [InstanceID], isComplete: Bool) {
@@ -20,11 +20,11 @@ public struct SweptWatchers: Equatable, Sendable {
 }
 
 extension ChannelStreams {
-    /// Channels that one step of a sweep looks at.
+    /// How many channels one step of a sweep looks at.
     private static let sweepChannels = 50
 
-    /// Removes watchers that a dead instance left: a step, to be repeated until it answers nothing. Harmless when several do
-    /// it at once. A channel that cannot be swept because its keys are of another type is let go.
+    /// Removes watchers that a dead instance has left. This is one step, to be repeated until it answers nothing. Several
+    /// processes may do it at once. A channel whose keys are of another type cannot be swept, and is given up.
     public func sweep(
         _ instance: InstanceID, limit: Int = 500, reply: @escaping (Result<[SweptWatchers], StoreError>) -> Void
     ) {
@@ -59,9 +59,9 @@ extension ChannelStreams {
         }
     }
 
-    /// Removes all watchers of one channel that an instance left which is gone for good, and the note that it watched the
-    /// channel, in as many steps as it takes. Nobody is told of those who went. May be repeated; after a failure it goes on where
-    /// it ended.
+    /// Removes all watchers of one channel that an instance has left, and the note that the instance watched the channel. The
+    /// instance must be gone for good. Nobody is told of the watchers. The call takes as many steps as it needs. May be
+    /// repeated: after a failure it goes on where it ended.
     public func clean(
         _ channel: ChannelID, of instance: InstanceID, limit: Int = 500, reply: @escaping (Result<Void, StoreError>) -> Void
     ) {
@@ -74,7 +74,7 @@ extension ChannelStreams {
         }
     }
 
-    /// One step at one channel, without the note of it.
+    /// One step at one channel. The note that the instance watched it stays.
     private func sweep(
         _ instance: InstanceID, channel: ChannelID, limit: Int, reply: @escaping (Result<SweptWatchers, StoreError>) -> Void
     ) {

@@ -1,7 +1,7 @@
 internal import Redis
 
 extension Result where Success == RedisValue, Failure == RedisError {
-    /// The reply in its typed form. One of another form is the call's fault: what is stored is not what was expected.
+    /// The reply in its typed form. A reply of another form is a fault: the key does not hold what the call expects.
     func decoded<Value>(_ what: String, _ decode: (RedisValue) -> Value?) -> Result<Value, StoreError> {
         switch self {
         case .success(let value): decode(value).map { .success($0) } ?? .failure(.fault("unexpected reply to \(what)"))
@@ -9,7 +9,7 @@ extension Result where Success == RedisValue, Failure == RedisError {
         }
     }
 
-    /// Whether it was done, where the reply says no more.
+    /// For a call whose reply says nothing but that it was done.
     var done: Result<Void, StoreError> { map { _ in }.mapError(StoreError.init) }
 }
 

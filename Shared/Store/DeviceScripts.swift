@@ -1,7 +1,7 @@
 internal import Redis
 
 extension Lua {
-    /// `others(key, token)`: the fields of a hash that are the same hexadecimal token in another case.
+    /// `others(key, token)`: the fields of a hash that are the same hexadecimal token in upper or mixed case.
     static let otherCases = """
         local function others(key, token)
           local found = {}
@@ -23,8 +23,9 @@ extension Lua {
 }
 
 extension Devices {
-    /// KEYS: devices. ARGV: token, description, how many there may be. The time of the registration is put before the description.
-    /// Answers the tokens that had to go for their number, and those that were the same one in another case.
+    /// KEYS: devices. ARGV: token, description, how many devices there may be. The script puts the time of the registration
+    /// before the description. It answers the tokens that it removed because there were too many, or because they were the same
+    /// in another case.
     static let putScript = RedisScript(
         "put", keys: 1,
         Lua.clock + Lua.otherCases + """
@@ -66,7 +67,7 @@ extension Devices {
               fields[#fields + 1] = sentField(ARGV[2], all[i])
             end
             if #fields == 0 or ARGV[2] == '' then return reply end
-            -- The bucket ahead too: the clock may have been set back since.
+            -- The bucket ahead is read too: the clock may have been set back since it was written.
             local bucket = math.floor(now / tonumber(ARGV[1]))
             for at = bucket - 1, bucket + 1 do
               local known = redis.call('HMGET', KEYS[2] .. at, unpack(fields))
@@ -89,7 +90,8 @@ extension Devices {
             return 1
             """)
 
-    /// KEYS: devices. ARGV: token of an old row, its one form, or nothing if the row is to go. Of two rows the newer stays.
+    /// KEYS: devices. ARGV: the token of an old row, and its present form, or nothing if the row is to go. Of two rows the
+    /// newer stays.
     static let moveScript = RedisScript(
         "moveDevice", keys: 1,
         """
@@ -102,7 +104,7 @@ extension Devices {
         return redis.call('HDEL', KEYS[1], ARGV[1])
         """)
 
-    /// KEYS: devices. ARGV: token. Answers under which forms of it there may have been a row.
+    /// KEYS: devices. ARGV: token. Answers the forms of the token under which there may have been a row.
     static let removeScript = RedisScript(
         "removeDevice", keys: 1,
         Lua.otherCases + """
@@ -133,7 +135,7 @@ extension Devices {
 }
 
 extension RedisValue {
-    /// The texts of an array; nothing for what is none.
+    /// The texts of an array; empty if the value is no array.
     var texts: [String] { array?.compactMap(\.text) ?? [] }
 }
 

@@ -19,8 +19,8 @@ public struct Device: Equatable, Sendable {
         self.registeredAt = registeredAt
     }
 
-    /// The one form of a token under which a device is known. APNs's tokens are hexadecimal and the same in either case: their form
-    /// is lower case. Every other token is its own form.
+    /// The form of a token under which a device is known. Tokens of APNs are hexadecimal, and mean the same in upper and lower
+    /// case: their form is lower case. Every other token is its own form.
     public static func canonical(token: String) -> String {
         token.utf8.allSatisfy(isHexadecimal) ? token.lowercased() : token
     }
@@ -33,22 +33,22 @@ public struct Device: Equatable, Sendable {
     }
 }
 
-/// A device, and whether one notification went to it before.
+/// A device, and whether a notification was pushed to it before.
 public struct PushTarget: Equatable, Sendable {
     public var device: Device
     public var isSent: Bool
 }
 
-/// People's device tokens, and what was pushed to them. A token belongs to one person at a time: whoever registered it last.
+/// People's device tokens, and what was pushed to them. A token belongs to one person at a time: the person who registered it last.
 /// Confined to its client's loop.
 ///
-/// Person and token lie on different shards, so no script can change both. `device:<token hash>` names the owner and is written before
-/// the person's own row, and who reads the rows believes the owner: at no moment does a push for one person reach a device that another
-/// has taken over, and a step that a crash left out changes nothing.
+/// Person and token are on different shards, so no script can change both. `device:<token hash>` names the owner, and is
+/// written before the person's own row. A reader of the rows believes the owner. So a push for one person never reaches a
+/// device that another person has taken over, and a step that a crash leaves out does no harm.
 public struct Devices {
     let client: RedisClient
     let keys: Keyspace
-    /// ms; for so long what was pushed is remembered.
+    /// For so long it is remembered what was pushed, in ms.
     let window: Int64
 
     /// - Parameter window: `DEDUP_WINDOW` in ms.
@@ -60,9 +60,9 @@ public struct Devices {
 
     // MARK: Registering
 
-    /// Registers a device, or registers it again; takes it from the person who had it. Who has more than `limit` then loses those
-    /// that were registered longest ago: they are the ones least likely to be in use. Answers how many went. May be repeated after
-    /// any error.
+    /// Registers a device, or registers it again, and takes it from the person who had it. If the person then has more than
+    /// `limit` devices, those go that were registered longest ago, because they are the least likely to be in use. Answers how
+    /// many went. May be repeated after any error.
     public func put(
         _ device: Device, of person: PersonID, limit: Int, reply: @escaping (Result<Int, StoreError>) -> Void
     ) {
@@ -72,7 +72,7 @@ public struct Devices {
             switch previous {
             case .failure(let error): reply(.failure(error))
             case .success(let previous?) where previous != person:
-                // The former owner's copy goes first: a repeated call would no longer know whose it was.
+                // The former owner's row goes first. A repeated call would not know the former owner any more.
                 self.remove(device.token, from: previous) { result in
                     if case .failure(let error) = result { return reply(.failure(error)) }
                     self.store(device, person, limit, reply)
@@ -112,7 +112,7 @@ public struct Devices {
         targets(of: person, for: nil) { reply($0.map { $0.map(\.device) }) }
     }
 
-    /// A person's devices, in no order, and which of them were pushed this notification before, as far as is known.
+    /// A person's devices, in no order, and to which of them this notification was pushed before, as far as is known.
     public func targets(
         of person: PersonID, for id: NotificationID?, reply: @escaping (Result<[PushTarget], StoreError>) -> Void
     ) {
@@ -133,7 +133,7 @@ public struct Devices {
             })
     }
 
-    /// Leaves out what another person has taken over meanwhile, and first brings rows of earlier versions into their one form.
+    /// Leaves out the devices that another person has taken over. Before that, it gives rows of earlier versions the present form.
     private func settle(
         _ targets: [PushTarget], of person: PersonID, for id: NotificationID?,
         _ reply: @escaping (Result<[PushTarget], StoreError>) -> Void
@@ -154,8 +154,8 @@ public struct Devices {
         for (index, target) in targets.enumerated() { owner(of: target.device.token) { gathering.take($0, at: index) } }
     }
 
-    /// Brings a row of an earlier version, whose token is not in its one form, into that, if the person still owns the device;
-    /// otherwise the row goes. May be repeated, wherever it was cut off.
+    /// Gives the row of an earlier version the present form of its token, if the person still owns the device. Otherwise it
+    /// removes the row. May be repeated wherever it was interrupted.
     private func merge(_ token: String, of person: PersonID, _ reply: @escaping (Result<Void, StoreError>) -> Void) {
         let canonical = Device.canonical(token: token)
         let gathering = Gathering<PersonID?>(count: 2) { owners in
@@ -166,7 +166,7 @@ public struct Devices {
                     if case .failure(let error) = result { return reply(.failure(error)) }
                     self.moveRow(token, to: canonical, of: person, reply)
                 }
-            // Nobody, or another person, has it.
+            // Nobody owns it, or another person.
             case .success: self.moveRow(token, to: nil, of: person, reply)
             }
         }
@@ -201,8 +201,8 @@ public struct Devices {
         }
     }
 
-    /// Removes a device that the provider calls gone, unless it was registered after `timestamp` (ms since 1970).
-    /// Answers whether the person no longer has it.
+    /// Removes a device of which the provider says that it is gone, unless it was registered after `timestamp` (ms since 1970).
+    /// Answers whether the person does not have it any more.
     public func delete(
         _ token: String, of person: PersonID, unlessNewerThan timestamp: Int64, reply: @escaping (Result<Bool, StoreError>) -> Void
     ) {
@@ -222,7 +222,7 @@ public struct Devices {
             })
     }
 
-    /// The rows of a token in its one form and in every other.
+    /// The rows of a token, in its present form and in all others.
     private func remove(_ token: String, from person: PersonID, _ reply: @escaping (Result<Void, StoreError>) -> Void) {
         client.eval(
             Self.removeScript, arguments: 2,
@@ -240,7 +240,7 @@ public struct Devices {
 
     // MARK: What was pushed
 
-    /// Remembers that the provider has taken a notification for a device, for `window` ms at least.
+    /// Remembers for at least `window` ms that the provider has accepted a notification for a device.
     public func remember(
         _ id: NotificationID, sentTo token: String, of person: PersonID, reply: @escaping (Result<Void, StoreError>) -> Void
     ) {
@@ -281,7 +281,7 @@ public struct Devices {
             { reply($0.done) })
     }
 
-    /// Each of the tokens that the person owns belongs to nobody afterwards.
+    /// Gives up those of the tokens that the person owns. They belong to nobody afterwards.
     private func disown(_ tokens: [String], _ person: PersonID, _ reply: @escaping (Result<Void, StoreError>) -> Void) {
         guard !tokens.isEmpty else { return reply(.success(())) }
         let gathering = Gathering<Void>(count: tokens.count) { all in reply(all.map { _ in }) }
@@ -296,7 +296,7 @@ public struct Devices {
         }
     }
 
-    /// `device:<token hash>`: SHA-256, for tokens of providers are of any length and form.
+    /// `device:<token hash>`. The hash is SHA-256, because a provider's tokens may have any length and form.
     private func writeOwner(_ token: String, to writer: inout RESPWriter) {
         keys.write("device:", bytes(hexadecimal(sha256(bytes(token)))), to: &writer)
     }

@@ -1,7 +1,7 @@
 public import Models
 public import Redis
 
-/// How every Redis key and channel is named, and on how many shards people are spread.
+/// The names of all Redis keys and channels, and the number of shards over which people are spread.
 public struct Keyspace: Sendable {
     public let shards: Int
     /// `NAMESPACE:`, or nothing.
@@ -9,7 +9,7 @@ public struct Keyspace: Sendable {
 
     /// - Parameters:
     ///   - namespace: `NAMESPACE`; empty for none.
-    ///   - shards: `SHARDS`, fixed for the life of the data.
+    ///   - shards: `SHARDS`. It never changes while the data live.
     public init(namespace: String, shards: Int) {
         precondition(shards > 0, "no shards")
         self.shards = shards
@@ -19,7 +19,8 @@ public struct Keyspace: Sendable {
     /// The key that holds the number of shards.
     public var shardsKey: String { text("shards") }
 
-    /// Stores the number of shards in new data and compares it in old: with another number everybody's keys would be elsewhere.
+    /// Stores the number of shards in a new Redis, and compares it in an old one. With another number all people's keys would
+    /// have other names.
     public var shardsCheck: RedisCheck {
         let expected = shards
         return RedisCheck("SET", text("shards"), String(expected), "NX", "GET") { result in
@@ -32,12 +33,12 @@ public struct Keyspace: Sendable {
         }
     }
 
-    /// The channel on which one gateway hears its batches; to be subscribed to with `SSUBSCRIBE`.
+    /// The channel on which one gateway hears its batches. It is subscribed to with `SSUBSCRIBE`.
     public func channel(of gateway: InstanceID) -> String { text("gateway:{\(gateway)}") }
 
     // MARK: Keys
 
-    /// `{s}:<person>`, the end of each of a person's keys.
+    /// `{s}:<person>`: each key of a person ends with it.
     func tag(_ person: PersonID) -> [UInt8] {
         var tag = shardTag(shard(of: person, shards: shards))
         tag.append(UInt8(ascii: ":"))

@@ -79,7 +79,7 @@ public protocol WatcherRegistry {
         reply: @escaping (Result<Crowd, StoreError>) -> Void)
 
     /// Who watches the channel; names them only if there are at most `limit`.
-    func presence(of channel: ChannelID, limit: Int, reply: @escaping (Result<Presence, StoreError>) -> Void)
+    func presence(of channel: ChannelID, limit: Int, reply: @escaping (Result<ChannelWatchers, StoreError>) -> Void)
 
     /// Takes a channel that an instance watches no more from the note of what to sweep.
     func forget(_ channel: ChannelID, at instance: InstanceID, reply: @escaping (Result<Void, StoreError>) -> Void)

@@ -1,12 +1,12 @@
 public import Models
 internal import Tokens
 
-/// Tokens that are worth nothing any more although they have not expired.
+/// Tokens that are not accepted any more, although they have not expired.
 public enum Revocation: Equatable, Sendable {
     /// The token whose `jti` has this `TokenClaims.idHash`.
     case token(UInt64)
-    /// All tokens of a person that were issued before this second (since 1970); one that does not say when it was issued
-    /// counts as issued before any.
+    /// All tokens of a person that were issued before this second (since 1970). A token that does not say when it was issued is
+    /// among them.
     case person(PersonID, before: Int64)
 
     /// The control line that tells a gateway: `{"close":3500,"jti":"<16 hex digits>"}`, or
@@ -28,7 +28,7 @@ public enum Revocation: Equatable, Sendable {
         return writer.take()
     }
 
-    /// Reads a control line; nil for one of another kind. Throws for what is not JSON.
+    /// Reads a control line. Nil for a line of another kind. Throws if the line is not JSON.
     public init?(controlLine line: Span<UInt8>) throws(JSONError) {
         var at = 0
         var (hash, person, before): (UInt64?, PersonID?, Int64?)

@@ -1,10 +1,11 @@
 // What an inbox or a channel has seen: hashes `…:seen:<bucket>` (`seen:P:<bucket>` of an inbox) from a notification's id to
 // its offset. The state says which bucket is written (`seen`), and which offset was the last before it began (`base`; absent: 0).
-// The one before it is kept, all older ones go. A bucket's number is that of its time (now / window), or one more than the
-// last where a crowd has filled it. So a clock that goes back finds what it has written, and no bucket grows for ever.
+// The bucket before that one is kept, and all older ones are removed. A bucket's number is that of its time (now / window), or one
+// more than the last if many notifications have filled that one. So what was written is found after the clock was set back, and no
+// bucket grows for ever.
 extension Lua {
-    /// `bucketOf(prefix, offset, now, window)`: the bucket that is written now, and its base, where the state does not say so:
-    /// a former version wrote, whose buckets are those before, at and after now, or nobody yet.
+    /// `bucketOf(prefix, offset, now, window)`: the bucket that is written now, and its base, for a state that does not name
+    /// it. Then an earlier version has written, whose buckets are those before, at and after now, or nothing was written yet.
     static let bucketOf = """
         local function bucketOf(prefix, offset, now, window)
           local bucket = math.floor(now / window)
@@ -15,8 +16,8 @@ extension Lua {
 
         """
 
-    /// `nextBucket(prefix, bucket, offset, now, window)`: the bucket to go on with when the time has come, or this one is full,
-    /// and its base; what is too old goes.
+    /// `nextBucket(prefix, bucket, offset, now, window)`: the bucket to go on with if the time of this one is over, or if it is
+    /// full, and its base. Buckets that are too old are removed.
     static let nextBucket = """
         local function nextBucket(prefix, bucket, offset, now, window)
           local later = math.max(bucket + 1, math.floor(now / window))
@@ -27,8 +28,8 @@ extension Lua {
 
         """
 
-    /// `trimByAge(stream, epoch, now, maxAge)`: takes away the entries at the head that are older, answers how many, and the
-    /// time of the first that is kept, but none that is still to come. Something young must be behind them.
+    /// `trimByAge(stream, epoch, now, maxAge)`: removes the entries at the head that are older than `maxAge`. Answers how many,
+    /// and the time of the first entry that stays, or now if that time is still to come. A younger entry must be behind them.
     static let trimByAge = """
         local function trimByAge(stream, epoch, now, maxAge)
           local gone = 0

@@ -1,8 +1,8 @@
-/// Redis's time as one process believes it: what Redis tells, but for a step of more than an hour, which is not acted upon
-/// until it has lasted. Pure: it is told both clocks, Redis's in ms since 1970 and this process's own in ms of a clock that
-/// never steps.
+/// Redis's time as one process believes it. That is the time that Redis tells, except after a step of more than an hour: such a
+/// step is believed only after it has lasted. Pure: it is told both clocks, Redis's in ms since 1970, and the process's own in
+/// ms of a clock that never steps.
 public struct SteadyClock: Equatable, Sendable {
-    /// A larger difference between what was expected and what is told is a step.
+    /// A larger difference between the time that was expected and the time that Redis tells is a step.
     public static let tolerance: Int64 = 3_600_000
     /// For how long a step must last before it is believed.
     public static let patience: UInt64 = 600_000
@@ -15,18 +15,19 @@ public struct SteadyClock: Equatable, Sendable {
     }
 
     private var believed: Reading?
-    /// What Redis says since it has stepped.
+    /// The time that Redis tells since the step.
     private var step: Reading?
 
     public init() {}
 
-    /// The time that Redis should tell now; 0 before it has told any.
+    /// The time that Redis is expected to tell now; 0 before it has told any.
     public func time(at now: UInt64) -> Int64 { believed?.time(at: now) ?? 0 }
 
-    /// Redis is telling another time than the one that is believed.
+    /// Redis tells another time than the one that is believed.
     public var isStepped: Bool { step != nil }
 
-    /// Redis told this time. `before`: what it had told others last, of which a newcomer learns; 0 if that is not known.
+    /// Redis has told this time. `before`: the time that it had told others last, from which a new process learns; 0 if that is not
+    /// known.
     public mutating func told(_ time: Int64, before: Int64 = 0, at now: UInt64) {
         if believed == nil, before > 0 { believed = Reading(time: before, at: now) }
         guard let believed, abs(time &- believed.time(at: now)) > Self.tolerance else {

@@ -1,17 +1,18 @@
 internal import Redis
 
-/// Why a call of the store has no answer. The text is for a log line and holds nothing of the call's arguments.
+/// Why a call of the store failed. The text is for a log line, and holds nothing of the call's arguments.
 public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// The store did not answer, or there was no room for one more call. Nothing is wrong with the call; it may have been
+    /// The store did not answer, or there was no room for one more call. Nothing is wrong with the call. It may have been
     /// carried out.
     case outage(String)
-    /// The store answers, and does not do this at present: it has no memory for writes, too few replicas, or is loading.
+    /// The store answers, and cannot do this now: it has no memory for writes, or too few replicas, or it is loading.
     /// Nothing is wrong with the call, and nothing was changed.
     case refusal(String)
-    /// The call is at fault: what stands at its keys has another form. A repetition fails again.
+    /// The call is at fault: its keys hold values of another form. A repetition fails again.
     case fault(String)
 
-    /// Nothing is wrong with the call: it may be repeated later, and blames no record (law "Nothing poisons a partition").
+    /// Whether nothing is wrong with the call. It may be repeated later, and its record is not to blame ("Nothing poisons a
+    /// partition").
     public var isOutage: Bool {
         if case .fault = self { return false }
         return true

@@ -7,20 +7,20 @@ public struct Ticket: Equatable, Sendable {
     /// The token's `exp`, in seconds since 1970.
     public var expires: Int64
     public var channels: [String]
-    /// The token's `info`: JSON as it stood there.
+    /// The token's `info`: JSON, as the token has it.
     public var info: [UInt8]?
     public var device: String?
-    /// The token's `jti` and `iat`, as revocations know them; 0 where it has none.
+    /// The token's `jti` and `iat`, as revocations know them; 0 if it has none.
     public var token: UInt64
     public var issued: Int64
-    /// What tags the cursors of a stream that it opens. It is never in a URL; nil: a gateway of the version before made the
-    /// ticket, or used it.
+    /// Tags the cursors of a stream that the ticket opens. It is never in a URL. Nil if a gateway of the previous version has
+    /// made or used the ticket.
     public var key: TagKey?
-    /// Until when a repetition may count as the first use, in ms since 1970; nil as `key` is.
+    /// Until when a repetition may count as the first use, in ms since 1970. Nil if `key` is.
     public var freshUntil: Int64?
-    /// The newest cursor that its reader has shown, or else where its first use began; nil before that.
+    /// The newest cursor that its reader has shown. Before that, where its first use began. Nil before the first use.
     public var start: StreamPosition?
-    /// A cursor with its tag has been shown: somebody has read what it opened.
+    /// A cursor with a tag of this ticket has been shown: somebody has read the stream that it opened.
     public var isShown: Bool
     /// The connection of the latest use, as `ConnectionID` writes it.
     public var connection: String?
@@ -47,29 +47,29 @@ public struct Ticket: Equatable, Sendable {
 
 /// What somebody who brings a ticket's name may do with it.
 public enum TicketUse: Equatable, Sendable {
-    /// Begin: nobody has shown yet that she read what it opened.
+    /// Begin. Nobody has shown yet to have read the stream that the ticket opened.
     case first
-    /// Go on: its reader shows a cursor that only she has seen.
+    /// Go on. The reader shows a cursor that nobody else has seen.
     case again(StreamPosition)
 }
 
 extension Ticket {
-    /// How the ticket may be used by somebody who shows `cursor`, at `now` (ms since 1970); nil: not by her.
+    /// How a client that shows `cursor` may use the ticket at `now` (ms since 1970). Nil: it may not.
     ///
-    /// A first use whose answer was lost on the way looks like none to who asked, and is repeated without a cursor. So
-    /// repetitions count as the first use while the ticket is fresh, until a tag is shown.
+    /// If the answer to a first use is lost on its way, the client repeats the request without a cursor. So repetitions count
+    /// as the first use while the ticket is fresh, until a tag is shown.
     public func use(showing cursor: String?, at now: Int64) -> TicketUse? {
         let position = cursor.flatMap { Cursor($0)?.position }
         if let cursor, let position, let key, key.confirms(cursor), !isBehind(position) { return .again(position) }
         guard let start else { return .first }
         if isShown { return nil }
         if let freshUntil { return now < freshUntil ? .first : nil }
-        // The version before gave out cursors without a tag: until one with a tag is shown, they are taken as it took them.
+        // The previous version gave out cursors without a tag. They are accepted until a cursor with a tag is shown.
         guard let position, position.epoch == start.epoch, position.offset >= start.offset else { return nil }
         return .first
     }
 
-    /// A cursor that its reader has left behind may stand in somebody's log of URLs.
+    /// Whether the reader has gone on since it had this position. A cursor of that position may come from a log of URLs.
     private func isBehind(_ position: StreamPosition) -> Bool {
         guard let start else { return false }
         return position.epoch == start.epoch && position.offset < start.offset
@@ -84,7 +84,7 @@ extension Ticket {
             used.start = shown
             used.isShown = true
         case .first:
-            // Of several first uses any may turn out to be the reader's.
+            // If there are several first uses, any of them may be the reader's.
             if let start, start.epoch == begin.epoch, start.offset <= begin.offset { break }
             used.start = begin
         }

@@ -6,7 +6,7 @@ public struct StoredTicket: Equatable, Sendable {
     fileprivate let bytes: [UInt8]
 }
 
-/// Tickets for URLs. The name of one is a secret of its bearer. Confined to its client's loop.
+/// Tickets for URLs. The name of a ticket is a secret of its bearer. Confined to its client's loop.
 public struct Tickets {
     let client: RedisClient
     let keys: Keyspace
@@ -33,12 +33,12 @@ public struct Tickets {
             { reply($0.decoded("SET") { $0.isNull ? nil : () }) })
     }
 
-    /// Takes a ticket away: whoever brings it next is told that there is none. Nil if there is none.
+    /// Removes a ticket and answers it. Nil if there is none.
     public func take(_ name: String, reply: @escaping (Result<Ticket?, StoreError>) -> Void) {
         fetch("GETDEL", name) { reply($0.map { $0?.ticket }) }
     }
 
-    /// Reads a ticket and leaves it. Nil if there is none.
+    /// Reads a ticket and keeps it. Nil if there is none.
     public func read(_ name: String, reply: @escaping (Result<StoredTicket?, StoreError>) -> Void) {
         fetch("GET", name, reply)
     }
@@ -60,8 +60,8 @@ public struct Tickets {
             })
     }
 
-    /// Puts `new` in the place of what was read and moves its end to the token's `exp`. Answers false, and changes
-    /// nothing, if the ticket has gone or another use has changed it since it was read.
+    /// Replaces a ticket that was read, and moves its end to the token's `exp`. If the ticket has gone, or another use has
+    /// changed it since it was read, the call changes nothing and answers false.
     public func replace(
         _ name: String, _ old: StoredTicket, with new: Ticket, reply: @escaping (Result<Bool, StoreError>) -> Void
     ) {
@@ -76,7 +76,7 @@ public struct Tickets {
             { reply($0.decoded("replace") { $0.integer.map { $0 == 1 } }) })
     }
 
-    /// KEYS: ticket. ARGV: what must stand there, what shall, its end in seconds since 1970.
+    /// KEYS: ticket. ARGV: the value that must be there, the new value, its end in seconds since 1970.
     static let replaceScript = RedisScript(
         "replace", keys: 1,
         """

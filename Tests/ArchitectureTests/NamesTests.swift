@@ -85,7 +85,7 @@ import Testing
     ]
     /// Files that hold several small types of one kind, and are named for the kind.
     private static let families: Set = [
-        "Answers", "ChannelSweep", "CommonSettings", "Endpoints", "InboxScripts", "InboxStates", "Instruments", "KafkaConfiguration",
+        "ChannelSweep", "CommonSettings", "Endpoints", "InboxScripts", "InboxStates", "Instruments", "KafkaConfiguration",
         "KafkaProperties", "ProviderToken",
     ]
 

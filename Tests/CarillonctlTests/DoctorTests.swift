@@ -177,13 +177,13 @@ import Testing
     }
 
     @Test func topicsThatThePoliciesLeadToAreCompared() {
-        func finding(_ missing: [String], _ creates: Bool?) -> Finding {
-            policyTopicFinding(["events.a", "events.b"], missing: missing, creates: creates, brokers: "kafka:9092")
+        func finding(_ missing: [String], _ value: String?) -> Finding {
+            policyTopicFinding(["events.a", "events.b"], missing: missing, creation: TopicCreation(value), brokers: "kafka:9092")
         }
         #expect(finding([], nil) == .ok("topics of policies", "2 are there"))
-        #expect(finding(["events.b"], true) == .ok("topics of policies", "made by their first event: events.b"))
+        #expect(finding(["events.b"], "true") == .ok("topics of policies", "made by their first event: events.b"))
         #expect(finding(["events.b"], nil).isWell)
-        let fails = finding(["events.b"], false)
+        let fails = finding(["events.b"], "false")
         #expect(!fails.isWell && fails.text.contains("events.b") && fails.text.contains("unknown_topic"))
         #expect(fails.remedy?.hasPrefix("kafka-topics.sh --bootstrap-server kafka:9092 --create --topic events.b ") == true)
     }

@@ -40,6 +40,8 @@ private final class Reader: StreamReader {
     private(set) var failures = 0
     private(set) var ended = 0
     private(set) var taken = 0
+    /// How many entries were written when each page ended.
+    private(set) var pageEnds: [Int] = []
     /// Reads that are under way: the page as it was when it was read, and who waits for it.
     private var reads: [(page: InboxPage, reply: (InboxPage?) -> Void)] = []
 
@@ -67,6 +69,7 @@ private final class Reader: StreamReader {
     }
 
     func write(_ entry: InboxEntry, at position: StreamPosition, now: Int64) { written.append(position.offset) }
+    func pageIsWritten() { pageEnds.append(written.count) }
     func pageIsTaken(_ state: InboxState) { taken += 1 }
     func lose() { isLost = true }
     func readFailed() { failures += 1 }
@@ -102,7 +105,7 @@ private final class Reader: StreamReader {
         var pages = 0
         while reader.answer() { pages += 1 }
         #expect(reader.written == Array(1...7) && reader.session.phase == .live && pages == 3)
-        #expect(reader.taken == 3 && reader.ended == 3)
+        #expect(reader.taken == 3 && reader.ended == 3 && reader.pageEnds == [3, 6, 7])
     }
 
     @Test func aPageEndsWhereThereIsNoRoomAndGoesOnThere() {
@@ -126,6 +129,20 @@ private final class Reader: StreamReader {
         #expect(reader.answer() && reader.written == [2, 1, 3] && reader.session.position.offset == 3)
     }
 
+    /// A page that begins further back, as a registration's may: what was written before takes none of the room.
+    @Test func whatWasWrittenBeforeTakesNoRoom() {
+        let stream = Stream()
+        let reader = Reader(stream)
+        stream.top = 2
+        reader.perform(reader.session.verify(isFull: false))
+        #expect(reader.answer() && reader.written == [1, 2])
+        stream.top = 3
+        reader.room = 1
+        #expect(reader.session.verify(isFull: false) == .read)
+        reader.arrived(stream.page(after: StreamPosition(epoch: stream.epoch, offset: 0), limit: 5))
+        #expect(reader.written == [1, 2, 3])
+    }
+
     @Test func aPageWithoutRoomIsReadAgain() {
         let stream = Stream()
         let reader = Reader(stream)
@@ -142,7 +159,7 @@ private final class Reader: StreamReader {
         let reader = Reader(Stream())
         var ends = 0
         #expect(reader.session.verify(isFull: false) == .read)
-        reader.read { ends += 1 }
+        reader.readPage { ends += 1 }
         #expect(reader.answer(fails: true) && reader.failures == 1 && reader.ended == 1 && ends == 1)
         #expect(reader.session.phase == .waiting)
         reader.perform(reader.session.verify(isFull: false))
@@ -155,7 +172,7 @@ private final class Reader: StreamReader {
         stream.top = 2
         var ends = 0
         #expect(reader.session.verify(isFull: false) == .read)
-        reader.read { ends += 1 }
+        reader.readPage { ends += 1 }
         reader.hasEnded = true
         #expect(reader.answer() && reader.written.isEmpty && reader.ended == 0 && ends == 1)
     }
@@ -228,7 +245,7 @@ private final class Reader: StreamReader {
             for step in 0..<300 where inFlight > 0 || walker.isWalking {
                 if step == 2 { extent += 7 }
                 inFlight -= 1
-                walker.ended()
+                walker.readEnded()
             }
             #expect(visited == Set(0..<extent) && highest <= 3 && !walker.isWalking, "TEST_SEED=\(seed), round \(round)")
             // What cannot be read is not begun.
@@ -246,13 +263,28 @@ private final class Reader: StreamReader {
             return 1
         }
         walker.start()
-        walker.ended()
+        walker.start()
+        walker.readEnded()
         canRead = false
-        walker.ended()
+        walker.readEnded()
         #expect(visited == [0, 1] && !walker.isWalking)
         canRead = true
         walker.start()
-        for _ in 0..<3 { walker.ended() }
+        for _ in 0..<3 { walker.readEnded() }
         #expect(visited == [0, 1, 0, 1, 2] && !walker.isWalking)
+    }
+
+    @Test func aStartThatComesTooEarlyLeavesAWalkAsItIs() {
+        var (visited, canRead) = ([UInt32](), true)
+        let walker = Walker(window: 1, canRead: { canRead }, extent: { 3 }) { place in
+            visited.append(place)
+            return 1
+        }
+        walker.start()
+        canRead = false
+        walker.start()
+        canRead = true
+        for _ in 0..<3 { walker.readEnded() }
+        #expect(visited == [0, 1, 2] && !walker.isWalking)
     }
 }

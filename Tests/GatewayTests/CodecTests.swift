@@ -82,7 +82,7 @@ import WebSocket
         #expect(visited == [0, 1] && walk.inFlight == 2)
         walk.start()
         for _ in 0..<10 {
-            if walk.inFlight > 0 { walk.ended() }
+            if walk.inFlight > 0 { walk.readEnded() }
             visit()
         }
         #expect(visited == [0, 1, 2, 0, 1, 2] && !walk.isWalking)

@@ -173,6 +173,10 @@ import Testing
         #expect(expired.status == 401 && expired.body.contains("#token_expired") && expired.body.contains("expired 4"))
         #expect(await site.http("PUT", "/v1/inbox", bearer).status == 405)
         #expect(await site.http("GET", "/v1/nothing").body.contains("#not_found"))
+        // Counted as every other service's REST, and for the gateway who was not let in.
+        #expect(await site.metric(#"carillon_rest_requests_total{method="GET",route="/v1/inbox",status="4xx"}"#) == 5)
+        #expect(await site.metric(#"carillon_rest_requests_total{method="GET",route="none",status="4xx"}"#) == 1)
+        #expect(await site.metric(#"carillon_gateway_refusals_total{reason="token"}"#) == 2)
         await site.stop()
     }
 }

@@ -52,6 +52,9 @@ import Testing
         #expect(
             machine.renewed(under: 1, latest: 9, generation: 1, settles: true, isHearing: true) == []
                 && machine.graceIsOver(under: 1) == [])
+        // Nor does it end the time that a batch of the present number has.
+        #expect(renewed(&machine, latest: 5) == [.waitForBatches])
+        #expect(machine.graceIsOver(under: 1) == [] && machine.graceIsOver(under: 2) == [.compareAfterLoss, .probe])
     }
 
     @Test func aRedisThatWasSetBackIsNoticedAtItsReturnAndAtTheRenewal() throws {

@@ -18,7 +18,7 @@ import Testing
             var now: UInt64 = 5
             for _ in 0..<20_000 {
                 if Int.random(in: 0..<8, using: &random) == 0 { now += UInt64.random(in: 0...50, using: &random) }
-                if bucket.take(now: now) == .taken { taken.append(now) }
+                if bucket.admit(now: now) == .taken { taken.append(now) }
             }
             var first = 0
             for (index, time) in taken.enumerated() {
@@ -33,14 +33,14 @@ import Testing
 
     @Test func whoIsRefusedIsSpreadOverTheTimeThatAllNeed() {
         var bucket = TokenBucket(rate: 100, now: 0)
-        let first = (0..<10).map { _ in bucket.take(now: 0) }
+        let first = (0..<10).map { _ in bucket.admit(now: 0) }
         #expect(first.allSatisfy { $0 == .taken })
-        let next = (0..<500).map { _ in bucket.take(now: 0) }
+        let next = (0..<500).map { _ in bucket.admit(now: 0) }
         #expect(next.first == .refused(spread: 10) && next.last == .refused(spread: 5_000))
-        let many = (0..<100_000).map { _ in bucket.take(now: 0) }
+        let many = (0..<100_000).map { _ in bucket.admit(now: 0) }
         #expect(many.last == .refused(spread: TokenBucket.longestSpread))
         // A clock that stands still gives nothing.
-        let later = [0, 11, 12, 12].map { bucket.take(now: $0) == .taken }
+        let later = [0, 11, 12, 12].map { bucket.admit(now: $0) == .taken }
         #expect(later == [false, false, true, false])
     }
 

@@ -89,6 +89,31 @@ import Testing
         #expect(again && tracker.check() == .lost)
     }
 
+    @Test func whatCameLateOnceHasItsTimeAgainTheNextTime() {
+        var tracker = SequenceTracker()
+        _ = tracker.renewed(latest: 9)
+        for number in 1...2 as ClosedRange<UInt64> {
+            _ = tracker.batch(number)
+            _ = tracker.check()
+        }
+        let again = tracker.renewed(latest: 12)
+        _ = tracker.batch(3)
+        let (coming, late) = (tracker.check(), tracker.batch(4) ? nil : tracker.check())
+        #expect(again && coming == .coming && late == .late)
+    }
+
+    /// Answers may come out of order: an earlier number takes nothing back.
+    @Test func anEarlierNumberTakesNothingBack() {
+        var tracker = SequenceTracker()
+        let renewals = [tracker.renewed(latest: 9), tracker.renewed(latest: 7)]
+        for number in 1...7 as ClosedRange<UInt64> { _ = tracker.batch(number) }
+        let coming = tracker.check()
+        #expect(renewals == [true, false] && coming == .coming)
+        tracker.settle(latest: 5)
+        let (complete, next) = (tracker.check(), tracker.batch(8))
+        #expect(complete == .complete && !next)
+    }
+
     @Test func aRestartCountsFromWhatTheNextServerSays() {
         var tracker = SequenceTracker()
         _ = tracker.batch(1)
@@ -125,8 +150,8 @@ import Testing
         var backlog = Backlog<Int>(limit: 200)
         #expect((0..<200).allSatisfy { backlog.keep($0) == 0 })
         #expect(backlog.keep(200) == 2 && backlog.count == 199)
-        #expect(backlog.take(3) == [2, 3, 4] && backlog.take(1_000) == Array(5...200) && backlog.isEmpty)
-        #expect(backlog.take(1) == [])
+        #expect(backlog.removeOldest(3) == [2, 3, 4] && backlog.removeOldest(1_000) == Array(5...200) && backlog.isEmpty)
+        #expect(backlog.removeOldest(1) == [])
         #expect(Backlog<Int>().limit == 100_000)
     }
 }

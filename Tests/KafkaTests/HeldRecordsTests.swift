@@ -9,7 +9,7 @@ import Testing
 
     /// Takes from backlogs of so many records a topic.
     private func take(_ held: inout HeldRecords, _ left: inout [Int64], of topics: [String], _ limit: Int) -> [KafkaRecord] {
-        held.take(limit, bytes: .max) { lane in
+        held.nextBatch(limit, bytes: .max) { lane in
             guard left[lane] > 0 else { return nil }
             left[lane] -= 1
             return record(topics[lane], 1_000 - left[lane])
@@ -34,7 +34,7 @@ import Testing
         var held = HeldRecords(topics: ["offers", "messages"])
         for offset in 0..<250 { held.append(record("offers", Int64(offset), bytes: 13_000), lane: 0) }
         for offset in 0..<50 { held.append(record("messages", Int64(offset), bytes: 300), lane: 1) }
-        let batch = held.take(4_000, bytes: .max) { _ in nil }
+        let batch = held.nextBatch(4_000, bytes: .max) { _ in nil }
         #expect(batch.firstIndex { $0.topic == "messages" } == 2)
         #expect(batch.prefix(52).filter { $0.topic == "messages" }.count == 50)
     }
@@ -50,13 +50,13 @@ import Testing
         }
         #expect(look() == (1...64).map { Int64($0) })
         #expect(look() == [])
-        let batch = held.take(10, bytes: .max) { _ in nil }
+        let batch = held.nextBatch(10, bytes: .max) { _ in nil }
         #expect(batch.map(\.offset) == (1...10).map { Int64($0) })
         #expect(look() == (65...74).map { Int64($0) })
         // What is put back comes before all else, so it is looked at once more.
         held.putBack(batch[4...])
         #expect(look() == (5...68).map { Int64($0) })
-        #expect(held.take(1_000, bytes: .max) { _ in nil }.map(\.offset) == (5...74).map { Int64($0) })
+        #expect(held.nextBatch(1_000, bytes: .max) { _ in nil }.map(\.offset) == (5...74).map { Int64($0) })
     }
 
     @Test func largeRecordsAreLookedAtOneByOne() {
@@ -90,7 +90,7 @@ import Testing
     @Test func bytesEndABatchToo() {
         var held = HeldRecords(topics: ["a"])
         for offset in 0..<10 { held.append(record("a", Int64(offset), bytes: 100), lane: 0) }
-        let batch = held.take(100, bytes: 250) { _ in nil }
+        let batch = held.nextBatch(100, bytes: 250) { _ in nil }
         #expect(batch.count == 3)
         #expect(held.count == 7)
     }
@@ -105,7 +105,7 @@ import Testing
             var written = topics.map { _ in Int64(0) }
             var passed = topics.map { _ in Int64(0) }
             for _ in 0..<30 {
-                var batch = held.take(Int(random.next() % 20) + 1, bytes: .max) { lane in
+                var batch = held.nextBatch(Int(random.next() % 20) + 1, bytes: .max) { lane in
                     guard random.next() % 8 != 0 else { return nil }
                     written[lane] += 1
                     return record(topics[lane], written[lane])

@@ -126,12 +126,12 @@ extension MemoryStore: WatcherRegistry {
         }
     }
 
-    public func presence(of channel: ChannelID, limit: Int, reply: @escaping (Result<Presence, StoreError>) -> Void) {
+    public func presence(of channel: ChannelID, limit: Int, reply: @escaping (Result<ChannelWatchers, StoreError>) -> Void) {
         answer(reply) {
             let crowd = crowds[channel, default: MemoryCrowd()]
             let all = crowd.watchers.values.flatMap(\.values)
             let named = crowd.total <= limit ? all.map { (Array($0.connection.description.utf8), $0.info) } : []
-            return Presence(clients: crowd.total, people: Set(all.map(\.person)).count, watchers: named)
+            return ChannelWatchers(clients: crowd.total, people: Set(all.map(\.person)).count, watchers: named)
         }
     }
 

@@ -5,7 +5,7 @@ import Store
 
 /// `/v1/audiences/{id}/members`: who belongs to a channel, or follows a person. For producers and operators.
 struct AudienceRoutes {
-    /// Members of one page, where the request does not say.
+    /// Members of one page, if the request does not say how many.
     static let defaultLimit = 100
 
     private let audiences: Audiences
@@ -30,7 +30,7 @@ struct AudienceRoutes {
 
     // MARK: Requests
 
-    /// `channel:<channel>` or `followers:<person>`, as it is kept; nil after an answer that says what is wrong.
+    /// `channel:<channel>` or `followers:<person>`, in its stored form. Answers the call itself, and nil, if the id is wrong.
     private static func audience(_ call: RESTCall) -> String? {
         if let audience = audience(call.parameters.first ?? "") { return audience }
         call.refuse("The audience must be channel:<channel> or followers:<person>, percent-encoded.")
@@ -38,7 +38,7 @@ struct AudienceRoutes {
     }
 
     static func audience(_ text: String) -> String? {
-        // By bytes: to `String` the colon and a combining mark behind it are one character.
+        // Split by bytes: for `String`, a colon and a combining mark behind it are one character.
         let parts = text.utf8.split(separator: UInt8(ascii: ":"), maxSplits: 1, omittingEmptySubsequences: false)
             .map { String(Substring($0)) }
         if parts.count == 2 {
@@ -57,7 +57,7 @@ struct AudienceRoutes {
         return (audience, members)
     }
 
-    /// Reads `{"members":[…]}`; nil if it is anything else.
+    /// Reads `{"members":[…]}`. Nil if the body is anything else.
     static func members(_ body: [UInt8]) -> [PersonID]? {
         let bytes = body.span
         var at = 0

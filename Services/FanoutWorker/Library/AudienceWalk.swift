@@ -1,14 +1,14 @@
 import Models
 import Store
 
-/// The reading of an audience's members, page by page, from the last one on.
+/// Reads the members of an audience page by page. Each page begins behind the last member of the page before. Pure.
 struct AudienceWalk {
     enum Step: Equatable {
-        /// Serve these; after the last page the walk has ended.
+        /// Serve these members. After the last page the walk has ended.
         case members([PersonID], isLast: Bool)
         /// Read the same page again.
         case again(StoreError)
-        /// It failed by its own fault as often as it may.
+        /// The read has failed by its own fault as often as it may.
         case giveUp
     }
 
@@ -25,7 +25,7 @@ struct AudienceWalk {
         switch result {
         case .success(let page):
             failures = 0
-            // A page without one readable member gives no place to go on from.
+            // A page without a readable member does not say where to go on.
             let isLast = page.isLast || page.members.isEmpty
             last = page.members.last ?? last
             return .members(page.members, isLast: isLast)

@@ -1,11 +1,11 @@
 import Kafka
 
-/// What a batch has for Kafka and not written yet: pushes and dead letters. Once they are many they leave in a transaction of
-/// their own, before the batch's end, so that a post to a million people holds no million pushes. Pure.
+/// The pushes and dead letters of a batch that are not written to Kafka yet. When there are many, they leave in a transaction
+/// of their own, before the end of the batch. So a post to a million people does not keep a million pushes in memory. Pure.
 struct BatchOutputs {
     private var waiting: [OutgoingRecord] = []
     private var bytes = 0
-    /// What was taken last is not there yet.
+    /// The outputs that were taken last are not written yet.
     private var isWriting = false
     private let limits: FanoutLimits
 
@@ -16,13 +16,13 @@ struct BatchOutputs {
         bytes += record.size
     }
 
-    /// As much as one transaction takes is waiting, or more.
+    /// At least as much is waiting as one transaction takes.
     var isFull: Bool { waiting.count >= limits.outputRecords || bytes >= limits.outputBytes }
 
-    /// Nothing is being written: the batch may end with what waits.
+    /// Nothing is being written. The batch may end with the outputs that wait.
     var maySettle: Bool { !isWriting }
 
-    /// What is to be written now, so that more can be taken. Nil while there is room, and while the last ones are on their way.
+    /// The outputs that are to be written now, to make room. Nil while there is room, and while earlier ones are being written.
     mutating func begin() -> [OutgoingRecord]? {
         guard isFull, !isWriting else { return nil }
         isWriting = true
@@ -31,7 +31,7 @@ struct BatchOutputs {
 
     mutating func written() { isWriting = false }
 
-    /// All that waits; nothing stays.
+    /// Takes all outputs that wait.
     mutating func take() -> [OutgoingRecord] {
         bytes = 0
         var taken: [OutgoingRecord] = []

@@ -1,10 +1,10 @@
 import Models
 import Store
 
-/// What a batch has for channels themselves: one entry a post, whoever the members are. Posts of one channel wait for
-/// each other, so that they keep their order. Pure.
+/// What a batch has for the streams of channels: one entry for each post. Posts of one channel wait for each other, so that
+/// they keep their order. Pure.
 struct ChannelPosts {
-    /// A channel's place.
+    /// The place of a channel.
     typealias Line = Int
 
     /// One call of `append` and what follows it.
@@ -27,13 +27,13 @@ struct ChannelPosts {
     enum Step: Equatable {
         /// Make the call again.
         case again
-        /// It failed by its own fault as often as it may: these records go to the dead letters.
+        /// The call has failed by its own fault as often as it may. These records become dead letters.
         case giveUp([Int])
     }
 
     private var lines: [ChannelID: Line] = [:]
     private var channels: [Channel] = []
-    /// Lines whose call is to be made, in order.
+    /// The lines whose call is to be made next, in order.
     private var ready: [Line] = []
     private var busy = 0
 
@@ -59,7 +59,7 @@ struct ChannelPosts {
         ready.append(line)
     }
 
-    /// A call that may be made now, filled from what waits; `post` names a record's bytes. Nil if there is none.
+    /// A call that may be made now, with posts that wait. `post` answers a record's bytes. Nil if there is no such call.
     mutating func next(callBytes: Int, _ post: (Int) -> Delivery) -> (line: Line, call: Call)? {
         guard !ready.isEmpty else { return nil }
         let line = ready.removeFirst()
@@ -80,7 +80,7 @@ struct ChannelPosts {
         channels[line].call = call
     }
 
-    /// The append was answered, and that many gateways hear of it. Answers the call, to be published.
+    /// The append was answered, and so many gateways are to be told. Answers the call, which is to be published.
     mutating func appended(_ line: Line, gateways: Int) -> Call {
         channels[line].call.unanswered = gateways
         let call = channels[line].call
@@ -88,7 +88,7 @@ struct ChannelPosts {
         return call
     }
 
-    /// One of the publishes was answered: who did not hear it finds it missing, and reads.
+    /// One of the publishes was answered. A gateway that did not hear it notices that, and reads the stream.
     mutating func published(_ line: Line) {
         channels[line].call.unanswered -= 1
         if channels[line].call.unanswered == 0 { settle(line) }

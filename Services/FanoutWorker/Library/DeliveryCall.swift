@@ -1,22 +1,22 @@
 import Store
 
-/// One call of `deliver` for one person and what follows it, as events in and the next step out.
+/// One call of `deliver` for one person, and what follows it. Pure: an event goes in, the next step comes out.
 ///
-/// Append first, then route. If no gateway received it, the call is made once more, for what is routed by then; if still none
-/// did, the person counts as one without a route.
+/// The notification is appended first, and then routed. If no gateway received it, the call is made once more, for the routes
+/// of that moment. If no gateway receives it then, the person counts as one without a route.
 struct DeliveryCall {
     enum Step: Equatable {
         /// Make the call (again).
         case deliver
-        /// Hand the notifications to the gateways; that many publishes will be answered.
+        /// Hand the notifications to the gateways. So many publishes will be answered.
         case publish
-        /// Nobody holds her: to the push service, where the policy says so. The call has ended.
+        /// The person has no connection. Hand the notifications to the push service, if their policy says so. The call has ended.
         case push
         /// The call has ended.
         case settled
-        /// Not yet.
+        /// Wait for other answers.
         case wait
-        /// It failed by its own fault as often as it may: its records go to the dead letters. The call has ended.
+        /// The call has failed by its own fault as often as it may. Its records become dead letters. The call has ended.
         case giveUp
     }
 
@@ -25,7 +25,7 @@ struct DeliveryCall {
     var deliveries: [Delivery] = []
     /// Bytes of the notifications.
     var size = 0
-    /// Where they stand in the inbox; of the last time the call was made.
+    /// Their entries in the inbox, as the latest answer says.
     var epoch: UInt64 = 0
     var entries: [Delivered.Entry] = []
 
@@ -34,7 +34,7 @@ struct DeliveryCall {
     private var isSecondRound = false
     private(set) var failures = 0
 
-    /// The call was answered; `gateways` hold the person.
+    /// The call was answered. So many gateways hold connections of the person.
     mutating func delivered(epoch: UInt64, entries: [Delivered.Entry], gateways: Int) -> Step {
         self.epoch = epoch
         self.entries = entries
@@ -53,7 +53,7 @@ struct DeliveryCall {
         return .deliver
     }
 
-    /// Ready for another call, with the room of this one.
+    /// Makes this ready for another call, and keeps the memory of its arrays.
     mutating func clear() {
         records.removeAll(keepingCapacity: true)
         deliveries.removeAll(keepingCapacity: true)

@@ -11,7 +11,7 @@ enum RecordOutcome: String, MetricLabel {
 enum DeliveryOutcome: String, MetricLabel {
     /// Appended now.
     case fresh
-    /// It stood in the inbox already: a record that was read again.
+    /// The inbox had it already, because the record was read again.
     case repeated
 }
 

@@ -26,27 +26,27 @@ public struct FanoutSettings: SettingsGroup {
 
 /// What bounds the work on one batch.
 public struct FanoutLimits: SettingsGroup {
-    /// Records taken from Kafka together.
+    /// Records of one batch from Kafka.
     public var batchRecords = 4_000
-    /// Calls of `deliver` under way at once.
+    /// Calls of `deliver` that are under way at once.
     public var callsInFlight = 1_000
-    /// The same of each other priority while high priority is under way or was within 2 s.
+    /// The same for each other priority, while high priority is under way, and for 2 s after that.
     public var callsBesideHigh = 32
-    /// Bytes of notifications in them; one call more may pass it.
+    /// Bytes of notifications in these calls. One more call may go beyond it.
     public var bytesInFlight = 16 << 20
-    /// Bytes of notifications in one call, beside the first.
+    /// Bytes of notifications in one call. The first notification does not count.
     public var callBytes = 256 << 10
-    /// Bytes of one batch for a gateway; one call more may pass it.
+    /// Bytes of one batch for a gateway. One more call may go beyond it.
     public var gatewayBatchBytes = 256 << 10
-    /// Pushes and dead letters that are written together before a batch's end; what is under way then may pass it.
+    /// So many pushes and dead letters are written together, before the end of the batch. The calls under way may add more.
     public var outputRecords = 4_000
-    /// Bytes of them, likewise.
+    /// The same in bytes.
     public var outputBytes = 4 << 20
-    /// Members of an audience read at once.
+    /// Members of one page of an audience.
     public var audiencePage = 500
-    /// Audiences walked at once.
+    /// Audiences that are read at once.
     public var walks = 8
-    /// How often a call that fails by its own fault is made.
+    /// How often a call is made that fails by its own fault.
     public var attempts = 5
 
     static let batchRecordsSetting = Setting(

@@ -1,17 +1,18 @@
 import Models
 import Store
 
-/// What one gateway is to hear: lines gathered while the publish before them is under way, which then leave together.
+/// What one gateway is to be told. Lines are gathered while a publish is under way, and then leave together.
 struct GatewayOutbox {
     let instance: InstanceID
-    /// Bytes of lines from which on a batch is closed: it has at most one recipient, one notification or one call for a channel more.
+    /// A batch is closed when it has so many bytes of lines. One more recipient, notification or call for a channel may go
+    /// beyond it.
     private let limit: Int
     private var batch = GatewayBatch()
-    /// Whose lines the open batch holds.
+    /// The calls whose lines the open batch holds.
     private var slots: [PersonQueues.Slot] = []
     private var channels: [ChannelPosts.Line] = []
-    /// The notification whose recipients are still being added, and its record: a post's members come one after another,
-    /// and its bytes leave once for all of them.
+    /// The notification whose recipients are still being added, and its record. The members of a channel come one after
+    /// another, and the bytes of the post leave once for all of them.
     private var open: (record: Int, bytes: [UInt8], range: Range<Int>)?
     /// Deliveries in the open batch.
     private var count = 0
@@ -21,11 +22,11 @@ struct GatewayOutbox {
     /// One publish.
     struct Parcel {
         var lines: [UInt8]
-        /// Deliveries in it: notifications, each counted for each person.
+        /// Deliveries in this publish. A notification counts once for each person.
         var count: Int
         /// The calls that wait for its answer.
         var slots: [PersonQueues.Slot]
-        /// The same for calls of channels.
+        /// The calls for channels that wait for its answer.
         var channels: [ChannelPosts.Line]
     }
 
@@ -35,7 +36,8 @@ struct GatewayOutbox {
     }
 
     /// Adds the notifications of one call for one person's connections at this gateway. A person with very many connections may
-    /// fill several batches: the call waits for the last of them. A gateway that missed one of the others sees the gap in their numbers.
+    /// fill several batches. The call waits for the last of them. A gateway that misses one of the others sees the gap in the
+    /// numbers.
     mutating func add(_ call: borrowing DeliveryCall, _ slot: PersonQueues.Slot, routes: [GatewayTable.Route]) {
         for (index, delivery) in call.deliveries.enumerated() {
             let position = StreamPosition(epoch: call.epoch, offset: call.entries[index].offset)
@@ -67,7 +69,7 @@ struct GatewayOutbox {
         if batch.lines.count >= limit { close() }
     }
 
-    /// The next publish, if none is under way and there is anything to say.
+    /// The next publish, if none is under way and there are lines to send.
     mutating func begin() -> Parcel? {
         guard underWay == nil else { return nil }
         if closed.isEmpty { close() }
@@ -76,7 +78,7 @@ struct GatewayOutbox {
         return underWay
     }
 
-    /// The publish under way was answered. What waited for it goes on.
+    /// The publish under way was answered. The calls that waited for it go on.
     mutating func answered() -> (slots: [PersonQueues.Slot], channels: [ChannelPosts.Line]) {
         defer { underWay = nil }
         return (underWay?.slots ?? [], underWay?.channels ?? [])
@@ -104,12 +106,12 @@ struct GatewayTable {
     struct Route {
         /// `<instance>.<index>.<generation>`.
         var text: [UInt8]
-        /// Where the gateway's own part of it begins.
+        /// Where the part behind the instance begins.
         var local: Int
     }
 
     private struct Entry {
-        /// The last eight bytes of the instance: random digits of its epoch.
+        /// The last eight bytes of the instance, which are random digits of its epoch.
         var mark: UInt64
         var text: [UInt8]
     }
@@ -120,7 +122,7 @@ struct GatewayTable {
 
     init(limit: Int) { self.limit = limit }
 
-    /// Where an instance's outbox stands.
+    /// The place of an instance's outbox.
     mutating func find(_ instance: InstanceID) -> Int {
         let text = Array(instance.text.utf8)
         if let index = entries.firstIndex(where: { $0.text == text }) { return index }
@@ -131,8 +133,8 @@ struct GatewayTable {
         return entries.count - 1
     }
 
-    /// Where the outbox of a connection's gateway stands, and the connection as the outbox takes it.
-    /// Nil for a text that is no connection.
+    /// The place of the outbox of a connection's gateway, and the connection in the form that the outbox needs.
+    /// Nil if the text is no connection.
     mutating func find(_ connection: [UInt8]) -> (gateway: Int, connection: Route)? {
         guard let dot = ConnectionID.split(connection.span), dot >= 8 else { return nil }
         var mark: UInt64 = 0

@@ -1,7 +1,7 @@
-/// Whether high priority is under way or was just now: the other lanes then have little under way, for it waits in Redis
-/// and on the loop behind whatever they have sent. The high lane's batches take it, the others ask. Loop thread only.
+/// Whether high priority is under way, or was a moment ago. The other lanes then have little under way, because high priority waits
+/// in Redis and on the loop behind what they have sent. The lane of high priority sets it, and the others ask. Loop thread only.
 final class RightOfWay {
-    /// Kept for this long after a batch of high priority, in ms.
+    /// How long it lasts after a batch of high priority, in ms.
     static let patience: UInt64 = 2_000
 
     private var isUnderWay = false

@@ -3,8 +3,8 @@ import Network
 public import ServiceRuntime
 import Settings
 
-/// The service that holds the clients' connections. It has no business rules: it writes to each client what its person's
-/// inbox holds after the client's position.
+/// The service that holds the clients' connections. It has no business rules. It writes to each client what is in its person's
+/// inbox behind the client's position.
 public actor Gateway: Service {
     public static let name = "gateway"
     public static let summary =
@@ -18,16 +18,16 @@ public actor Gateway: Service {
     public init(context: ServiceContext<GatewaySettings>) throws {
         loop = context.loop
         self.context = context
-        let occupancy = Occupancy(rate: context.settings.admissionRate, now: context.loop.now)
+        let occupancy = Occupancy(rate: context.settings.admission.rate, now: context.loop.now)
         let apiKeys = context.settings.apiKey.map { APIKeyCheck($0, trusted: context.trustedProxies) }
-        loops = (1...context.settings.loops).map { number in
+        loops = (1...context.settings.loops.count).map { number in
             let loop = number == 1 ? context.loop : EventLoop(name: "gateway-\(number)")
             return GatewayLoop(home: context, loop: loop, number: number, occupancy: occupancy, apiKeys: apiKeys)
         }
     }
 
     public func start() async throws {
-        // Where any free port was asked for, the first loop's choice is everyone's.
+        // If any free port will do, the first loop chooses one for all loops.
         var port = context.process.port
         let tls = try readCertificate()
         for member in loops {
@@ -41,16 +41,16 @@ public actor Gateway: Service {
         guard let certificate = context.settings.certificate else { return nil }
         context.onReload { self.readAgain(certificate) }
         do {
-            return try certificate.read()
+            return try certificate.load()
         } catch {
             throw StartError("TLS_CERTIFICATE_FILE, TLS_KEY_FILE: \(error)")
         }
     }
 
-    /// A pair that cannot be used changes nothing: who reads it half-written sends the signal once more.
+    /// A pair that cannot be used changes nothing. An operator whose files were half-written sends the signal once more.
     private func readAgain(_ certificate: Certificate) {
         do {
-            let tls = try certificate.read()
+            let tls = try certificate.load()
             for member in loops { Task { await member.use(tls) } }
             context.log.info("the certificate was read again")
         } catch {

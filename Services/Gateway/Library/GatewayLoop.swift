@@ -6,15 +6,15 @@ import ServiceRuntime
 import Settings
 import Store
 
-/// One loop of the gateway: a listener, and the owners of what it holds. Loops share a port and the process's counts, and
-/// nothing else; a connection never changes its loop.
+/// One loop of the gateway: a listener, and the owners of the loop's state. Loops share a port and the counts of the process, and
+/// nothing else. A connection never changes its loop.
 actor GatewayLoop: LoopActor {
-    /// Connections that the kernel keeps for us until we take them.
+    /// Connections that the kernel keeps until the gateway accepts them.
     private static let backlog: Int32 = 4096
 
     nonisolated let loop: EventLoop
     private let home: ServiceContext<GatewaySettings>
-    /// From 1.
+    /// Counts from 1.
     private let number: Int
     private let occupancy: Occupancy
     private let apiKeys: APIKeyCheck?
@@ -32,7 +32,7 @@ actor GatewayLoop: LoopActor {
         self.apiKeys = apiKeys
     }
 
-    /// Listens and begins its lease; answers the port.
+    /// Opens the listener and begins the lease. Answers the port.
     /// - Parameters:
     ///   - port: 0 takes a free one.
     ///   - tls: what clients must speak; nil: plain text.
@@ -55,15 +55,15 @@ actor GatewayLoop: LoopActor {
     private func listen(_ context: ServiceContext<GatewaySettings>, port: Int) throws -> HTTPServer {
         let settings = context.settings
         let listener = try Listener(
-            loop: loop, address: context.process.listenAddress, port: port, backlog: Self.backlog, sharesPort: settings.loops > 1)
-        // What the wheel does not see: a request that never comes, an answer that nobody takes.
-        listener.limitSilence(seconds: settings.silenceSeconds)
-        // Linux doubles what it is asked for, and counts its own bookkeeping in.
-        listener.limitSendBuffer(bytes: Int32(clamping: settings.socketBytes / 2))
+            loop: loop, address: context.process.listenAddress, port: port, backlog: Self.backlog, sharesPort: settings.loops.count > 1)
+        // The wheel does not see these: a request that never comes, and an answer that nobody reads.
+        listener.limitSilence(seconds: settings.liveness.silenceSeconds)
+        // Linux doubles the number, because its own bookkeeping counts too.
+        listener.limitSendBuffer(bytes: Int32(clamping: settings.sending.socketBytes / 2))
         var limits = HTTPLimits()
-        limits.requestDeadline = settings.handshakeTimeout
-        limits.idleDeadline = settings.idleTimeout
-        limits.bodyBytes = settings.messageBytes
+        limits.requestDeadline = settings.liveness.handshakeTimeout
+        limits.idleDeadline = settings.liveness.idleTimeout
+        limits.bodyBytes = settings.calls.messageBytes
         return HTTPServer(loop: loop, listener: listener, limits: limits)
     }
 
@@ -77,10 +77,10 @@ actor GatewayLoop: LoopActor {
         server.onIdle = { metrics.doors.refusals[.idle].increment() }
     }
 
-    /// What newcomers speak from now on.
+    /// Sets the certificate for new connections.
     func use(_ tls: TLSContext) { server?.tls = tls }
 
-    /// Ends when no client is left and the lease is given back.
+    /// Returns when all clients have left and the lease is given back.
     func drain() async {
         guard let owners, let server else { return }
         owners.admission.drains()

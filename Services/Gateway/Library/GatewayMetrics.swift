@@ -14,16 +14,16 @@ enum TransportLabel: String, MetricLabel {
     }
 }
 
-/// Why a newcomer was not taken.
+/// Why a newcomer was not let in.
 enum RefusalLabel: String, MetricLabel {
     case overload, draining, redis, token, origin
-    /// Redis answers, and takes no writes.
+    /// Redis answers, and refuses writes.
     case writes = "redis_writes"
     /// Over MAX_CONNECTIONS_PER_ADDRESS, over ADMISSION_RATE.
     case address, admission
     /// A request that did not arrive in time, could not be read, or never came.
     case timeout, malformed, idle
-    /// No TLS where it must be spoken.
+    /// It spoke no TLS, and had to.
     case tls
 }
 
@@ -31,9 +31,9 @@ enum RefusalLabel: String, MetricLabel {
 enum DisconnectLabel: String, MetricLabel {
     case shutdown, unavailable, expired, historyLost = "history_lost", noPong = "no_pong", token, badRequest = "bad_request"
     case noConnect = "no_connect", operations, person, replaced
-    /// It does not read what it is answered.
+    /// It does not read its answers.
     case slow
-    /// A message over CLIENT_MESSAGE_MAX_BYTES; a breach of RFC 6455.
+    /// A message over CLIENT_MESSAGE_MAX_BYTES, and a breach of RFC 6455.
     case tooLarge = "too_large", breach
     case other
 
@@ -73,7 +73,7 @@ enum SubscriptionRefusalLabel: String, MetricLabel {
     }
 }
 
-/// What the gateway counts, by what it is about.
+/// All that the gateway counts.
 struct GatewayMetrics {
     let doors: DoorMetrics
     let delivery: DeliveryMetrics
@@ -90,7 +90,7 @@ struct GatewayMetrics {
     }
 }
 
-/// Who comes and goes.
+/// Connections that come and go.
 struct DoorMetrics {
     let connections: Labeled<TransportLabel, Gauge>
     let admissions: Counter
@@ -113,7 +113,7 @@ struct DoorMetrics {
     }
 }
 
-/// What comes from Redis and goes to clients.
+/// Batches from Redis, and what clients are sent.
 struct DeliveryMetrics {
     let deliveries: Labeled<TransportLabel, Counter>
     let batches: Counter

@@ -24,7 +24,7 @@ final class GatewayNode {
         self.loop = loop
         self.settings = settings
         self.metrics = metrics
-        deflate = settings.deflates ? MessageDeflate() : nil
+        deflate = settings.deflate.isOn ? MessageDeflate() : nil
         self.lease = lease
         self.clients = clients
         self.credentials = credentials

@@ -26,8 +26,9 @@ struct GatewayOwners {
         let removals = Removals(lease: lease, routes: stores.routes, metrics: metrics)
         let clients = Clients(
             loop: loop, lease: lease, removals: removals, occupancy: occupancy, metrics: metrics, log: log)
+        let tokens = try Credentials(context, settings.tokens)
         let credentials = CredentialCheck(
-            loop: loop, tokens: try Credentials(context, settings.tokens), revocations: stores.revocations, clients: clients,
+            loop: loop, tokens: tokens, revocations: stores.revocations, clients: clients,
             refusals: refusals)
         let registry = Registry(
             loop: loop, clients: clients, lease: lease, routes: stores.routes, removals: removals, occupancy: occupancy,
@@ -36,7 +37,7 @@ struct GatewayOwners {
             loop: loop, clients: clients, lease: lease, registry: registry, credentials: credentials, inbox: stores.inbox,
             settings: settings)
         let presence = ChannelPresence(
-            loop: loop, lease: lease, router: stores.router, limit: settings.presenceMax)
+            loop: loop, lease: lease, router: stores.router, limit: settings.watching.presenceMax)
         let channels = Channels(
             streams: stores.channels, presence: presence, lease: lease, removals: removals, clients: clients,
             settings: settings, metrics: metrics)
@@ -51,11 +52,14 @@ struct GatewayOwners {
             lease: lease, clients: clients, registry: registry, credentials: credentials, channels: channels,
             metrics: metrics, onLoss: { [unowned recovery] in recovery.lossNoticed() })
         admission = Admission(
-            loop: loop, lease: lease, occupancy: occupancy, settings: settings, metrics: metrics, refusals: refusals)
+            loop: loop, lease: lease, occupancy: occupancy, settings: settings.admission, metrics: metrics, refusals: refusals)
         let origins = OriginPolicy(allowed: context.process.allowedOrigins, takesLoopback: context.process.demo)
         doors = Doors(
             node: node, gate: RequestGate(node: node, admission: admission, origins: origins, log: log), stores: stores,
-            announcer: announcer, apiKeys: apiKeys)
+            announcer: announcer, apiKeys: apiKeys,
+            router: RESTRouter(
+                loop: loop, metrics: context.metrics, apiKey: apiKeys, tokens: tokens, origins: origins, refusals: refusals,
+                trusted: context.trustedProxies, log: log))
         self.stores = stores
         self.removals = removals
         self.recovery = recovery
@@ -68,7 +72,7 @@ struct GatewayOwners {
         let ear = Ear(router: stores.router, source: context.dependencies.source(.redis))
         return GatewayLease(
             of: instance, loop: context.loop, store: stores.connection, gateways: stores.gateways, ear: ear,
-            interval: context.settings.leaseInterval, source: source, log: context.log)
+            interval: context.settings.loops.leaseInterval, source: source, log: context.log)
     }
 
     /// Begins the lease, and what is done each second.
@@ -80,7 +84,7 @@ struct GatewayOwners {
     /// Asks all clients to leave; `completion` is called when they have, and the lease is given back.
     func drain(_ completion: @escaping () -> Void) {
         Drain(
-            loop: node.loop, window: node.settings.drainWindow, clients: node.clients, removals: removals, lease: node.lease,
+            loop: node.loop, window: node.settings.loops.drainWindow, clients: node.clients, removals: removals, lease: node.lease,
             channels: stores.channels, completion: completion
         ).begin()
     }

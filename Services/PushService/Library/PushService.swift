@@ -108,10 +108,7 @@ public actor PushService: Service {
 
     private func serve(_ devices: Devices, _ revocations: Revocations) throws {
         let router = RESTRouter(context, tokens: try Credentials(context, context.settings.tokens))
-        router.isRevoked = { claims, reply in
-            guard let person = PersonID(claims.subject) else { return reply(nil) }
-            revocations.isRevoked(person, token: claims.idHash, issued: claims.issuedAt ?? 0) { reply(try? $0.get()) }
-        }
+        router.standing = { revocations.standing(of: $0, $1) }
         let settings = context.settings
         DeviceRoutes(devices, apns: settings.apns, limit: settings.devicesPerPerson, log: context.log).add(to: router)
         let server = try context.serve()

@@ -4,18 +4,18 @@ import Models
 import Network
 import Store
 
-/// A channel that somebody here watches. All who are abreast share its position: what comes is compared with it once.
+/// A channel that somebody here watches. All watchers that are abreast share its position, and a post is compared with it once.
 final class Channel {
     let id: ChannelID
     private unowned let channels: Channels
-    /// Where all stand in the stream who do not lag behind.
+    /// The position of all watchers that do not lag behind.
     var session = Session()
     private(set) var subscriptions: [Subscription] = []
-    /// Whose they are, at the same places.
+    /// The clients of the subscriptions, at the same places.
     private(set) var readers: [Reader] = []
-    /// How many connections here are noted in Redis, or on the way there: those that are joining as well.
+    /// How many connections here are noted in Redis, or are being noted.
     var count = WatcherCount(watchers: 0, listeners: 0)
-    /// The number of the instance's epoch under which all of them are noted.
+    /// The number of the instance's epoch under which all connections are noted.
     var epochNumber: UInt16
 
     struct Reader {
@@ -35,7 +35,7 @@ final class Channel {
         readers.append(Reader(client: client, stream: client.stream))
     }
 
-    /// The last one takes the place that becomes free.
+    /// Removes a subscription. The last one takes its place.
     func remove(_ subscription: Subscription) {
         let last = subscriptions.removeLast()
         let reader = readers.removeLast()
@@ -45,17 +45,17 @@ final class Channel {
         last.place = subscription.place
     }
 
-    /// Fetches what a delivery to the watcher at this place will read; beyond the last it does nothing.
+    /// Prefetches the memory that a delivery to the watcher at this place will read. Behind the last watcher it does nothing.
     func fetch(_ place: Int) {
         subscriptions.fetchAhead(place)
         readers.fetchAhead(place)
     }
 }
 
-// A channel reads its stream, for all who are abreast of it.
+// A channel reads its stream, for all watchers that are abreast of it.
 extension Channel: StreamReader {
     var hasEnded: Bool { channels[id] !== self }
-    /// Each watcher has its own socket: what one cannot take becomes her lag.
+    /// Each watcher has its own socket. A watcher that cannot take a post lags behind.
     var isHeld: Bool { false }
 
     func requestPage(_ reply: @escaping (InboxPage?) -> Void) { channels.page(of: id, after: session.position, reply) }
@@ -71,10 +71,10 @@ extension Channel: StreamReader {
 
     func pageIsWritten() { channels.posts.deliver() }
 
-    /// The stream is another one, or has lost what was not sent yet: each watcher subscribes again, and is told so then.
+    /// The stream is another one, or has lost posts that were not sent. Each watcher subscribes again, and is then told that.
     func lose() {
         session = Session()
-        for subscription in subscriptions { channels.end(subscription, .insufficientState) }
+        for subscription in subscriptions { channels.unsubscribe(subscription, .insufficientState) }
     }
 
     func readFailed() { channels.comparison.failed(id) }

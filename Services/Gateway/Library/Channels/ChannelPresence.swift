@@ -5,18 +5,18 @@ import Network
 import ServiceRuntime
 import Store
 
-/// Tells who listens that somebody came to a channel, or went: here at once, elsewhere at the end of the turn. These are hints:
-/// whoever misses one can ask who is there. Loop thread only.
+/// Tells listeners that somebody came to a channel or left it: at once here, and at the end of the turn elsewhere. These are
+/// hints. A client that misses one can ask who is there. Loop thread only.
 final class ChannelPresence {
-    /// Bytes of joins and leaves for one gateway that leave together.
+    /// So many bytes of joins and leaves go to one gateway together.
     static let maximumTidings = 256 << 10
 
     private let loop: EventLoop
     private let lease: GatewayLease
     private let router: any Router
-    /// Watchers of a channel up to which they are told of each other.
+    /// Watchers are told of each other if a channel has no more than so many.
     private let limit: Int
-    /// Joins and leaves for other gateways, which leave at the end of the turn.
+    /// Joins and leaves for other gateways. They are sent at the end of the turn.
     private var tidings: [InstanceID: GatewayBatch] = [:]
 
     init(loop: EventLoop, lease: GatewayLease, router: any Router, limit: Int) {
@@ -27,8 +27,8 @@ final class ChannelPresence {
     }
 
     /// - Parameters:
-    ///   - here: the channel, where somebody of this loop watches it.
-    ///   - one: the subscription that it is about, which is not told.
+    ///   - here: the channel, if somebody of this loop watches it.
+    ///   - one: the subscription that came or left. It is not told.
     func tell(
         _ crowd: Crowd, of id: ChannelID, joins: Bool, _ info: [UInt8], here: Channel?, but one: Subscription?
     ) {
@@ -53,12 +53,12 @@ final class ChannelPresence {
         }
     }
 
-    /// Tells those of this loop.
+    /// Tells the listeners of this loop.
     func tell(_ channel: Channel, _ push: Push, but one: Subscription?) {
         guard channel.count.listeners > 0 else { return }
         var shared = SharedPush(push)
         for subscription in channel.subscriptions where subscription.listens && subscription !== one {
-            // Who reads nothing is not told: nothing queues for her.
+            // A client that reads nothing is not told, so that nothing queues for it.
             guard let client = subscription.client, !client.takesNothing() else { continue }
             client.stream.write(shared.frame(client.codec))
         }

@@ -5,11 +5,11 @@ import Network
 import ServiceRuntime
 import Store
 
-/// The channels that connections of one loop watch: who comes, who goes, and what a batch brings. Loop thread only; plain
-/// callbacks.
+/// The channels that connections of one loop watch: subscriptions begin and end here, and posts of a batch come here. Loop
+/// thread only.
 ///
-/// What comes to a channel is encoded once and shared by all who are abreast of it. A gap is read once for all of them.
-/// An idle subscription costs neither a timer nor a command.
+/// A post is encoded once for all watchers that are abreast of the channel. A gap is read once for all of them. An idle
+/// subscription has no timer and costs no command.
 final class Channels {
     let streams: ChannelStreams
     let presence: ChannelPresence
@@ -37,7 +37,7 @@ final class Channels {
         removals.watchers = self
     }
 
-    /// The channel, where somebody here watches it.
+    /// The channel; nil if nobody here watches it.
     subscript(id: ChannelID) -> Channel? { channels[id] }
 
     /// Compares every channel with its stream.
@@ -45,23 +45,23 @@ final class Channels {
 
     /// Reads a page of a channel's stream. The reply is nil if it could not be read.
     func page(of id: ChannelID, after position: StreamPosition, _ reply: @escaping (InboxPage?) -> Void) {
-        streams.page(of: id, from: .after(position), limit: settings.pageEntries, bytes: settings.sendBytes) {
+        streams.page(of: id, from: .after(position), limit: settings.sending.pageEntries, bytes: settings.sending.bytes) {
             reply(try? $0.get())
         }
     }
 
     // MARK: Coming
 
-    /// What a watch was answered with.
+    /// The answer to a watch.
     struct Joined {
-        /// Where the subscription begins: before the page's entries.
+        /// Where the subscription begins, before the entries of the page.
         var start: StreamPosition
         var recovered: Bool
         var entries: [InboxEntry]
     }
 
-    /// Registers a subscription, from where it wants to go on. The reply comes before anything of the channel is written
-    /// to the client, or never, if whoever ends the subscription first has answered for it. A failure leaves it to be ended.
+    /// Registers a subscription that begins at `start`. The reply comes before anything of the channel is written to the
+    /// client. It never comes if the subscription ends before that. After a failure the caller has to end the subscription.
     func join(
         _ subscription: Subscription, from start: InboxStart, rejectsUnrecovered: Bool,
         reply: @escaping (Result<Joined, ReplyError>) -> Void
@@ -69,10 +69,10 @@ final class Channels {
         guard let newcomer = watcher(subscription) else { return }
         let channel = admit(subscription)
         streams.watch(
-            channel.id, at: lease.instance, [newcomer], count: channel.count, from: start, limit: settings.pageEntries,
-            bytes: settings.sendBytes
+            channel.id, at: lease.instance, [newcomer], count: channel.count, from: start, limit: settings.sending.pageEntries,
+            bytes: settings.sending.bytes
         ) { [self] result in
-            // Whoever has ended meanwhile has sent the removal behind the watch.
+            // If the subscription has ended meanwhile, its removal was sent behind the watch.
             guard subscription.phase == .joining, let client = subscription.client else { return }
             guard case .success(let (page, crowd)) = result else { return reply(.failure(.unavailable)) }
             var joined = Joined(start: page.state.position, recovered: false, entries: page.entries)
@@ -84,7 +84,7 @@ final class Channels {
             subscription.phase = .joined
             channel.add(subscription, of: client)
             reply(.success(joined))
-            // A client that does not read its answers has been closed over this one.
+            // The client may have been closed because it does not read its answers.
             guard subscription.phase == .joined else { return }
             begin(subscription, channel, page, recovered: joined.recovered)
             if crowd.changed > 0 {
@@ -95,7 +95,7 @@ final class Channels {
         }
     }
 
-    /// Counts a subscription to its channel, whose watch is about to be sent.
+    /// Counts a subscription whose watch is about to be sent.
     private func admit(_ subscription: Subscription) -> Channel {
         let channel =
             channels[subscription.id] ?? Channel(subscription.id, of: self, epochNumber: lease.epochNumber)
@@ -110,7 +110,7 @@ final class Channels {
         return channel
     }
 
-    /// Places a newcomer relative to its channel, whose position the first one gives.
+    /// Compares the position of a newcomer with that of its channel. The first watcher sets the channel's position.
     private func begin(_ subscription: Subscription, _ channel: Channel, _ page: InboxPage, recovered: Bool) {
         let top = page.state.position
         metrics.channels.deliveries.increment(by: page.entries.count)
@@ -119,7 +119,7 @@ final class Channels {
             _ = channel.session.pageBegins(epoch: top.epoch, recovered: true)
             channel.perform(channel.session.pageEnds(top: top.offset, isComplete: true, isFull: false))
         } else if channel.session.position.epoch != top.epoch {
-            // One of the two is of a stream that is no more: reading tells.
+            // One of the two positions is of a stream that is no more. A read shows which.
             subscription.from = top.offset
             return channel.perform(channel.session.verify(isFull: false))
         }
@@ -134,7 +134,7 @@ final class Channels {
         }
     }
 
-    /// What Redis keeps of the connection; nil once the subscription has ended.
+    /// What Redis notes of the connection; nil if the subscription has ended.
     func watcher(_ subscription: Subscription) -> Watcher? {
         guard let client = subscription.client, let identity = client.identity else { return nil }
         let connection = lease.connection(client.name)
@@ -145,8 +145,8 @@ final class Channels {
 
     // MARK: Going
 
-    /// Ends a subscription, whatever it is doing. A second call does nothing.
-    func end(_ subscription: Subscription) {
+    /// Ends a subscription in any phase. A second call does nothing.
+    func unsubscribe(_ subscription: Subscription) {
         guard subscription.phase != .ended, let client = subscription.client else { return }
         let wasJoined = subscription.phase == .joined
         subscription.phase = .ended
@@ -176,22 +176,22 @@ final class Channels {
             .watcher(WatcherRemoval(channel: channel, instance: connection.instance, connection: connection, info: info.json)))
     }
 
-    /// Ends a subscription from our side; the client is told by a code from which it knows whether to come back.
-    func end(_ subscription: Subscription, _ why: Unsubscribe) {
+    /// Ends a subscription and tells the client. The code says whether the client should subscribe again.
+    func unsubscribe(_ subscription: Subscription, _ why: Unsubscribe) {
         let client = subscription.client
-        end(subscription)
+        unsubscribe(subscription)
         metrics.channels.unsubscribes.increment()
         client?.write(.unsubscribe(subscription.id, why))
     }
 
     // MARK: What comes
 
-    /// A line for a channel's watchers, out of a batch.
+    /// A batch has a line for a channel's watchers.
     func heard(_ range: Range<Int>, of message: [UInt8]) throws(JSONError) {
         let line = try ChannelLine.read(message.span, range)
         guard let channel = channels[line.channel] else {
             guard case .post = line.kind else { return }
-            // Nobody here watches it: the note that says so is one too many.
+            // Nobody here watches the channel. The note of it in Redis is removed.
             metrics.delivery.ghosts.increment()
             return removals.remove(
                 .watcher(WatcherRemoval(channel: line.channel, instance: lease.instance, connection: nil, info: [])))

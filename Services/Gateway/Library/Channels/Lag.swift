@@ -4,12 +4,12 @@ import Network
 import ServiceRuntime
 import Store
 
-/// A watcher that is behind its channel, and reads the stream by itself until it is abreast. Loop thread only.
+/// A watcher that is behind its channel. It reads the stream by itself until it is abreast. Loop thread only.
 final class Lag {
     var session: Session
-    /// Its read failed, and is tried again.
+    /// Its read failed, and is to be repeated.
     var isStalled = false
-    /// Holds this in turn, until it is abreast or has ended.
+    /// The subscription holds this object until it is abreast or has ended.
     let subscription: Subscription
 
     init(_ session: Session, of subscription: Subscription) {
@@ -17,11 +17,11 @@ final class Lag {
         self.subscription = subscription
     }
 
-    /// There may be more than it knows: reads, unless it can take nothing.
+    /// Something may have been lost: it reads, unless the client can take nothing.
     func verify() { perform(session.verify(isFull: isHeld)) }
 }
 
-// It reads the channel's stream.
+// A lagging watcher reads the channel's stream.
 extension Lag: StreamReader {
     private var channels: Channels? { subscription.client?.node.channels }
 
@@ -40,7 +40,7 @@ extension Lag: StreamReader {
         client.node.metrics.channels.deliveries.increment()
     }
 
-    /// One that has caught up with its channel shares its position again.
+    /// A watcher that has caught up shares the channel's position again.
     func rests() {
         guard let channel = subscription.channel, session.phase == .live, session.position.epoch == channel.session.position.epoch,
             session.position.offset >= channel.session.position.offset
@@ -49,7 +49,7 @@ extension Lag: StreamReader {
         subscription.lag = nil
     }
 
-    func lose() { channels?.end(subscription, .insufficientState) }
+    func lose() { channels?.unsubscribe(subscription, .insufficientState) }
 
     func readFailed() {
         if !isStalled { channels?.comparison.failed(self) }
@@ -58,7 +58,7 @@ extension Lag: StreamReader {
 }
 
 extension Session {
-    /// Of a reader that has everything up to a position.
+    /// The session of a reader that has everything up to a position.
     init(at position: StreamPosition) {
         self.init()
         begin(at: position)
@@ -77,7 +77,7 @@ extension Subscription {
         }
         guard position.offset > from else { return false }
         guard client.takesNothing() else { return true }
-        // From here on the stream is its queue.
+        // From here on the watcher reads the stream.
         metrics.delivery.catchUps.increment()
         let lag = Lag(Session(at: StreamPosition(epoch: position.epoch, offset: position.offset - 1)), of: self)
         _ = lag.session.announced(position, isFull: true)

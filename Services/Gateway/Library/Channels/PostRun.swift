@@ -5,21 +5,21 @@ import Network
 import ServiceRuntime
 import Store
 
-/// One post on its way to all who watch.
+/// One post on its way to all watchers of a channel.
 struct Post {
     var position: StreamPosition
     var push: SharedPush
     /// ms since 1970, as in `NotificationRecord`; 0: not known.
     var accepted: Int64 = 0
     var priority = Priority.normal
-    /// Watchers whom it was written to by itself.
+    /// How many watchers it was written to alone.
     var written = 0
 }
 
-/// Posts to one channel that a batch, or a page of its stream, brings one after another: they gather here, and are written
-/// together. Loop thread only.
+/// Gathers the posts to one channel that a batch, or a page of its stream, brings one after another, and writes them together.
+/// Loop thread only.
 final class PostRun {
-    /// Watchers whose turn comes while the kernel writes to those before them.
+    /// How many watchers ahead the memory is prefetched.
     private static let fetchedAhead = 4
 
     private let metrics: GatewayMetrics
@@ -28,15 +28,15 @@ final class PostRun {
 
     init(metrics: GatewayMetrics) { self.metrics = metrics }
 
-    /// Adds a post that the channel's watchers are due next. What was gathered for another channel is written first.
+    /// Adds the next post of a channel. Posts that were gathered for another channel are written first.
     func add(_ post: Post, to channel: Channel) {
         if self.channel !== channel { deliver() }
         self.channel = channel
         posts.append(post)
     }
 
-    /// Writes the posts that have gathered: to a watcher that is abreast all in one write, of bytes that all of them share. To be
-    /// called when a batch or a page ends.
+    /// Writes the posts that were gathered. A watcher that is abreast gets all of them in one write, and all such watchers
+    /// share the bytes. To be called at the end of a batch or a page.
     func deliver() {
         guard let channel else { return }
         var posts = self.posts
@@ -44,12 +44,13 @@ final class PostRun {
         self.posts = []
         guard let first = posts.first else { return }
         var shared = PerCodec<[UInt8]>()
-        // Of those who take them compressed.
+        // The frames for watchers that take them compressed.
         var packed = PerCodec<[[UInt8]]>()
-        // Watchers who took all of them at once.
+        // How many watchers took all posts at once.
         var abreast = 0
         for (place, subscription) in channel.subscriptions.enumerated() {
-            // Thousands who have slept since the last post: what the processor must fetch for them would be most of our share.
+            // Thousands of watchers have slept since the last post. Without the prefetch, most of the time would be spent
+            // waiting for memory.
             channel.fetch(place + Self.fetchedAhead)
             guard let client = subscription.client else { continue }
             let codec = client.codec
@@ -75,7 +76,7 @@ final class PostRun {
         }
     }
 
-    /// The posts' frames, one behind the other.
+    /// The frames of all posts, one behind the other.
     private static func joined(_ posts: inout [Post], _ codec: Codec) -> [UInt8] {
         guard posts.count > 1 else { return posts[0].push.frame(codec) }
         var frames: [UInt8] = []

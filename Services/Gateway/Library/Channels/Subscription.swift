@@ -6,21 +6,21 @@ import Store
 
 /// One connection's subscription to one channel, from the command that asks for it to its end. Loop thread only.
 ///
-/// It holds no message: a watcher that is abreast of its channel needs one number, and one that is behind reads the stream.
+/// It holds no message. A watcher that is abreast of its channel needs one number, and a watcher that is behind reads the stream.
 final class Subscription {
     enum Phase: UInt8 {
-        /// Whether she may is being asked.
+        /// Redis is asked whether the person may watch the channel.
         case asking
-        /// The watch, which reads the first page too, is under way.
+        /// The watch is under way. It reads the first page as well.
         case joining
         case joined
         case ended
     }
 
     let id: ChannelID
-    /// It asked to be told who comes and goes.
+    /// It has asked to be told who comes and goes.
     let listens: Bool
-    /// Its token names the channel; otherwise she is a member.
+    /// The token names the channel. Otherwise the person is a member of the channel.
     let isGranted: Bool
     /// Nil once it has ended.
     var client: WebSocketClient?
@@ -42,13 +42,13 @@ final class Subscription {
     }
 }
 
-/// The subscriptions of one connection; made with the first of them, or of the commands for them.
+/// The subscriptions of one connection. It is made with the first subscription, or with the first command that waits.
 final class Watching {
     /// Commands that came before the connect was answered, in order.
     var held: [Command] = []
-    /// Of the messages that came meanwhile.
+    /// Bytes of the messages that came before the connect was answered.
     var heldBytes = 0
-    /// Commands behind a `subscribe` that has no reply yet.
+    /// Commands that wait for the reply to a `subscribe`.
     var order = CommandOrder()
     private(set) var subscriptions: [Subscription] = []
 
@@ -62,10 +62,10 @@ final class Watching {
 /// What a token allows beside the inbox.
 final class Grants {
     let channels: [ChannelID]
-    /// JSON, shown to those who ask who watches.
+    /// JSON that is shown to clients that ask who watches.
     let info: [UInt8]?
 
-    /// Nil where there is neither.
+    /// Nil if the token has neither.
     init?(channels: [String], info: [UInt8]?) {
         guard !channels.isEmpty || info != nil else { return nil }
         self.channels = channels.compactMap { ChannelID($0) }

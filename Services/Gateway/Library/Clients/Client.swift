@@ -5,22 +5,21 @@ import Network
 import Store
 import Tokens
 
-/// One client's connection, from its opening to its end. Loop thread only. Kept alive by its stream and by its place in
-/// the slab.
+/// One client's connection, from its opening to its end. Its stream and its place in the slab keep it alive. Loop thread only.
 ///
-/// 15,000 of these exist at a time: what is rare does not live here.
+/// 15,000 of these exist at a time, so they hold nothing that is rare.
 class Client: ByteStreamHandler {
-    /// Who it is, once that is known.
+    /// Who the client is, once that is known.
     struct Identity {
         var person: PersonID
-        /// Nil: the connection's own name stands for it.
+        /// Nil: the connection's name is used in its place.
         var device: String?
-        /// What the token's `jti` is known by; 0: it has none.
+        /// The hash of the token's `jti`; 0: it has none.
         var token: UInt64
-        // Both in seconds since 1970, which end in 2106 so: half the bytes for each connection.
+        // Both are seconds since 1970 in 32 bits, which last until 2106. That is half the bytes for each connection.
         private var end: UInt32
         private var start: UInt32
-        /// What the token allows beside the inbox; mostly nothing.
+        /// What the token allows beside the inbox. Most tokens allow nothing else.
         var grants: Grants?
 
         /// The token's `exp`.
@@ -54,20 +53,20 @@ class Client: ByteStreamHandler {
     let name: LocalConnection
     final var session = Session()
     final var identity: Identity?
-    /// The number of the instance's epoch under which its route was last asked for; 0: that failed, or was never.
+    /// The number of the instance's epoch under which its route was asked for last. 0: it was never asked for, or that failed.
     final var routeEpoch: UInt16 = 0
-    /// A route of it may stand in Redis.
+    /// Redis may have a route of it.
     final var hasRoute = false
-    /// It is not in the slab any more; what is still written to it is its farewell.
+    /// It is not in the slab any more. Only its farewell is still written.
     final var hasLeft = false
     /// It counts among its person's connections.
     final var isCounted = false
-    /// What it counts under among its address's connections; 0: under none.
+    /// The key under which it counts among the connections of its address; 0: it counts for no address.
     final var addressKey: UInt32 = 0
     /// When its connection was accepted, by the loop's clock in ms, the lower half.
     private let openedAt: UInt32
 
-    /// A window, a rate or a pause, for who has asked for one.
+    /// A window, a rate or a pause; nil if the client has asked for none.
     final var flow: Flow?
 
     /// - Parameter openedAt: when its connection was accepted, by the loop's clock in ms; nil: now.
@@ -82,38 +81,38 @@ class Client: ByteStreamHandler {
     final var age: UInt32 { UInt32(truncatingIfNeeded: node.loop.now) &- openedAt }
 
     var transport: Transport { .websocket }
-    /// Whether the stream is this client's; a poll's stays HTTP's, which counts it.
+    /// Whether the stream belongs to this client. The stream of a poll belongs to HTTP, which counts it.
     var ownsStream: Bool { true }
 
-    /// Whether the small buffer for what the socket did not take is full, in bytes, in messages, or in time: past it, the
-    /// inbox is the queue. What one turn brings is offered to the socket early where it alone would fill the buffer.
+    /// Whether the small buffer for the client's socket is full, in bytes, in messages, or in time. Beyond it, the inbox is the
+    /// queue. If one turn alone fills the buffer, its bytes are offered to the socket before the turn ends.
     final func isFull() -> Bool {
         if !stream.isBlocked {
-            guard stream.queuedBytes >= node.settings.sendBytes else { return false }
+            guard stream.queuedBytes >= node.settings.sending.bytes else { return false }
             stream.flushNow()
             guard stream.isBlocked else { return false }
         }
-        return stream.queuedBytes >= node.settings.sendBytes || stream.queuedChunks >= 2 * node.settings.sendMessages
-            || stream.secondsBlocked >= node.settings.sendSeconds
+        return stream.queuedBytes >= node.settings.sending.bytes || stream.queuedChunks >= 2 * node.settings.sending.messages
+            || stream.secondsBlocked >= node.settings.sending.seconds
     }
 
     final var isPaused: Bool { flow?.control.isPaused ?? false }
 
-    /// Whether it can be sent nothing that it did not ask for, be it for its socket or because it has paused.
+    /// Whether nothing may be sent that it did not ask for, because its socket is full or because it has paused.
     final func takesNothing() -> Bool { isFull() || isPaused }
 
     /// Whether so many bytes more may wait for the socket.
     final func hasRoom(for bytes: Int) -> Bool {
-        !isPaused && (!stream.isBlocked || stream.queuedBytes + bytes <= node.settings.sendBytes)
+        !isPaused && (!stream.isBlocked || stream.queuedBytes + bytes <= node.settings.sending.bytes)
     }
 
-    /// Whole seconds until its token ends; nil if it is not known who it is. `wallClock`: ms since 1970.
+    /// Whole seconds until its token ends; nil if the client is not known yet. `wallClock`: ms since 1970.
     final func secondsLeft(_ wallClock: Int64) -> Int? {
         identity.map { Int(clamping: $0.expires - wallClock / 1000) }
     }
 
-    /// Tells it how many are unread, if that is newer than what it knows; one that can take nothing now learns it with the page
-    /// that it will read.
+    /// Tells the client how many are unread, if that is newer than what it knows. A client that can take nothing now learns it
+    /// with its next page.
     final func tell(_ counts: InboxCounts) {
         guard session.counted(revision: counts.revision, isFull: takesNothing()) == .send else { return }
         write(counts)
@@ -126,17 +125,17 @@ class Client: ByteStreamHandler {
     func write(_ publication: inout Publication, at position: StreamPosition) {}
     /// Writes how many notifications are unread.
     func write(_ counts: InboxCounts) {}
-    /// The registration has been answered: say so, with the first page, which `session` has taken already.
+    /// The registration was answered: tell the client, with the first page. `session` has read that page already.
     func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {}
     /// The registration failed for now: ask the client to come back.
     func notRegistered() {}
-    /// Its place in the wheel is due. Seconds until it is due again; nil if it is closed now.
+    /// Its deadline in the wheel has come. Answers the seconds until the next one; nil if the client is closed now.
     func due(now: UInt64) -> Int? { nil }
     /// Says farewell and closes.
     func disconnect(_ disconnect: Disconnect) {}
-    /// It is not in the slab any more.
+    /// Called when it has left the slab.
     func left() {}
-    /// It can be sent something again: its socket has room, or a pause has ended.
+    /// Called when it can be sent something again: its socket has room, or a pause has ended.
     func hasRoomAgain() {}
 
     // MARK: From the stream

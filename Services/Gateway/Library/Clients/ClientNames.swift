@@ -2,14 +2,14 @@ import Centrifuge
 import ServiceRuntime
 import Store
 
-/// What a client calls itself, of those that are known; whoever says anything else is `other`.
+/// The name that a client gives itself. Names that are not known count as `other`.
 enum ClientName: String, MetricLabel {
     case js, python, swift, go, dart, java, csharp, other
 
     init(_ text: String?) { self = text.flatMap(ClientName.init(rawValue:)) ?? .other }
 }
 
-/// When a connection was accepted, by the loop's clock in ms, and what its client calls itself: for its first update.
+/// When a connection was accepted, by the loop's clock in ms, and its client's name. The first update is measured by it.
 struct Opening {
     var at: UInt64
     var name: ClientName
@@ -37,7 +37,7 @@ enum CallLabel: String, MetricLabel {
 enum CallRefusalLabel: String, MetricLabel {
     /// No such method.
     case method
-    /// Its data is not what the method takes.
+    /// Its data does not fit the method.
     case form
     /// More ids than CALL_MAX_IDS.
     case ids

@@ -4,14 +4,14 @@ import Models
 import ServiceRuntime
 import Store
 
-/// The clients of one loop: who is here, under which name, and what is due for whom. Loop thread only.
+/// The clients of one loop, by their names, with their deadlines. Loop thread only.
 final class Clients {
     private var slab = Slab<Client>()
     private var wheel: Wheel
     private var tokenEnds: TokenEnds
-    /// Streams of clients that are not closed yet, those who say farewell among them.
+    /// Streams of clients that are not closed yet. Those of clients that have left, and get their farewell, are among them.
     private(set) var openStreams = 0
-    /// Called when one of them has closed.
+    /// Called when a client's stream has closed.
     var onStreamClosed: (() -> Void)?
     private let loop: EventLoop
     private let lease: GatewayLease
@@ -34,16 +34,16 @@ final class Clients {
     }
 
     var count: Int { slab.count }
-    /// Places, taken or not.
+    /// How many places there are, taken or free.
     var extent: UInt32 { slab.extent }
 
     /// The client of that name; nil if it has left.
     subscript(name: LocalConnection) -> Client? { slab[name] }
 
-    /// Whoever is at this place now.
+    /// The client at this place; nil if it is free.
     subscript(place: UInt32) -> Client? { slab[place] }
 
-    /// The person of one who has left, if nobody has taken the place since; answered once.
+    /// The person of a client that has left, if nobody has taken its place since. Answers that once.
     func forget(_ name: LocalConnection) -> PersonID? { slab.forget(name) }
 
     // MARK: They come and go
@@ -64,14 +64,14 @@ final class Clients {
         return made
     }
 
-    /// A newcomer's stream could not be had after all: it is still the server's, which will count its end.
+    /// A newcomer has not got its stream. The stream still belongs to the server, which will count its end.
     func abandon(_ client: Client) {
         leave(client)
         openStreams -= 1
         onStreamClosed?()
     }
 
-    /// Who it is is known: to be called once.
+    /// To be called once, when it is known who the client is.
     func identified(_ client: Client, as person: PersonID) {
         slab.setPerson(person, of: client.name)
         if let left = client.secondsLeft(EventLoop.wallClock()) { tokenEnds.watch(client.name, left: left) }
@@ -99,7 +99,7 @@ final class Clients {
         onStreamClosed?()
     }
 
-    /// Counts a connection that we close.
+    /// Counts a connection that the gateway closes.
     func count(_ disconnect: Disconnect) {
         let label = DisconnectLabel(disconnect)
         metrics.doors.disconnects[label].increment()
@@ -108,7 +108,7 @@ final class Clients {
 
     // MARK: Time
 
-    /// Once a second: whose deadline has come, and whose token has ended.
+    /// Once a second: calls the clients whose deadline has come, and closes those whose token has ended.
     func turn() {
         let now = loop.now / 1000
         let wallClock = EventLoop.wallClock()
@@ -119,7 +119,7 @@ final class Clients {
         for name in tokenEnds.turn(to: now, left: { slab[$0]?.secondsLeft(wallClock) }) { slab[name]?.disconnect(.expired) }
     }
 
-    /// To be called when its token ends sooner than the one before.
+    /// To be called when a client has a new token that ends sooner than the former one.
     func hastenExpiry(of client: Client) {
         if let left = client.secondsLeft(EventLoop.wallClock()) { tokenEnds.hasten(client.name, left: left) }
     }

@@ -4,13 +4,13 @@ import HTTP
 import ServiceRuntime
 import Store
 
-/// The end of a loop: listens no more, keeps the lease, and asks every client to come back, in random order and spread over
-/// DRAIN_WINDOW, so that the others are not stormed; what is new goes to each until then. Loop thread only; used once.
+/// The end of a loop. It keeps the lease and asks every client to come back, in random order and spread over DRAIN_WINDOW, so that
+/// other gateways are not stormed. Until its turn a client is sent what is new. Loop thread only; used once.
 final class Drain {
-    /// How long the last streams may take to say farewell, and Redis to take their routes away. After it the sweep does what
-    /// was left. With DRAIN_WINDOW it fits into DRAIN_TIMEOUT.
+    /// How long the farewell of the last streams, and the removal of their routes, may take. The sweep does what is left after
+    /// that. Together with DRAIN_WINDOW it fits into DRAIN_TIMEOUT.
     static let farewellTime = Duration.seconds(4)
-    /// How often some are asked to leave.
+    /// How often some clients are asked to leave.
     private static let period = Duration.milliseconds(50)
 
     private let loop: EventLoop
@@ -19,7 +19,7 @@ final class Drain {
     private let removals: Removals
     private let lease: GatewayLease
     private let channels: ChannelStreams
-    /// Called once all have gone and their routes with them, or were given up.
+    /// Called once, when all clients and their routes have gone, or when the time for that is over.
     private let completion: () -> Void
     private var isDone = false
 
@@ -36,7 +36,7 @@ final class Drain {
         self.completion = completion
     }
 
-    /// To be called when nobody is let in any more. Ends at once if there are no clients.
+    /// To be called when nobody is let in any more.
     func begin() {
         lease.drains()
         var places = (0..<clients.extent).filter { clients[$0] != nil }
@@ -51,27 +51,27 @@ final class Drain {
             guard places.isEmpty else { return }
             timer?.cancel()
             timer = nil
-            // Who was let in just before and has got a place since.
+            // Clients that were let in just before the drain may have got a place since.
             for place in 0..<clients.extent { clients[place]?.disconnect(.shutdown) }
             waitForLast()
         }
         timer = loop.timer(after: Self.period, every: Self.period, step)
     }
 
-    /// Streams that still say farewell, and removals under way. Those that wait for a Redis that is away are left to
-    /// the sweep: this process's lease ends with it.
+    /// Waits for the farewell of streams, and for removals under way. Removals that wait for a Redis that is away are left to
+    /// the sweep, because the lease of this process ends.
     private func waitForLast() {
-        loop.timer(after: Self.farewellTime) { self.end() }
+        loop.timer(after: Self.farewellTime) { self.finish() }
         clients.onStreamClosed = { self.check() }
         removals.onAnswer = { self.check() }
         check()
     }
 
     private func check() {
-        if clients.openStreams == 0, removals.isSettled { end() }
+        if clients.openStreams == 0, removals.isSettled { finish() }
     }
 
-    private func end() {
+    private func finish() {
         guard !isDone else { return }
         isDone = true
         clients.onStreamClosed = nil

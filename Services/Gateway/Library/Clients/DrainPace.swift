@@ -1,9 +1,9 @@
-/// How many of those who are to be asked to move should have been asked by now. Pure.
+/// How many clients should have been asked to leave by now. Pure.
 ///
-/// They are spread evenly over the window, so that the gateways that take them see a trickle; few do not wait for the window's
-/// end, for they storm nobody.
+/// They are spread evenly over the window, so that other gateways get them slowly. If there are few clients, they leave faster than
+/// that, because they storm nobody.
 struct DrainPace: Equatable {
-    /// So many a second at least.
+    /// Clients that leave in a second, at least.
     static let leastRate = 100
 
     let count: Int

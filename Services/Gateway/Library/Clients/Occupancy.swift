@@ -2,12 +2,13 @@ import Models
 import Network
 import Synchronization
 
-/// What all loops of one gateway count together, because its limits are the process's: connections, a person's and an
-/// address's, and newcomers a second. Touched when a connection comes and when it goes, never for a delivery. From any thread.
+/// What all loops of one gateway count together, because the limits hold for the process: connections, connections of a person
+/// and of an address, and newcomers a second. It is used when a connection comes and goes, and never for a delivery. May be
+/// used from any thread.
 ///
 /// A person costs about 20 bytes here and an address about 15, however many connections they have.
 final class Occupancy: Sendable {
-    /// Kept above each limit for those who are told in words to come back later.
+    /// So many connections more than each limit may exist, to be told in words to come back later.
     static let reserve = 192
 
     private struct Counts {
@@ -31,7 +32,7 @@ final class Occupancy: Sendable {
 
     func enter() { streams.add(1, ordering: .relaxed) }
 
-    /// - Parameter address: what it was counted under; 0 if under none.
+    /// - Parameter address: the key under which it was counted; 0 if it counted for no address.
     func leave(address: UInt32) {
         streams.subtract(1, ordering: .relaxed)
         if address != 0 { leaveAddress(address) }
@@ -39,11 +40,11 @@ final class Occupancy: Sendable {
 
     // MARK: Addresses
 
-    /// What an address is counted under: a hash, for a connection keeps it to its end and has four bytes for it. Two addresses
-    /// that meet in one (of 4 billion, by this process's secret) share their limit. Never 0.
+    /// The key under which an address is counted. It is a hash, because each connection keeps it in four bytes. Two addresses
+    /// with the same hash (of 4 billion, with a secret of this process) share their limit. Never 0.
     static func key(_ address: NetworkAddress) -> UInt32 { address.siteKey }
 
-    /// One more connection of the address; false, and nothing is counted, if it has `limit` of them.
+    /// Counts one more connection of the address. If it has `limit` of them, it counts nothing and answers false.
     func enterAddress(_ key: UInt32, limit: Int) -> Bool { counts.withLock { $0.addresses.enter(key, limit: limit) } }
 
     func leaveAddress(_ key: UInt32) { counts.withLock { $0.addresses.leave(key) } }
@@ -54,7 +55,7 @@ final class Occupancy: Sendable {
 
     private static func key(_ person: PersonID) -> UInt64 { UInt64(bitPattern: Int64(person.hashValue)) }
 
-    /// One more session of the person; false, and nothing is counted, if she has `limit` of them.
+    /// Counts one more session of the person. If the person has `limit` of them, it counts nothing and answers false.
     func enter(_ person: PersonID, limit: Int) -> Bool {
         counts.withLock { $0.people.enter(Self.key(person), limit: limit) }
     }
@@ -64,19 +65,19 @@ final class Occupancy: Sendable {
     // MARK: Newcomers
 
     /// - Parameter now: ms of a monotonic clock, the same for all loops.
-    func admit(now: UInt64) -> TokenBucket.Verdict { counts.withLock { $0.newcomers.take(now: now) } }
+    func admit(now: UInt64) -> TokenBucket.Verdict { counts.withLock { $0.newcomers.admit(now: now) } }
 }
 
-/// How many there are of each; who is not there is not kept. Pure.
+/// How many there are of each key. A key of which there is none costs nothing. Pure.
 struct Headcount<Key: Hashable & Sendable>: Sendable {
     private var counts: [Key: UInt32] = [:]
 
     subscript(key: Key) -> Int { Int(counts[key] ?? 0) }
 
-    /// How many keys are kept.
+    /// How many keys there are.
     var keys: Int { counts.count }
 
-    /// One more; false, and nothing is counted, if there are `limit` of it.
+    /// Counts one more. If there are `limit` of the key, it counts nothing and answers false.
     mutating func enter(_ key: Key, limit: Int) -> Bool {
         let count = counts[key] ?? 0
         guard count < limit else { return false }
@@ -84,7 +85,7 @@ struct Headcount<Key: Hashable & Sendable>: Sendable {
         return true
     }
 
-    /// One less.
+    /// Counts one less.
     mutating func leave(_ key: Key) {
         guard let count = counts[key] else { return }
         counts[key] = count > 1 ? count - 1 : nil

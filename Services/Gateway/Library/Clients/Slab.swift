@@ -1,7 +1,8 @@
 import Models
 
-/// Clients by index, each index with a generation, so that an old name of a reused place finds nobody. The place of one
-/// who left keeps the person until it is taken again: a message for it tells whose route is too many.
+/// Clients by index and generation. The generation of a place rises with each client, so that the name of a former client finds
+/// nobody. A place that is free keeps the person of its former client until it is taken again. So a message for that client
+/// shows whose route has to be removed.
 struct Slab<Occupant> {
     struct Place {
         var occupant: Occupant?
@@ -10,19 +11,19 @@ struct Slab<Occupant> {
     }
 
     private var places: [Place] = []
-    /// Free places, the longest free first; `head` is where the next is taken.
+    /// Free places, the one that is free for longest first. `head` is the next to be taken.
     private var free: [UInt32] = []
     private var head = 0
     private(set) var count = 0
 
-    /// Places, taken or not; the bound of a walk over all.
+    /// How many places there are, taken or free: the bound of a walk over all.
     var extent: UInt32 { UInt32(places.count) }
 
-    /// Takes a place and names it; the occupant is put there by `make`, which gets the name.
+    /// Takes a place and names it. `make` gets the name and makes the occupant.
     mutating func insert(_ make: (LocalConnection) -> Occupant) -> LocalConnection {
         let index = nextFree()
         let at = Int(index)
-        // 0 is never a generation in use, so that an empty place's name means nobody.
+        // No client has generation 0, so the name of an empty place means nobody.
         places[at].generation = places[at].generation &+ 1 == 0 ? 1 : places[at].generation &+ 1
         places[at].person = nil
         let name = LocalConnection(index: index, generation: places[at].generation)
@@ -48,7 +49,7 @@ struct Slab<Occupant> {
         return free[head]
     }
 
-    /// Whom the place belongs to, from now on and after its occupant has left.
+    /// Notes the person of a place. The note stays after the occupant has left.
     mutating func setPerson(_ person: PersonID, of name: LocalConnection) {
         guard holds(name) else { return }
         places[Int(name.index)].person = person
@@ -56,23 +57,23 @@ struct Slab<Occupant> {
 
     func holds(_ name: LocalConnection) -> Bool { self[name] != nil }
 
-    /// The occupant of that name; nil if it has left.
+    /// The occupant with that name; nil if it has left.
     subscript(name: LocalConnection) -> Occupant? {
         guard name.index < extent, places[Int(name.index)].generation == name.generation else { return nil }
         return places[Int(name.index)].occupant
     }
 
-    /// Whoever is at this index now.
+    /// The occupant at this index; nil if the place is free.
     subscript(index: UInt32) -> Occupant? { index < extent ? places[Int(index)].occupant : nil }
 
-    /// The person of one who has left, if nobody has taken the place since; answered once.
+    /// The person of an occupant that has left, if nobody has taken its place since. Answers that once.
     mutating func forget(_ name: LocalConnection) -> PersonID? {
         guard name.index < extent, places[Int(name.index)].generation == name.generation, !holds(name) else { return nil }
         defer { places[Int(name.index)].person = nil }
         return places[Int(name.index)].person
     }
 
-    /// Frees the place; a name that is not held frees nothing.
+    /// Frees the place. The name of a former occupant frees nothing.
     mutating func remove(_ name: LocalConnection) {
         guard holds(name) else { return }
         places[Int(name.index)].occupant = nil

@@ -1,9 +1,9 @@
 import Models
 
-/// When the tokens of many clients end, most of them further off than a wheel reaches. Pure.
+/// When the tokens of many clients end. Most ends are further off than a wheel reaches. Pure.
 ///
-/// Each client is looked at again at least as often as the wheel turns round. A token that ends before the next of these looks
-/// gets two of its own, which no other follows: whoever refreshes again and again does not multiply them.
+/// Each client is looked at at least once in each turn of the wheel. A token that ends before the next look gets two looks of
+/// its own. These are not repeated, so a client that refreshes again and again does not multiply them.
 struct TokenEnds {
     private var looks: Wheel
     private var soon: Wheel
@@ -16,19 +16,19 @@ struct TokenEnds {
         soon = Wheel(second: second)
     }
 
-    /// From now on; once for each client. `left`: seconds until its token ends.
+    /// Begins to watch a client. To be called once for each. `left`: seconds until its token ends.
     mutating func watch(_ name: LocalConnection, left: Int) { looks.add(name, delay: left) }
 
-    /// The client has another token, which ends sooner.
+    /// The client has a new token, which ends sooner.
     mutating func hasten(_ name: LocalConnection, left: Int) {
         guard left < Wheel.length - 1 else { return }
-        // The clock that tokens end by and the wheel's begin their seconds at different moments: the first may be a little early.
+        // The wall clock and the wheel begin their seconds at different moments, so the first look may come a little early.
         soon.add(name, delay: left)
         soon.add(name, delay: left + 1)
     }
 
-    /// All whose tokens have ended by this second, some of them perhaps twice. `left` answers how many seconds a client's token
-    /// has left; nil if it is gone.
+    /// The clients whose tokens have ended by this second. Some may be named twice. `left` answers how many seconds a client's
+    /// token has left; nil if the client has gone.
     mutating func turn(to now: UInt64, left: (LocalConnection) -> Int?) -> [LocalConnection] {
         var ended: [LocalConnection] = []
         for name in looks.turn(to: now) {

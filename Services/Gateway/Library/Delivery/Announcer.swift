@@ -2,7 +2,7 @@ import Centrifuge
 import Models
 import Store
 
-/// Sends control lines to connections, wherever they are: here, at another loop, or at another gateway. Loop thread only.
+/// Sends control lines to connections here, at another loop, or at another gateway. Loop thread only.
 final class Announcer {
     private let lease: GatewayLease
     private let clients: Clients
@@ -14,8 +14,8 @@ final class Announcer {
         self.router = router
     }
 
-    /// Ends a connection. One that has left hears nothing, and holds nothing either.
-    func end(_ connection: ConnectionID, _ disconnect: Disconnect) {
+    /// Closes a connection. For one that has left this does nothing.
+    func close(_ connection: ConnectionID, _ disconnect: Disconnect) {
         let local = LocalConnection(index: connection.index, generation: connection.generation)
         guard connection.instance != lease.instance else {
             clients[local]?.disconnect(disconnect)
@@ -28,9 +28,9 @@ final class Announcer {
         router.publish(batch.take(), to: connection.instance) { _ in }
     }
 
-    /// Tells a person's devices what was marked: one control line for each gateway that holds one of her connections. It is sent
-    /// also where nothing has changed: whoever asked before may have died before this ("Repeating changes nothing"). A client that
-    /// knows the revision is not told.
+    /// Tells a person's devices what was marked. Each gateway with connections of the person gets one control line. The line is
+    /// sent even if nothing has changed, because an earlier caller may have died before it sent one ("Repeating changes
+    /// nothing"). A client that knows the revision is not told.
     func announce(_ marked: Marked) {
         let routes = marked.routes.compactMap { ConnectionID(String(decoding: $0, as: UTF8.self)) }
         guard !routes.isEmpty else { return }
@@ -42,7 +42,7 @@ final class Announcer {
         }
         for (instance, var batch) in batches {
             batch.end(line, line.indices)
-            // One that is lost is noticed by its number; one that Redis did not take, when Redis is back.
+            // A gateway notices by the numbers that a batch is lost. It compares all sessions if Redis was away.
             router.publish(batch.take(), to: instance) { _ in }
         }
     }

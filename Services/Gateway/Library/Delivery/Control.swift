@@ -2,13 +2,13 @@ import Centrifuge
 import Models
 import Store
 
-/// A line of a batch that is no notification: something that a client's own gateway is told.
+/// A line of a batch that is no notification. It tells a gateway something about a client.
 enum Control: Equatable {
     /// How many notifications are unread, and the count's revision.
     case read(InboxCounts)
-    /// Close it with this code.
+    /// Close the connection with this code.
     case close(UInt16)
-    /// Of a kind that only a later version knows.
+    /// A line of a kind that only a later version knows.
     case unknown
 
     static func decode(_ line: Span<UInt8>) throws(JSONError) -> Control {

@@ -2,12 +2,12 @@ import Models
 import ServiceRuntime
 import Store
 
-/// `carillon_gateway_delivery_delay_seconds`: from the moment at which an event's record reached Kafka, by that record's
-/// timestamp, to the write to a client. Loop thread only.
+/// `carillon_gateway_delivery_delay_seconds`: the time from the timestamp of an event's record in Kafka to the write to a
+/// client. Loop thread only.
 ///
-/// What every delivery passes: the histograms stand in one array, found by two small numbers.
+/// Every delivery is measured. So the histograms are in one array, and two small numbers give the place.
 struct DeliveryDelays {
-    /// Seconds. 0.5 is what is promised; beyond ten it tells an outage from a backlog.
+    /// In seconds. 0.5 is what Carillon promises. The values beyond ten show an outage or a backlog.
     static let bounds: [Double] = [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600,
     ]
@@ -27,7 +27,7 @@ struct DeliveryDelays {
     private static let transports = [Transport.websocket, .sse, .poll]
 
     /// - Parameters:
-    ///   - delay: ms; a negative one (the record's clock is ahead of ours) counts as none, nil is not counted.
+    ///   - delay: in ms. A negative delay counts as 0, because the record's clock is ahead of this one. Nil is not counted.
     ///   - times: writes of the same notification.
     func observe(_ delay: Int64?, _ priority: Priority, _ transport: Transport, times: Int = 1) {
         guard let delay else { return }
@@ -43,5 +43,5 @@ struct DeliveryDelays {
     }
 }
 
-/// ms from the acceptance of an event until now; nil if its sender does not know it (0).
+/// The time from the acceptance of an event until now, in ms; nil if its sender does not know the acceptance (0).
 func delay(since accepted: Int64, _ now: Int64) -> Int64? { accepted > 0 ? now &- accepted : nil }

@@ -4,7 +4,7 @@ import Models
 import ServiceRuntime
 import Store
 
-/// The hot path: a batch from Redis to the sockets. Loop thread only; plain calls.
+/// The hot path: it takes a batch from Redis to the sockets, by plain calls. Loop thread only.
 final class Dispatcher {
     private let lease: GatewayLease
     private let clients: Clients
@@ -28,7 +28,7 @@ final class Dispatcher {
         self.onLoss = onLoss
     }
 
-    /// One message of this gateway's channel.
+    /// A message of this gateway's channel.
     func heard(_ message: [UInt8]) {
         metrics.delivery.batches.increment()
         var at = 0
@@ -39,14 +39,14 @@ final class Dispatcher {
             while let pair = try GatewayMessage.pair(message.span, &at) { try deliver(pair, of: message) }
             if isLate { onLoss() }
         } catch {
-            // What it said is in the inboxes: read it there.
+            // The inboxes hold what the batch said. They are read.
             metrics.delivery.malformed.increment()
             onLoss()
         }
     }
 
     private func deliver(_ pair: GatewayMessage.Pair, of message: [UInt8]) throws(JSONError) {
-        // An empty line of recipients stands before a line for a channel's watchers.
+        // An empty line of recipients means that the next line is for a channel's watchers.
         if pair.recipients.count == 2 { return try channels.heard(pair.notification, of: message) }
         var publication = Publication(message, pair.notification)
         let now = EventLoop.wallClock()
@@ -91,7 +91,7 @@ final class Dispatcher {
         }
     }
 
-    /// A live notification was written.
+    /// Measures a live notification that was written.
     private func written(_ publication: inout Publication, delay: Int64?, to client: Client) {
         metrics.delivery.deliveries[TransportLabel(client.transport)].increment()
         metrics.delivery.delays.observe(delay, publication.priority(), client.transport)
@@ -120,8 +120,8 @@ final class Dispatcher {
         client.node.sessions.settle(client)
     }
 
-    /// High priority passes a rate. Such a publication carries the position at which the flow stands, not its own: whoever
-    /// recovers from it misses nothing of what still waits.
+    /// High priority passes a rate. Such a publication carries the position of the flow in place of its own, so that a client
+    /// that recovers from it misses nothing that still waits.
     private func sendAhead(
         _ publication: inout Publication, at position: StreamPosition, delay: Int64?, to client: Client, _ flow: Flow
     ) {

@@ -2,7 +2,7 @@ import Centrifuge
 import Models
 import Store
 
-/// What a person has read, and how her other devices hear of it. Loop thread only.
+/// Marks entries of an inbox as read or unread, and tells the person's devices. Loop thread only.
 final class Marks {
     private let inbox: Inbox
     private let announcer: Announcer
@@ -12,7 +12,7 @@ final class Marks {
         self.announcer = announcer
     }
 
-    /// Changes marks and tells all of the person's devices, those at this gateway among them.
+    /// Changes marks and tells all devices of the person, at this gateway and at others.
     func mark(_ call: Call, of person: PersonID, _ reply: @escaping (Result<InboxCounts, StoreError>) -> Void) {
         let done = { [self] (result: Result<Marked, StoreError>) in
             if case .success(let marked) = result { announcer.announce(marked) }

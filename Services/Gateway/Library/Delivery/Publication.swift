@@ -2,7 +2,7 @@ import Centrifuge
 import Models
 import WebSocket
 
-/// One notification on its way to many clients: its bytes, and the forms in which each transport shares them.
+/// One notification on its way to many clients: its bytes, and the form in which all clients of a transport share them.
 struct Publication {
     private let message: [UInt8]
     private let range: Range<Int>
@@ -10,33 +10,34 @@ struct Publication {
     private var eventTail: [UInt8]?
     /// Nil if it is not shorter.
     private var deflatedTails = PerCodec<[UInt8]?>()
-    /// As far as it was said by whoever sent it, or has been read.
+    /// The priority, if the sender has said it or if it was read.
     private var knownPriority: Priority?
 
     /// A notification, JSON on one line.
     init(_ bytes: [UInt8]) { self.init(bytes, bytes.indices) }
 
-    /// The same as a part of a batch; it is copied once for each transport, when the first recipient of that asks.
+    /// A notification that is a part of a batch. It is copied once for each transport, when the first recipient of that
+    /// transport asks.
     init(_ message: [UInt8], _ range: Range<Int>) {
         self.message = message
         self.range = range
     }
 
-    /// The sender says what priority the notification has, so that it need not be read.
+    /// Notes the priority that the sender has named, so that it need not be read.
     mutating func isOf(_ priority: Priority?) { if let priority { knownPriority = priority } }
 
     /// Its JSON.
     var notification: ArraySlice<UInt8> { message[range] }
 
-    /// The notification's priority. Where the sender did not say it, it is read when it is asked for, from the first members,
-    /// among which every writer of notifications puts it; the rest is not looked at.
+    /// The notification's priority. If the sender did not name it, it is read from the first members. Every writer of
+    /// notifications puts it there, and the rest is not looked at.
     mutating func priority() -> Priority {
         let priority = knownPriority ?? statedPriority() ?? .normal
         knownPriority = priority
         return priority
     }
 
-    /// As the notification itself says it, among its first members; nil if it does not.
+    /// The priority that stands among the first members of the notification; nil if none does.
     func statedPriority() -> Priority? {
         let line = message.span.extracting(range)
         var at = 0
@@ -69,14 +70,14 @@ struct Publication {
         return pushTails.value(codec) { InboxPublication.tail(codec, message[range]) }
     }
 
-    /// As `tail`, compressed; nil if that is not shorter.
+    /// The same, compressed; nil if that is not shorter.
     mutating func deflatedTail(_ codec: Codec, _ deflate: MessageDeflate) -> [UInt8]? {
         let tail = tail(codec)
         return deflatedTails.value(codec) { deflate.compress(tail) }
     }
 
-    /// The notification and what ends an event behind it. A line break in it would begin another field of the event;
-    /// in JSON it can only stand between tokens, where a blank means the same.
+    /// The notification and the end of the event behind it. A line break in the notification would begin another field of the
+    /// event. In JSON a line break is only possible between tokens, so it is replaced by a blank.
     mutating func eventStreamTail() -> [UInt8] {
         if let eventTail { return eventTail }
         var made = copy(reserving: 2)

@@ -3,24 +3,25 @@ import HTTP
 import Network
 import ServiceRuntime
 
-/// Who may come in, and how many. What is counted is the process's (`Occupancy`). Loop thread only.
+/// Decides who is let in. The counts are those of the whole process (`Occupancy`). Loop thread only.
 final class Admission {
-    /// Descriptors that are left to all but clients, where MAX_CONNECTIONS is not set; and how many clients there may be at least.
+    /// For a gateway without MAX_CONNECTIONS: how many descriptors are kept for other things than clients, and how many clients
+    /// there may be at least.
     private static let ownDescriptors = 256
     private static let fewestConnections = 16
 
     private let loop: EventLoop
     private let lease: GatewayLease
     private let occupancy: Occupancy
-    private let settings: GatewaySettings
+    private let settings: AdmissionSettings
     private let metrics: GatewayMetrics
     private let refusals: Refusals
     private let maxConnections: Int
-    /// Nobody is let in any more.
+    /// The loop drains: nobody is let in any more.
     private var isDraining = false
 
     init(
-        loop: EventLoop, lease: GatewayLease, occupancy: Occupancy, settings: GatewaySettings, metrics: GatewayMetrics,
+        loop: EventLoop, lease: GatewayLease, occupancy: Occupancy, settings: AdmissionSettings, metrics: GatewayMetrics,
         refusals: Refusals
     ) {
         self.loop = loop
@@ -36,8 +37,8 @@ final class Admission {
 
     // MARK: Sockets
 
-    /// A newcomer's socket, before anything is read from it: what it is counted under, or nil if there is no room even for
-    /// words. A proxy's own address counts for nobody.
+    /// Looks at a newcomer's socket, before anything is read from it. Answers the key under which its address is counted, 0 for
+    /// a proxy. Nil: there is no room even to answer it.
     func admitStream(_ stream: ByteStream) -> UInt32? {
         guard occupancy.connections < maxConnections + Occupancy.reserve else { return refuseStream(.overload) }
         var key: UInt32 = 0
@@ -56,19 +57,19 @@ final class Admission {
         return nil
     }
 
-    /// A socket that no client has taken over is gone.
+    /// A socket has closed that no client had taken over.
     func streamIsGone(address: UInt32) { occupancy.leave(address: address) }
 
     // MARK: Requests
 
-    /// Why the request cannot be served now, and after how many ms it may be; nil if it can.
+    /// Why the request cannot be served now, and after how many ms the client may come back; nil if it can be served.
     func refusal(of request: HTTPRequest, _ exchange: HTTPExchange) -> (why: RefusalLabel, delay: UInt64)? {
         if isDraining { return (.draining, settings.jitteredRetry()) }
         if occupancy.connections > maxConnections { return (.overload, settings.jitteredRetry()) }
         let isSession = request.path.hasPrefix("/connection/")
         if isOverAddress(request, exchange, isSession: isSession) { return (.address, settings.jitteredRetry()) }
         if !lease.isReady { return (.redis, settings.jitteredRetry()) }
-        // A poll that brings a cursor goes on; how many of those there are is bounded by their connections.
+        // A poll with a cursor goes on with what an earlier one began. The limits of connections bound these polls.
         let isNewcomer = isSession && (request.path != "/connection/poll" || request.pollCursor == nil)
         guard isNewcomer else { return nil }
         if case .refused(let spread) = occupancy.admit(now: loop.now) {
@@ -82,7 +83,7 @@ final class Admission {
         if let key = exchange.tag, key != 0, !isForwarded(exchange) {
             return occupancy.connections(ofAddress: key) > settings.maxPerAddress
         }
-        // A proxy's connection carries one client after another: it counts for whom it becomes a session.
+        // A proxy's connection carries one client after another. It counts for the client whose session it becomes.
         guard isSession, exchange.stream?.peer != nil else { return false }
         if let former = exchange.tag, former != 0 { occupancy.leaveAddress(former) }
         exchange.tag = 0
@@ -106,7 +107,7 @@ final class Admission {
         }
     }
 
-    /// Where a request came from, for the line of its refusal.
+    /// Where a request came from, for the log line of its refusal.
     func address(_ request: HTTPRequest, _ exchange: HTTPExchange) -> LoggedAddress? {
         (clientAddress(request, exchange) ?? exchange.stream?.peer).map(refusals.logged)
     }

@@ -2,12 +2,12 @@ import Network
 import ServiceRuntime
 import Settings
 
-/// The gateway's own certificate: two files that are read at start and again on SIGHUP.
+/// The gateway's own certificate: two files that are read at the start and again on SIGHUP.
 struct Certificate {
     let file: String
     let key: String
 
-    /// Nil if neither file is named; one alone is a mistake.
+    /// Nil if neither file is named. Throws if only one is.
     init?(file: String?, key: String?) throws(SettingsError) {
         if file == nil, key == nil { return nil }
         guard let file, let key else {
@@ -18,6 +18,6 @@ struct Certificate {
         self.key = key
     }
 
-    /// What both files say now.
-    func read() throws(TLSError) -> TLSContext { try TLSContext(serverCertificate: file, key: key) }
+    /// Reads both files.
+    func load() throws(TLSError) -> TLSContext { try TLSContext(serverCertificate: file, key: key) }
 }

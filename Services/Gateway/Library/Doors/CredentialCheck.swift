@@ -3,23 +3,17 @@ import EventLoop
 import Models
 import Network
 import ServiceRuntime
+import ServiceStore
 import Store
 import Tokens
 
-/// Whether a credential may still be used.
-enum CredentialStanding {
-    case good, revoked
-    /// That cannot be known now.
-    case unknown
-}
-
-/// Who a token's bearer is, and whether that token has been revoked: whoever comes is looked up, whoever is here is told. Redis
-/// holds the truth, a control line is the hint, and a gateway that may have missed one asks for each of its clients on its
+/// Who a token's bearer is, and whether the token was revoked. For a newcomer Redis is asked. Clients that are here are closed
+/// upon a control line. A control line may be lost, so a gateway that may have missed one asks Redis for each client on its
 /// walk. Loop thread only.
 final class CredentialCheck {
-    /// How long revocations are gathered before all clients are looked over: ten thousand clients take a millisecond.
+    /// How long revocations are gathered before all clients are compared with them. Ten thousand clients take a millisecond.
     static let sweepDelay = Duration.milliseconds(50)
-    /// How many are gathered at most; then it is done at once. Reached in RevocationTests.
+    /// How many are gathered at most. With so many, the comparison is made at once. RevocationTests reaches it.
     static let sweepLimit = 10_000
 
     private let loop: EventLoop
@@ -40,7 +34,7 @@ final class CredentialCheck {
 
     // MARK: Tokens
 
-    /// Who a token's bearer is, now.
+    /// Who the bearer of a token is, if the token is good now.
     func identity(of token: String) -> Result<Client.Identity, TokenError> {
         tokens.claims(token).flatMap { claims in
             guard let person = PersonID(claims.subject) else { return .failure(.invalid(.badSubject)) }
@@ -48,17 +42,18 @@ final class CredentialCheck {
         }
     }
 
-    /// The claims as a whole, for a ticket.
+    /// All claims of a token, for a ticket.
     func claims(_ token: String) -> Result<TokenClaims, TokenError> { tokens.claims(token) }
 
-    /// Whether a ticket was made of a token that no service takes any more: a gateway of an earlier version did.
+    /// Whether a ticket was made of a token that lives longer than any token may. A gateway of an earlier version made such
+    /// tickets.
     func outlives(_ ticket: Ticket) -> Bool {
         tokens.outlives(expires: ticket.expires, issuedAt: ticket.issued == 0 ? nil : ticket.issued)
     }
 
     // MARK: Refusals
 
-    /// Where a connection came from that has outlived its request.
+    /// Where a connection came from whose request is over.
     private func address(of client: Client) -> LoggedAddress? {
         client.addressKey == 0 ? client.stream.peer.map(refusals.logged) : refusals.logged(key: client.addressKey)
     }
@@ -71,16 +66,16 @@ final class CredentialCheck {
 
     /// Whether the credential has been revoked.
     func standing(of identity: Client.Identity, _ reply: @escaping (CredentialStanding) -> Void) {
-        revocations.isRevoked(identity.person, token: identity.token, issued: identity.issued) { result in
-            switch result {
-            case .success(let isRevoked): reply(isRevoked ? .revoked : .good)
-            case .failure: reply(.unknown)
-            }
-        }
+        revocations.standing(of: identity.person, token: identity.token, issued: identity.issued, reply)
     }
 
-    /// Asks for one who comes: `isGood` is called if her credential stands; otherwise she is sent away. What else is asked for
-    /// her meanwhile may be answered before.
+    /// The same for a token whose claims are known.
+    func standing(of claims: TokenClaims, _ reply: @escaping (CredentialStanding) -> Void) {
+        revocations.standing(of: claims, reply)
+    }
+
+    /// Asks whether a newcomer's token was revoked. Calls `isGood` if it was not, and otherwise sends the client away. Redis may
+    /// answer other questions about the client before this one.
     func refuseIfRevoked(_ client: Client, _ identity: Client.Identity, isGood: @escaping () -> Void) {
         standing(of: identity) { [self] standing in
             guard !client.hasLeft else { return }
@@ -92,7 +87,8 @@ final class CredentialCheck {
         }
     }
 
-    /// Asks for one who is here: a control line may have been lost. True if that is under way; `done` is called at its end.
+    /// Closes a client whose token was revoked, if the control line was lost. Answers true if the question is under way; `done`
+    /// is called at its end.
     func review(_ client: Client, then done: @escaping () -> Void) -> Bool {
         guard let identity = client.identity else { return false }
         standing(of: identity) { [self] standing in
@@ -102,7 +98,7 @@ final class CredentialCheck {
         return true
     }
 
-    /// A control line for all clients of this gateway.
+    /// A control line for all clients of this gateway has come.
     func heard(_ line: Span<UInt8>) throws(JSONError) {
         guard let revocation = try Revocation(controlLine: line) else { return }
         sweep.add(revocation)
@@ -128,7 +124,7 @@ final class CredentialCheck {
     }
 }
 
-/// Revocations that came together, so that one look over all clients serves them all. Pure.
+/// Revocations that came together. All clients are compared with all of them at once. Pure.
 struct RevocationSweep {
     private var tokens: Set<UInt64> = []
     private var people: [PersonID: Int64] = [:]

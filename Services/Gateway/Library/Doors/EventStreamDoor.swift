@@ -1,9 +1,6 @@
 import EventLoop
 import HTTP
-import Models
 import ServiceRuntime
-import Store
-import Tokens
 
 /// `/connection/sse`: a plain EventSource. Loop thread only.
 final class EventStreamDoor {
@@ -24,45 +21,24 @@ final class EventStreamDoor {
 
     func open(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         guard request.query("cf_connect") == nil else { return exchange.respond(Self.noSDKTransport) }
-        // The second name is what other servers of event streams call it.
+        // Other servers of event streams use the second name.
         let shown = request.header("last-event-id") ?? request.query("last_event_id") ?? request.query("lastEventId")
-        switch gate.credential(request, exchange) {
-        case .bearer(let claims)?:
-            guard let identity = gate.identity(claims, request) else { return }
-            gate.unlessRevoked(identity, request, exchange) { [self] in
-                stream(request, exchange, identity, shown, key: nil, onBegin: nil)
-            }
-        case .ticket(let name)?:
-            tickets.use(name, showing: shown, request, exchange) { [self] ticket in
-                gate.unlessRevoked(ticket.identity, request, exchange) { [self] in
-                    stream(request, exchange, ticket.identity, shown, key: ticket.key) { [self] client, begin in
-                        tickets.mark(ticket, client, begin) { _ in }
-                    }
-                }
-            }
-        case .none?: gate.refuse(request, exchange, .missing, "There is neither a token nor a ticket.")
-        case nil: break
+        tickets.identify(request, exchange, showing: shown) { [self] reader in
+            // This is asked before the head of the stream is written, which says 200.
+            gate.unlessRevoked(reader.identity, request, exchange) { [self] in begin(reader, request, exchange) }
         }
     }
 
-    private func stream(
-        _ request: HTTPRequest, _ exchange: HTTPExchange, _ identity: Client.Identity, _ shown: String?,
-        key: TagKey?, onBegin: ((EventStreamClient, StreamPosition) -> Void)?
-    ) {
+    private func begin(_ reader: CursorReader, _ request: HTTPRequest, _ exchange: HTTPExchange) {
         guard let stream = exchange.stream else { return }
         let opening = Opening(at: exchange.began, name: ClientName(request.query("name")))
-        let client = node.clients.insert(firstDue: Int.random(in: 1...max(1, node.settings.commentSeconds))) { name in
-            EventStreamClient(node: node, stream: stream, name: name, identity: identity, key: key, onBegin: onBegin)
+        let client = node.clients.insert(firstDue: Int.random(in: 1...max(1, node.settings.liveness.commentSeconds))) { name in
+            EventStreamClient(node: node, stream: stream, name: name, reader: reader)
         }
         client.addressKey = exchange.tag ?? 0
         guard exchange.upgrade(EventStream.head(exchange.addedHeaders), to: client) else {
             return node.clients.abandon(client)
         }
-        node.registry.register(client, from: InboxStart(shown), opening: opening)
+        node.registry.register(client, from: reader.start, opening: opening)
     }
-}
-
-extension InboxStart {
-    /// Behind the cursor that a client shows; at the present if it shows none, or what is none.
-    init(_ shown: String?) { self = shown.flatMap { Cursor($0) }.map { .after($0.position) } ?? .present }
 }

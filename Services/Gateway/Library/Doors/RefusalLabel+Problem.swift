@@ -1,5 +1,5 @@
 extension RefusalLabel {
-    /// What a newcomer is told, where it can be told (RFC 9457).
+    /// What a newcomer is told, if it can be told anything (RFC 9457).
     var problem: (status: Int, name: String, detail: String) {
         switch self {
         case .overload: (503, "overloaded", "This gateway holds as many connections as it may.")

@@ -5,8 +5,8 @@ import ServiceRuntime
 import Store
 import Tokens
 
-/// What every path asks of a request before it is served: where it comes from, whether it can be served now, and who sends it.
-/// Each question that is answered with nil or false has answered the request. Loop thread only.
+/// The checks of a request before it is served: where it comes from, whether it can be served now, and who sends it. A check
+/// that answers nil or false has answered the request. Loop thread only.
 final class RequestGate {
     private let node: GatewayNode
     private let admission: Admission
@@ -20,65 +20,62 @@ final class RequestGate {
         self.log = log
     }
 
-    // MARK: Whether it is served
+    // MARK: Whether a session is let in
 
-    /// A web page may come from where the operator says; who is no browser names no origin.
-    func isOfAllowedOrigin(_ request: HTTPRequest, _ exchange: HTTPExchange) -> Bool {
+    /// Whether a request for a session goes on. The router of REST makes the same checks.
+    func admits(_ request: HTTPRequest, _ exchange: HTTPExchange) -> Bool {
+        guard isOfAllowedOrigin(request, exchange) else { return false }
+        guard request.method == "GET" else {
+            refuseMethod(request, exchange)
+            return false
+        }
+        guard let refusal = refusal(of: request, exchange) else { return true }
+        exchange.respond(refusal)
+        return false
+    }
+
+    /// A web page may come from where the operator says. A client that is no browser names no origin.
+    private func isOfAllowedOrigin(_ request: HTTPRequest, _ exchange: HTTPExchange) -> Bool {
         let origin = origins.verdict(request)
         exchange.addedHeaders = origins.headers(origin)
         guard origin == .refused else { return true }
-        node.metrics.doors.refusals[.origin].increment()
+        count(.origin)
         note(.origin, request, exchange)
         exchange.respond(OriginPolicy.refusal)
         return false
     }
 
-    /// Who cannot be served now is told before anything is looked at.
-    func admits(_ request: HTTPRequest, _ exchange: HTTPExchange, _ methods: [String]) -> Bool {
-        guard methods.contains(request.method) else {
-            refuseMethod(request, exchange, allowed: methods.joined(separator: ", "))
-            return false
-        }
-        guard let (why, delay) = admission.refusal(of: request, exchange) else { return true }
-        comeBackLater(request, exchange, why, delay: delay)
-        return false
-    }
-
-    private func refuseMethod(_ request: HTTPRequest, _ exchange: HTTPExchange, allowed: String) {
+    private func refuseMethod(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         if request.method == "OPTIONS" {
-            return exchange.respond(
-                origins.preflight(request, origins.verdict(request), methods: allowed + ", OPTIONS"))
+            return exchange.respond(origins.preflight(request, origins.verdict(request), methods: "GET, OPTIONS"))
         }
         exchange.respond(
             .problem(
-                status: 405, name: "method_not_allowed", detail: "This path takes \(allowed).",
-                headers: [("Allow", allowed)]))
+                status: 405, name: "method_not_allowed", detail: "This path takes GET.", headers: [("Allow", "GET")]))
     }
 
-    /// An EventSource stops for good at any status but 200, so it gets one, with nothing in it but when to come back.
-    func comeBackLater(
-        _ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel, delay: UInt64? = nil
-    ) {
+    func comeBackLater(_ request: HTTPRequest, _ exchange: HTTPExchange, _ why: RefusalLabel) {
+        exchange.respond(laterAnswer(request, why, after: node.settings.admission.jitteredRetry()))
+    }
+
+    /// Counts a request that cannot be served now, and makes its answer.
+    /// - Parameter delay: after how many ms the client may come back.
+    private func laterAnswer(_ request: HTTPRequest, _ why: RefusalLabel, after delay: UInt64) -> HTTPResponse {
         let why = why == .redis && node.lease.refusesWrites ? .writes : why
         node.metrics.doors.refusals[why].increment()
         log.debug("a client is asked to come back", ["reason": .name(why)])
-        let delay = delay ?? node.settings.jitteredRetry()
         var response: HTTPResponse
         if request.path == "/connection/sse" {
-            response = HTTPResponse(
-                status: 200,
-                headers: [
-                    ("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"),
-                ], body: EventStream.retry(delay))
+            response = EventStream.comeBack(after: delay)
         } else {
             let problem = why.problem
             response = .problem(
                 status: problem.status, name: problem.name, detail: problem.detail,
                 headers: [("Retry-After", String((delay + 999) / 1000))])
         }
-        // Its descriptor is wanted.
+        // The gateway needs its descriptor.
         response.closes = true
-        exchange.respond(response)
+        return response
     }
 
     // MARK: Who sends it
@@ -91,7 +88,7 @@ final class RequestGate {
 
     /// The bearer token's claims, or the name of a ticket. Answers the request itself, and nil, if the token is refused.
     ///
-    /// An `Authorization` of another scheme is not ours: it may be for a proxy in front of us, as on a site behind HTTP Basic.
+    /// An `Authorization` of another scheme is ignored. It may be for a proxy before the gateway, as on a site behind HTTP Basic.
     func credential(_ request: HTTPRequest, _ exchange: HTTPExchange) -> Credential? {
         if let token = bearerToken(of: request) {
             switch node.credentials.claims(token) {
@@ -105,17 +102,6 @@ final class RequestGate {
         return Credential.none
     }
 
-    /// Claims of a bearer token, for the paths that take nothing else.
-    func bearer(_ request: HTTPRequest, _ exchange: HTTPExchange) -> TokenClaims? {
-        switch credential(request, exchange) {
-        case .bearer(let claims)?: return claims
-        case .none?, .ticket?:
-            refuse(request, exchange, .missing, "This path takes a token as Authorization: Bearer.")
-            return nil
-        case nil: return nil
-        }
-    }
-
     /// The device that the query names, if it is a valid id.
     func device(_ request: HTTPRequest) -> String? {
         request.query("device").flatMap { DeviceID($0)?.text }
@@ -127,7 +113,7 @@ final class RequestGate {
         }
     }
 
-    /// Goes on if the token behind the identity has not been revoked, and else answers the request itself.
+    /// Calls `body` if the token of the identity was not revoked. Otherwise it answers the request itself.
     func unlessRevoked(
         _ identity: Client.Identity, _ request: HTTPRequest, _ exchange: HTTPExchange, _ body: @escaping () -> Void
     ) {
@@ -140,38 +126,51 @@ final class RequestGate {
         }
     }
 
-    /// The same for a path of REST, whose identity is the token's alone.
-    func unlessRevoked(
-        _ claims: TokenClaims, _ person: PersonID, _ request: HTTPRequest, _ exchange: HTTPExchange,
-        _ body: @escaping () -> Void
-    ) {
-        unlessRevoked(Client.Identity(claims, person, device: nil), request, exchange, body)
-    }
-
     // MARK: Refusals
 
     func refuse(_ request: HTTPRequest, _ exchange: HTTPExchange, _ error: TokenError) {
-        node.metrics.doors.refusals[.token].increment()
+        count(RefusalCause(error))
         node.credentials.refusals.note(error, from: admission.address(request, exchange))
         exchange.respond(tokenProblem(error))
     }
 
-    /// For what is no fault of a token: `detail` says what was wrong.
+    /// Refuses a request for another reason than the fault of a token. `detail` names it.
     func refuse(
         _ request: HTTPRequest, _ exchange: HTTPExchange, _ cause: RefusalCause, _ detail: String
     ) {
-        node.metrics.doors.refusals[.token].increment()
+        count(cause)
         note(cause, request, exchange)
         exchange.respond(.unauthorised("token_invalid", detail))
     }
 
-    /// Counts a refusal whose answer is its caller's own.
-    func note(_ cause: RefusalCause, _ request: HTTPRequest, _ exchange: HTTPExchange) {
+    private func note(_ cause: RefusalCause, _ request: HTTPRequest, _ exchange: HTTPExchange) {
         node.credentials.refusals.note(cause, from: admission.address(request, exchange))
     }
 
-    /// Keeps where a connection comes from that will outlive its request, for the line of a later refusal.
+    /// Counts a newcomer that was not let in. A caller with a wrong API key is an operator, and no newcomer.
+    private func count(_ cause: RefusalCause) {
+        switch cause {
+        case .apiKey, .apiKeyTrials: break
+        case .origin: node.metrics.doors.refusals[.origin].increment()
+        default: node.metrics.doors.refusals[.token].increment()
+        }
+    }
+
+    /// Keeps where a connection comes from, for the log line of a refusal after its request is over.
     func keepAddress(_ request: HTTPRequest, _ exchange: HTTPExchange) {
         node.credentials.refusals.keep(admission.clientAddress(request, exchange))
     }
+}
+
+// The router of REST asks the same.
+extension RequestGate: RESTAdmission {
+    func refusal(of request: HTTPRequest, _ exchange: HTTPExchange) -> HTTPResponse? {
+        admission.refusal(of: request, exchange).map { laterAnswer(request, $0.why, after: $0.delay) }
+    }
+
+    func storeIsAway(for request: HTTPRequest) -> HTTPResponse {
+        laterAnswer(request, .redis, after: node.settings.admission.jitteredRetry())
+    }
+
+    func refused(_ cause: RefusalCause) { count(cause) }
 }

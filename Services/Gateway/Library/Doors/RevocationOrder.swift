@@ -2,7 +2,7 @@ import Models
 
 /// What the body of `POST /v1/revocations` asks for.
 enum RevocationOrder: Equatable {
-    /// Until `expires`, in seconds since 1970, where that is given.
+    /// `expires` is in seconds since 1970; nil if it was not given.
     case token(String, expires: Int64?)
     case person(PersonID, before: Int64?)
 
@@ -51,6 +51,6 @@ enum RevocationOrder: Equatable {
 }
 
 extension UInt32 {
-    /// Seconds since 1970 end in 2106 where they are kept in 32 bits.
+    /// The last second since 1970 that fits into 32 bits, in 2106.
     static let limit = Int64(UInt32.max)
 }

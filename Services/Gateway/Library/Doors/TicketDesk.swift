@@ -6,25 +6,25 @@ import ServiceRuntime
 import Store
 import Tokens
 
-/// Tickets: `POST /v1/connect`, and who comes with one. A WebSocket takes its ticket away. An EventSource and a poll repeat
-/// their URL, so theirs lives on, and what keeps a copied URL from being of use is that each use after the first must show a
-/// cursor with a tag, and ends the use before it (`Ticket.use`). Loop thread only.
+/// Tickets: `POST /v1/connect` makes them, and sessions use them. A WebSocket uses its ticket up. An EventSource and a poll
+/// repeat their URL, so their tickets live on. A copied URL is of no use, because each use after the first must show a cursor
+/// with a tag, and ends the use before it (`Ticket.use`). Loop thread only.
 final class TicketDesk {
     /// Random bytes of a ticket's name.
     private static let nameBytes = 24
 
-    /// A ticket that may be used, by whom, and what is written once that has begun.
+    /// A ticket that may be used, who uses it, and how.
     struct Bearer {
         let name: String
         let stored: StoredTicket
         let use: TicketUse
         let identity: Client.Identity
-        /// What tags the cursors of this use.
+        /// Tags the cursors of this use.
         let key: TagKey
     }
 
     private let node: GatewayNode
-    private let gate: RequestGate
+    let gate: RequestGate
     private let tickets: Tickets
     private let announcer: Announcer
 
@@ -35,32 +35,33 @@ final class TicketDesk {
         self.announcer = announcer
     }
 
-    func make(_ request: HTTPRequest, _ exchange: HTTPExchange) {
-        guard let claims = gate.bearer(request, exchange), let person = PersonID(claims.subject) else { return }
-        gate.unlessRevoked(claims, person, request, exchange) { [self] in make(claims, person, request, exchange) }
+    func add(to router: RESTRouter) {
+        router.on("POST", "/v1/connect", .person) { [self] call in
+            guard let claims = call.claims, let person = call.personID() else { return }
+            make(claims, person, call)
+        }
     }
 
-    private func make(
-        _ claims: TokenClaims, _ person: PersonID, _ request: HTTPRequest, _ exchange: HTTPExchange
-    ) {
+    private func make(_ claims: TokenClaims, _ person: PersonID, _ call: RESTCall) {
+        let request = call.request
         let name = base64url(randomBytes(Self.nameBytes))
         let now = EventLoop.wallClock()
-        let lifetime = min(node.settings.ticketLifetime, .seconds(claims.expires) - .milliseconds(now))
+        let lifetime = min(node.settings.tickets.lifetime, .seconds(claims.expires) - .milliseconds(now))
         let ticket = Ticket(
             person: person, expires: claims.expires, channels: claims.channels, info: claims.info,
             device: claims.device ?? gate.device(request), token: claims.idHash, issued: claims.issuedAt ?? 0,
             key: TagKey(), freshUntil: now + Int64(lifetime / .milliseconds(1)))
         tickets.create(name, ticket, lifetime: lifetime) { [self] result in
-            guard case .success = result else { return gate.comeBackLater(request, exchange, .redis) }
-            exchange.respond(
+            guard case .success = result else { return call.respond(gate.storeIsAway(for: request)) }
+            call.respond(
                 .json(
                     TicketURLs(
-                        request, node.settings.publicURL, name, person, speaksTLS: node.settings.certificate != nil
+                        request, node.settings.tickets.publicURL, name, person, speaksTLS: node.settings.certificate != nil
                     ).json()))
         }
     }
 
-    /// Goes on with a ticket that lives on, if it may be used by somebody who shows that cursor; else answers the request itself.
+    /// Calls `body` with a ticket that lives on, if a client with that cursor may use it. Otherwise it answers the request itself.
     func use(
         _ name: String, showing cursor: String?, _ request: HTTPRequest, _ exchange: HTTPExchange,
         _ body: @escaping (Bearer) -> Void
@@ -76,16 +77,16 @@ final class TicketDesk {
         }
     }
 
-    /// Goes on with a ticket that nobody can use after this; else answers the request itself.
-    func take(
+    /// Uses a ticket up and calls `body`. Otherwise it answers the request itself.
+    func useUp(
         _ name: String, _ request: HTTPRequest, _ exchange: HTTPExchange, _ body: @escaping (Client.Identity) -> Void
     ) {
-        // Looked at first: whoever may not use it must not take it from its reader either.
+        // The ticket is checked first: a client that may not use it must not take it from its reader either.
         use(name, showing: nil, request, exchange) { [self] bearer in
             tickets.take(name) { [self] result in
                 switch result {
                 case .success(let ticket?):
-                    end(ticket)
+                    endLatestUse(of: ticket)
                     body(bearer.identity)
                 case .success(nil): refuseTicket(request, exchange)
                 case .failure: gate.comeBackLater(request, exchange, .redis)
@@ -94,7 +95,7 @@ final class TicketDesk {
         }
     }
 
-    /// Marks a ticket with its latest use, and ends the use before it. `completion` is told whether it could.
+    /// Marks a ticket with its latest use, and ends the use before it. `completion` is told whether that was done.
     func mark(
         _ bearer: Bearer, _ client: Client, _ begin: StreamPosition, _ completion: @escaping (Bool) -> Void
     ) {
@@ -103,21 +104,21 @@ final class TicketDesk {
         used.key = bearer.key
         tickets.replace(bearer.name, bearer.stored, with: used) { [self] result in
             guard case .success(true) = result else {
-                // Another use came between, perhaps its own that it gave up: it comes back and ends that one.
+                // Another use came between, perhaps an earlier one of the same client. The client comes back and ends that one.
                 client.disconnect(.serverError)
                 return completion(false)
             }
-            end(former)
+            endLatestUse(of: former)
             completion(true)
         }
     }
 
-    /// Ends the latest use.
-    private func end(_ ticket: Ticket) {
-        if let connection = ticket.connection.flatMap({ ConnectionID($0) }) { announcer.end(connection, .replaced) }
+    /// Closes the connection of the latest use.
+    private func endLatestUse(of ticket: Ticket) {
+        if let connection = ticket.connection.flatMap({ ConnectionID($0) }) { announcer.close(connection, .replaced) }
     }
 
-    /// Answers the request itself, and nil, if the ticket may not be used so.
+    /// Who uses the ticket. Answers the request itself, and nil, if the ticket may not be used so.
     private func bearer(
         of stored: StoredTicket, _ name: String, _ cursor: String?, _ request: HTTPRequest, _ exchange: HTTPExchange
     ) -> Bearer? {

@@ -1,19 +1,18 @@
 /// How many newcomers may come in, and when the others should try again. Pure: it is told the time, in ms of a clock that
 /// never goes back.
 ///
-/// In no second, wherever it begins, are more than `rate` taken: a tenth of them may come at once, and the rest of the bucket
-/// refills at nine tenths of the rate.
+/// No more than `rate` are let in in any second. A tenth of them may come at once. The bucket refills at nine tenths of the rate.
 struct TokenBucket: Equatable {
     enum Verdict: Equatable {
         case taken
-        /// Come back within so many ms: as long as those who were refused lately would need to come in one after another.
+        /// Come back within so many ms. In that time all that were refused lately could come in one after another.
         case refused(spread: UInt64)
     }
 
-    /// The longest time over which those who are refused are spread, in ms.
+    /// The longest time over which refused newcomers are spread, in ms.
     static let longestSpread: UInt64 = 60_000
 
-    /// A second, at least 10.
+    /// Newcomers a second, at least 10.
     let rate: Int
     private var tokens: Double
     /// Newcomers that were refused and have probably not come back yet.
@@ -27,7 +26,7 @@ struct TokenBucket: Equatable {
         last = now
     }
 
-    mutating func take(now: UInt64) -> Verdict {
+    mutating func admit(now: UInt64) -> Verdict {
         if now > last {
             let passed = Double(now - last) / 1000
             let burst = Double(rate / 10)

@@ -7,7 +7,7 @@ import WebSocket
 
 /// `/connection/websocket`: clients of the Centrifuge protocol. Loop thread only.
 final class WebSocketDoor {
-    /// What a client that names its protocols must name one of.
+    /// A client that names subprotocols must name one of these.
     private static let codecs = ["centrifuge-json": Codec.json, "centrifuge-protobuf": .protobuf]
 
     private let node: GatewayNode
@@ -20,7 +20,7 @@ final class WebSocketDoor {
         self.tickets = tickets
     }
 
-    /// How a client speaks: as the subprotocol says that was agreed on; without one, as the query says, or in JSON.
+    /// The codec of a client: that of the subprotocol that was agreed on. Without one it is that of the query, or JSON.
     private static func codec(_ request: HTTPRequest, _ opening: WebSocketOpening) -> Codec {
         if let agreed = opening.subprotocol.flatMap({ codecs[$0] }) { return agreed }
         return request.query("cf_protocol") == "protobuf" ? .protobuf : .json
@@ -35,10 +35,10 @@ final class WebSocketDoor {
         switch gate.credential(request, exchange) {
         case .bearer(let claims)?: upgrade(request, exchange, answer, gate.identity(claims, request))
         case .none?:
-            // Its connect command will bring a token; until then only a device may be known.
+            // Its connect command will bring a token.
             upgrade(request, exchange, answer, nil)
         case .ticket(let name)?:
-            tickets.take(name, request, exchange) { [self] in upgrade(request, exchange, answer, $0) }
+            tickets.useUp(name, request, exchange) { [self] in upgrade(request, exchange, answer, $0) }
         case nil: break
         }
     }
@@ -48,8 +48,8 @@ final class WebSocketDoor {
     ) {
         guard let stream = exchange.stream else { return }
         let opened = exchange.began
-        let patience = Int(node.settings.handshakeTimeout / .seconds(1))
-        // Looked at early, at a random second, so that pings are spread however clients came.
+        let patience = Int(node.settings.liveness.handshakeTimeout / .seconds(1))
+        // The first look comes at a random second, so that pings are spread even if clients came together.
         let client = node.clients.insert(firstDue: Int.random(in: 1...max(1, patience))) { name in
             WebSocketClient(
                 node: node, stream: stream, name: name, openedAt: opened, codec: Self.codec(request, answer),

@@ -17,14 +17,14 @@ extension Client: StreamReader {
     final func requestPage(_ reply: @escaping (InboxPage?) -> Void) {
         guard let person = identity?.person else { return reply(nil) }
         node.sessions.inbox.page(
-            of: person, from: .after(session.position), limit: pageLimit, bytes: node.settings.sendBytes
+            of: person, from: .after(session.position), limit: pageLimit, bytes: node.settings.sending.bytes
         ) { reply(try? $0.get()) }
     }
 
-    /// Entries that a page for it may have.
+    /// How many entries a page for it may have.
     private var pageLimit: Int {
-        guard let flow else { return node.settings.pageEntries }
-        return min(node.settings.pageEntries, max(1, flow.control.room(now: node.loop.now)))
+        guard let flow else { return node.settings.sending.pageEntries }
+        return min(node.settings.sending.pageEntries, max(1, flow.control.room(now: node.loop.now)))
     }
 
     final func admits(_ offset: UInt64) -> EntryAdmission {
@@ -40,7 +40,7 @@ extension Client: StreamReader {
         var publication = Publication(entry.bytes)
         write(&publication, at: position)
         node.metrics.delivery.deliveries[TransportLabel(transport)].increment()
-        // How late it is says something of us where the event came while she was connected and could have been sent it.
+        // The delay is only measured if the client was connected when the event came, and could have been sent it.
         guard !session.isHeldBack, entry.accepted >= now - Int64(age) else { return }
         node.metrics.delivery.delays.observe(delay(since: entry.accepted, now), publication.priority(), transport)
     }

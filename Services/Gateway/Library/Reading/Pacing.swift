@@ -1,8 +1,8 @@
 import EventLoop
 import Models
 
-/// Those whom nothing but their rate keeps back, so that time alone makes room: looked at 20 times a second while there are
-/// any, and not at all while there are none. Loop thread only.
+/// The clients that only their rate keeps back, so that time alone makes room. It looks at them 20 times a second, and has no
+/// timer while there are none. Loop thread only.
 final class Pacing {
     static let period = Duration.milliseconds(50)
 
@@ -12,7 +12,7 @@ final class Pacing {
 
     init(loop: EventLoop) { self.loop = loop }
 
-    /// Looks at it with `isStillWaiting` until that answers false.
+    /// Adds a client. `isStillWaiting` is called for it until it answers false.
     func add(_ name: LocalConnection, _ isStillWaiting: @escaping (LocalConnection) -> Bool) {
         names.append(name)
         guard timer == nil else { return }

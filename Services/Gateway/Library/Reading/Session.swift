@@ -1,19 +1,19 @@
 import Models
 
-/// Where one client stands in its person's inbox, whatever transport it came by: the law "One position". Pure: events
-/// in, a verdict out.
+/// Where one client stands in its person's inbox, for every transport: the law "One position". Pure: an event goes in, a
+/// verdict comes out.
 ///
-/// It holds a position and the highest offset it has heard of, and no message: what it cannot send at once is read from
-/// the inbox again, so a slow client costs what a fast one does. At most one read is under way for a session.
+/// It holds a position and the highest offset that it has heard of, and no message. What it cannot send at once is read from
+/// the inbox later, so a slow client costs no more than a fast one. At most one read is under way for a session.
 struct Session: Equatable {
     enum Phase: UInt8 {
         /// A read (or the registration, which reads too) is under way.
         case reading
-        /// There is more to read, and the socket, or Redis, cannot have it now.
+        /// There is more to read, and the socket is full, or Redis is away.
         case waiting
-        /// Everything up to `position` was sent and nothing more is known.
+        /// Everything up to `position` was sent, and there is nothing more as far as is known.
         case live
-        /// What the client had is not there any more; it has been told.
+        /// The inbox does not hold the client's position any more. The client was told.
         case lost
     }
 
@@ -31,16 +31,16 @@ struct Session: Equatable {
     /// The last offset that was written to the client, and its epoch. Epoch 0: not registered yet.
     private(set) var position = StreamPosition(epoch: 0, offset: 0)
     private(set) var phase = Phase.reading
-    /// The client can take no more than it was sent, be it for its socket or because it asked for that: what it gets before it is
-    /// live again is late by its own doing.
+    /// The client could take no more, because of its socket or because it asked for that. What it gets before it is live again
+    /// is late by its own doing.
     private(set) var isHeldBack = false
-    /// The revision of the unread count that the client knows, its lower half.
+    /// The lower half of the revision of the unread count that the client knows.
     private(set) var revision: UInt32 = 0
     /// The highest offset that was announced in this epoch.
     private var heard: UInt64 = 0
-    /// What `heard` was when the read under way began: the inbox must hold it, or it has forgotten.
+    /// What `heard` was when the read under way began. If the inbox does not hold that offset, it has lost entries.
     private var expected: UInt64 = 0
-    /// The read under way may have begun too early to see something: read once more when it ends.
+    /// The read under way may have begun too early. Another read follows when it ends.
     private var rereads = false
 
     /// A client that is being registered: a read is under way.
@@ -59,32 +59,32 @@ struct Session: Equatable {
             position.offset = message.offset
             return .send
         }
-        return isFull ? wait() : read()
+        return isFull ? wait() : beginRead()
     }
 
-    /// An older epoch is a late message of an inbox that is no more. A newer one says that ours is no more; while a read is
-    /// under way, that read will say so itself, with the order of things on its side.
+    /// A message of an older epoch is late, and its inbox is no more. A message of a newer epoch says that the session's inbox
+    /// is no more. If a read is under way, the read will show that, in the right order.
     private mutating func announcedElsewhere(_ message: StreamPosition) -> Verdict {
         guard message.epoch > position.epoch else { return .keep }
-        if phase == .live { return read() }
+        if phase == .live { return beginRead() }
         rereads = true
         return .keep
     }
 
-    /// Loss is suspected: read from the position on, whatever was announced.
+    /// Something may have been lost: read behind the position.
     mutating func verify(isFull: Bool) -> Verdict {
         switch phase {
-        case .live: isFull ? wait() : read()
-        case .waiting: isFull ? .keep : read()
+        case .live: isFull ? wait() : beginRead()
+        case .waiting: isFull ? .keep : beginRead()
         case .reading: readOnceMore()
         case .lost: .keep
         }
     }
 
-    /// The unread count was found to have this revision. `isFull`: the client can take nothing now.
+    /// The unread count has this revision. `isFull`: the client can take nothing now.
     ///
-    /// What it cannot be told it will be told by the next page, for which it then waits. While the registration is under
-    /// way nothing may be said before its answer, which may be older than this.
+    /// A client that cannot be told now waits for its next page, which tells it. Before the answer to the registration nothing
+    /// may be said. That answer may be older than this, so another read follows.
     mutating func counted(revision counted: UInt64, isFull: Bool) -> Verdict {
         let counted = UInt32(truncatingIfNeeded: counted)
         guard phase != .lost, Int32(bitPattern: counted &- revision) > 0 else { return .keep }
@@ -100,23 +100,23 @@ struct Session: Equatable {
         }
     }
 
-    /// The client knows the count of this revision, from an answer; it may have been told a newer one meanwhile.
+    /// The client knows the count of this revision from an answer. It may have been told a newer one meanwhile.
     mutating func knows(revision known: UInt64) {
         let known = UInt32(truncatingIfNeeded: known)
         if Int32(bitPattern: known &- revision) > 0 { revision = known }
     }
 
     /// The socket has room again.
-    mutating func drained() -> Verdict { phase == .waiting ? read() : .keep }
+    mutating func drained() -> Verdict { phase == .waiting ? beginRead() : .keep }
 
     // MARK: What is read
 
-    /// A registration's answer: where this client begins, and whether that is where it asked to begin.
+    /// The registration was answered: the client begins at this position.
     mutating func begin(at position: StreamPosition) {
         self.position = position
     }
 
-    /// A page begins. `recovered` is the script's word on whether it joins the position without a hole.
+    /// A page begins. `recovered`: the script says that no entry is missing between the position and the page.
     mutating func pageBegins(epoch: UInt64, recovered: Bool) -> Verdict {
         guard phase == .reading else { return .keep }
         guard recovered, epoch == position.epoch else {
@@ -126,7 +126,7 @@ struct Session: Equatable {
         return .read
     }
 
-    /// An entry of the page, in its order.
+    /// The next entry of the page.
     mutating func entry(_ offset: UInt64) -> Verdict {
         guard phase == .reading, offset > position.offset else { return .keep }
         position.offset = offset
@@ -141,7 +141,7 @@ struct Session: Equatable {
                 phase = .lost
                 return .lose
             }
-            // The last entries may have been deleted: their offsets are passed all the same.
+            // The last entries may have been deleted. The position passes their offsets all the same.
             position.offset = max(position.offset, top)
         }
         heard = max(heard, position.offset)
@@ -152,10 +152,10 @@ struct Session: Equatable {
             isHeldBack = false
             return .keep
         }
-        return isFull ? wait() : read()
+        return isFull ? wait() : beginRead()
     }
 
-    /// The page that came is not taken, for the socket has no room for it: it is read again when there is room.
+    /// The page is not used, because the socket has no room for it. It is read again when there is room.
     mutating func postponed() {
         if phase == .reading { _ = wait() }
     }
@@ -165,14 +165,14 @@ struct Session: Equatable {
         if phase == .reading { phase = .waiting }
     }
 
-    /// The route is made again, which reads a page as well; false if that cannot be now, because a read is under way.
+    /// The route is made again, which reads a page as well. Answers false if that cannot be done now, because a read is under way.
     mutating func registerAgain() -> Bool {
         guard phase == .live || phase == .waiting else { return false }
-        _ = read()
+        _ = beginRead()
         return true
     }
 
-    private mutating func read() -> Verdict {
+    private mutating func beginRead() -> Verdict {
         phase = .reading
         expected = heard
         return .read

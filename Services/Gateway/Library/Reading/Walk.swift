@@ -1,14 +1,14 @@
-/// A paced walk over all places of the slab: only so many reads at the same time. Pure.
+/// A walk over all places, with a bound on the reads that are under way at a time. Pure.
 struct Walk {
     enum Step: Equatable {
         /// Look at this place, then call `visited`.
         case visit(UInt32)
-        /// Wait for a read to end, or nothing is left to do.
+        /// Wait for a read to end; or the walk has ended.
         case rest
     }
 
     let window: Int
-    /// The next place; nil while nobody walks.
+    /// The next place; nil if there is no walk.
     private var next: UInt32?
     private var isWantedAgain = false
     private(set) var inFlight = 0
@@ -17,12 +17,12 @@ struct Walk {
 
     var isWalking: Bool { next != nil }
 
-    /// From the first place on; a walk that is under way is followed by a whole one.
+    /// Starts at the first place. If a walk is under way, a whole one follows it.
     mutating func start() {
         if next == nil { next = 0 } else { isWantedAgain = true }
     }
 
-    /// Redis has gone: whoever starts again starts from the first.
+    /// Redis has gone. The next walk starts at the first place.
     mutating func stop() {
         next = nil
         isWantedAgain = false
@@ -39,9 +39,9 @@ struct Walk {
         return .visit(index)
     }
 
-    /// A visited place began a read.
+    /// The visit to a place began a read.
     mutating func began() { inFlight += 1 }
 
-    /// A read of the walk has ended, well or not.
-    mutating func ended() { inFlight -= 1 }
+    /// A read of the walk has ended, with success or not.
+    mutating func readEnded() { inFlight -= 1 }
 }

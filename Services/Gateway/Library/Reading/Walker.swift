@@ -1,12 +1,12 @@
-/// Takes a `Walk` over all sessions, or over all channels: visits one place after another while no more than so many reads are
-/// under way. Loop thread only.
+/// Carries out a `Walk` over all sessions, or over all channels: it visits one place after another as long as there is room for
+/// another read. Loop thread only.
 final class Walker {
     private var walk: Walk
-    /// Whether what a visit reads can be read now.
+    /// Whether Redis can be read now.
     private let canRead: () -> Bool
-    /// Places that there are now.
+    /// How many places there are now.
     private let extent: () -> UInt32
-    /// Looks at a place; answers how many reads it began, of whose ends `ended` is to be told.
+    /// Visits a place. Answers how many reads it began. `readEnded` is to be called at the end of each.
     private let visit: (UInt32) -> Int
 
     init(
@@ -20,20 +20,20 @@ final class Walker {
 
     var isWalking: Bool { walk.isWalking }
 
-    /// Visits all places; a walk that is under way is followed by a whole one. Nothing is begun while nothing can be read:
-    /// whoever notices that it can be again starts once more.
+    /// Visits all places. If a walk is under way, a whole one follows it. While Redis cannot be read it does nothing, and has
+    /// to be called again when Redis is back.
     func start() {
         guard canRead() else { return }
         walk.start()
         goOn()
     }
 
-    /// The next one begins at the first place.
+    /// Stops. The next walk begins at the first place.
     func stop() { walk.stop() }
 
-    /// A read that a visit began has ended, well or not.
-    func ended() {
-        walk.ended()
+    /// A read that a visit began has ended, with success or not.
+    func readEnded() {
+        walk.readEnded()
         goOn()
     }
 

@@ -1,6 +1,6 @@
-/// What failed and is tried again, the oldest first; no more than `limit` of it, beyond which the oldest are let go. Pure.
+/// Items that failed and are to be tried again, the oldest first. Beyond `limit` the oldest are dropped. Pure.
 struct Backlog<Item> {
-    /// Of removals: what is let go is left to the sweep that follows this process.
+    /// The limit for removals. The sweep that follows this process does what was dropped.
     static var usualLimit: Int { 100_000 }
 
     let limit: Int
@@ -14,7 +14,7 @@ struct Backlog<Item> {
         self.limit = limit
     }
 
-    /// Keeps one more. Answers how many were let go for it: a hundredth of them all, so that it is not done for each.
+    /// Adds one. Answers how many were dropped for it: a hundredth of all, so that this does not happen for each item.
     mutating func keep(_ item: Item) -> Int {
         var gone = 0
         if items.count >= limit {
@@ -25,8 +25,8 @@ struct Backlog<Item> {
         return gone
     }
 
-    /// Takes the oldest, at most so many.
-    mutating func take(_ count: Int) -> [Item] {
+    /// Removes and answers the oldest items, at most so many.
+    mutating func removeOldest(_ count: Int) -> [Item] {
         let some = Array(items.prefix(count))
         items.removeFirst(some.count)
         return some

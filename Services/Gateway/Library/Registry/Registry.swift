@@ -4,8 +4,8 @@ import Models
 import ServiceRuntime
 import Store
 
-/// The routes of this loop's connections: made when a client is known, made again under a new epoch, removed when it has gone.
-/// Loop thread only.
+/// The routes of this loop's connections. A route is made when the client is known, and made again under a new epoch. Loop
+/// thread only.
 final class Registry {
     private let loop: EventLoop
     private let clients: Clients
@@ -36,11 +36,11 @@ final class Registry {
 
     // MARK: A newcomer
 
-    /// Registers a newcomer whose identity is known; answers through `registered` or `notRegistered`.
-    /// `opening` measures its first update.
+    /// Registers a newcomer whose identity is known. It answers by the client's `registered` or `notRegistered`.
+    /// - Parameter opening: when the connection was opened, to measure the time to its first update.
     func register(_ client: Client, from start: InboxStart, opening: Opening? = nil) {
         guard lease.isReady, let identity = client.identity else { return client.notRegistered() }
-        client.isCounted = occupancy.enter(identity.person, limit: settings.maxPerPerson)
+        client.isCounted = occupancy.enter(identity.person, limit: settings.admission.maxPerPerson)
         guard client.isCounted else { return client.disconnect(.tooManyConnections) }
         clients.identified(client, as: identity.person)
         // Both are asked at once and answered in any order: who is not known to be good yet is written nothing.
@@ -64,12 +64,12 @@ final class Registry {
         let connection = lease.connection(client.name)
         routes.register(
             connection, of: identity.person, device: identity.device ?? connection.description,
-            transport: client.transport, from: start, limit: settings.pageEntries, bytes: settings.sendBytes
+            transport: client.transport, from: start, limit: settings.sending.pageEntries, bytes: settings.sending.bytes
         ) { reply(try? $0.get()) }
     }
 
     private func registered(_ client: Client, _ start: InboxStart, _ page: InboxPage?, _ opening: Opening?) {
-        // One who has left meanwhile has sent the removal of this route behind its registration.
+        // If the client has left meanwhile, the removal of this route was sent behind the registration.
         guard !client.hasLeft else { return }
         guard let page else { return client.notRegistered() }
         var begin = page.state.position
@@ -98,17 +98,17 @@ final class Registry {
 
     // MARK: A new epoch
 
-    /// The client's route is of a former epoch, and can be made again now.
+    /// Whether the client's route is of a former epoch, and can be made again now.
     func isStale(_ client: Client) -> Bool { client.routeEpoch != lease.epochNumber && lease.isReady }
 
-    /// Asks for the route again where it is of a former epoch, unless asking for it has just failed.
+    /// Asks for the route again if it is of a former epoch, unless that has just failed.
     func renewIfStale(_ client: Client) {
         guard !client.hasLeft, client.routeEpoch != 0, isStale(client) else { return }
         _ = renew(client, then: nil)
     }
 
-    /// Asks for the route under the present epoch, which reads a page as well. False if that cannot be now, because a read is
-    /// under way; else `done` is called when it has been answered.
+    /// Asks for the route under the present epoch. That reads a page as well. Answers false if it cannot be done now, because a
+    /// read is under way. Otherwise `done` is called when the call was answered.
     func renew(_ client: Client, then done: (() -> Void)?) -> Bool {
         guard let identity = client.identity, client.session.registerAgain() else { return false }
         let former = lease.formerConnection(client.name)
@@ -116,7 +116,7 @@ final class Registry {
             if page == nil {
                 client.routeEpoch = 0
             } else if let former {
-                // Its old route, should Redis have lost our counter and nothing else.
+                // Redis may have lost the lease and nothing else. Then the former route is still there.
                 removals.remove(.route(former, of: identity.person))
             }
             client.arrived(page)
@@ -125,9 +125,9 @@ final class Registry {
         return true
     }
 
-    // MARK: One route too many
+    // MARK: Ghosts
 
-    /// A message came for a connection that is not held: its route is one too many.
+    /// A message came for a connection that is not here. Its route is removed.
     func removeGhost(_ name: LocalConnection) {
         metrics.delivery.ghosts.increment()
         guard let person = clients.forget(name) else { return }

@@ -2,38 +2,39 @@ import Models
 import ServiceRuntime
 import Store
 
-/// What is to be in Redis no more.
+/// What is to be removed from Redis.
 enum Removal {
     /// The route of a connection.
     case route(ConnectionID, of: PersonID)
     case watcher(WatcherRemoval)
 }
 
-/// A connection that is to be noted no more among a channel's watchers; nil connection: none of the instance's is.
+/// A connection that watches a channel no more. If the connection is nil, no connection of the instance watches it.
 struct WatcherRemoval {
     var channel: ChannelID
     var instance: InstanceID
     var connection: ConnectionID?
-    /// What the others are told of who leaves.
+    /// What the other watchers are told about the one that leaves.
     var info: [UInt8]
 }
 
-/// Who keeps the watchers of channels, as far as their removal goes.
+/// The owner of the watchers of channels, as far as removals need it.
 protocol WatcherKeeper: AnyObject {
-    /// The same connection watches the channel again: what was noted of it is right after all.
+    /// Whether the same connection watches the channel again, so that it must not be removed.
     func isNotedAgain(_ removal: WatcherRemoval) -> Bool
-    /// Removes it from Redis. `done` is told whether that is so now.
+    /// Removes a watcher from Redis. `done` is told whether that was done.
     func unwatch(_ removal: WatcherRemoval, _ done: @escaping (Bool) -> Void)
 }
 
-/// Removes routes and watchers from Redis; what fails is tried again until it succeeds ("Compare before you remove"). Loop thread only.
+/// Removes routes and watchers from Redis. A removal that fails is tried again until it succeeds ("Compare before you remove").
+/// Loop thread only.
 final class Removals {
     private var queue = RemovalQueue<Removal>()
     private let lease: GatewayLease
     private let routes: Routes
     private let metrics: GatewayMetrics
     weak var watchers: (any WatcherKeeper)?
-    /// Called when one has been answered.
+    /// Called when a removal was answered.
     var onAnswer: (() -> Void)?
 
     init(lease: GatewayLease, routes: Routes, metrics: GatewayMetrics) {
@@ -51,7 +52,7 @@ final class Removals {
         }
     }
 
-    /// Once a second, and when Redis has come back.
+    /// Tries again what has failed. Called once a second, and when Redis has come back.
     func retry() {
         let due = queue.due(isUp: lease.isStoreUp)
         guard !due.isEmpty else { return }

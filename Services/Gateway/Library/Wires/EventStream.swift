@@ -8,15 +8,20 @@ import WebSocket
 /// What the gateway says over SSE (the HTML standard, "Server-sent events").
 enum EventStream {
     /// The response's head. It ends with the connection, so it needs no length and no chunks.
-    /// - Parameter added: fields that this answer carries besides, as those of CORS; nothing in them can end a line.
+    /// - Parameter added: further fields of this answer, for example those of CORS. None of them holds a line break.
     static func head(_ added: [(name: String, value: String)]) -> [UInt8] {
-        HTTPResponse(
-            status: 200,
-            headers: [
-                ("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"),
-            ] + added
-        ).encodedStreamHead()
+        HTTPResponse(status: 200, headers: fields + added).encodedStreamHead()
     }
+
+    private static let fields: [(name: String, value: String)] = [
+        ("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"),
+    ]
+
+    /// A whole stream that only says when to come back, in ms. An EventSource stops for good at any status but 200.
+    static func comeBack(after milliseconds: UInt64) -> HTTPResponse {
+        HTTPResponse(status: 200, headers: fields, body: retry(milliseconds))
+    }
+
     static let comment = Array(":\n\n".utf8)
 
     /// How long to wait before reconnecting, in ms.
@@ -29,15 +34,15 @@ enum EventStream {
             + Array(("\nevent: connected\n" + #"data: {"recovered":\#(recovered),"unread":\#(unread)}"# + "\n\n").utf8)
     }
 
-    /// How many are unread. It has no `id:`, so a client's cursor stays where it is.
-    static func read(_ counts: InboxCounts) -> [UInt8] {
+    /// An event that says how many are unread. It has no `id:`, so the client's cursor stays where it is.
+    static func countsEvent(_ counts: InboxCounts) -> [UInt8] {
         Array("event: read\ndata: ".utf8) + counts.json + Array("\n\n".utf8)
     }
 
     private static let idStart = Array("id: ".utf8)
     private static let dataStart = Array("\ndata: ".utf8)
 
-    /// What stands before the notification in an event; the one part that is each client's own.
+    /// What stands before the notification in an event. This part differs from client to client.
     static func eventHead(_ position: StreamPosition, _ key: TagKey?) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(80)
@@ -49,7 +54,7 @@ enum EventStream {
 }
 
 extension Cursor {
-    /// With the tag of a ticket's stream, where there is a key.
+    /// Appends the cursor, with a tag if there is a key.
     func append(to bytes: inout [UInt8], _ key: TagKey?) {
         let start = bytes.count
         append(to: &bytes)

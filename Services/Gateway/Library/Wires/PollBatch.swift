@@ -2,7 +2,7 @@ import Models
 import Store
 import Tokens
 
-/// What a poll's answer holds. Pure.
+/// The content of a poll's answer. Pure.
 struct PollBatch {
     private var position = StreamPosition(epoch: 0, offset: 0)
     private var recovered = false
@@ -14,7 +14,7 @@ struct PollBatch {
     var bytes: Int { notifications.count }
     var isEmpty: Bool { count == 0 }
     private var isCounted = false
-    /// Otherwise nothing has come, and neither the cursor nor the count has moved: a time-out.
+    /// Whether anything has come, or the cursor or the count has changed. Otherwise the poll has timed out.
     var isWorthAnAnswer: Bool { count > 0 || !recovered || isCounted }
 
     mutating func begin(at position: StreamPosition, recovered: Bool, unread: Int) {
@@ -29,7 +29,7 @@ struct PollBatch {
         isCounted = true
     }
 
-    /// - Parameter isStored: it was there when `unread` was counted.
+    /// - Parameter isStored: the notification was in the inbox when `unread` was counted.
     mutating func append(_ notification: ArraySlice<UInt8>, at position: StreamPosition, isStored: Bool) {
         if count > 0 { notifications.append(UInt8(ascii: ",")) }
         notifications.append(contentsOf: notification)
@@ -38,18 +38,8 @@ struct PollBatch {
         if !isStored { unread += 1 }
     }
 
-    /// As `/v1/inbox` answers; the cursor with a tag, where there is a key.
+    /// As `/v1/inbox` answers. The cursor has a tag if there is a key.
     func json(_ key: TagKey?) -> [UInt8] {
-        var writer = JSONWriter(capacity: 160 + notifications.count)
-        writer.raw(#"{"notifications":["#)
-        writer.raw(notifications)
-        writer.raw(#"],"cursor":"#)
-        writer.string(String(decoding: Cursor(position).bytes(key), as: UTF8.self))
-        writer.raw(#","unread":"#)
-        writer.integer(Int64(unread))
-        writer.raw(#","recovered":"#)
-        writer.bool(recovered)
-        writer.raw("}")
-        return writer.take()
+        InboxAnswer(notifications: notifications, cursor: Cursor(position).bytes(key), unread: unread, recovered: recovered).json
     }
 }

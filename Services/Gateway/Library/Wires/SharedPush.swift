@@ -4,7 +4,7 @@ import Store
 import Tokens
 import WebSocket
 
-/// One value for each codec, made when the first connection of that codec asks for it.
+/// One value for each codec. It is made when the first connection of that codec asks for it.
 struct PerCodec<Value> {
     private var json: Value?
     private var protobuf: Value?
@@ -39,7 +39,7 @@ struct SharedPush {
 }
 
 extension ClientInfo {
-    /// What others are shown of one who watches.
+    /// What other watchers are shown of a watcher.
     init(person: PersonID?, connection: ConnectionID, info: [UInt8]?) {
         self.init(user: person?.text ?? "", client: connection.description, connectionInfo: info)
     }
@@ -56,7 +56,8 @@ extension Codec {
     /// The content as a frame.
     func frame(_ content: [UInt8]) -> [UInt8] { WebSocketFrame.encode(opcode, content) }
 
-    /// The part of a publication's frame that is one recipient's own: header and envelope, up to the notification.
+    /// The part of a publication's frame that differs from recipient to recipient: the header and the envelope, up to the
+    /// notification.
     /// - Parameters:
     ///   - notificationLength: bytes of the notification.
     ///   - tailLength: bytes of what follows, the notification among them.
@@ -70,7 +71,7 @@ extension Codec {
         return bytes
     }
 
-    /// The same where the tail is compressed: the envelope stands before it in a block that is not, so that the tail is
+    /// The same for a compressed tail. The envelope stands before it in a block without compression, so that the tail is
     /// compressed once for all recipients.
     func deflatedPublicationHead(_ position: StreamPosition, notificationLength: Int, tailLength: Int) -> [UInt8] {
         let publication = InboxPublication(self, at: position, notificationLength: notificationLength)
@@ -90,9 +91,10 @@ extension StoredPublication {
 }
 
 extension InboxPage {
-    /// What `resume` is answered with.
+    /// The answer to `resume`.
     var resumeAnswer: [UInt8] {
-        var writer = JSONWriter(capacity: 256 + entries.reduce(0) { $0 + $1.bytes.count + 1 })
+        let notifications = joinedEntries
+        var writer = JSONWriter(capacity: 256 + notifications.count)
         writer.raw(#"{"unread":"#)
         writer.integer(Int64(state.unread))
         writer.raw(#","revision":"#)
@@ -102,10 +104,7 @@ extension InboxPage {
         writer.raw(#","cursor":"#)
         writer.string(Cursor(state.position).description)
         writer.raw(#","notifications":["#)
-        for (index, entry) in entries.enumerated() {
-            if index > 0 { writer.byte(UInt8(ascii: ",")) }
-            writer.raw(entry.bytes)
-        }
+        writer.raw(notifications)
         writer.raw("]}")
         return writer.take()
     }

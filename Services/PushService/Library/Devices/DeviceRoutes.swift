@@ -23,7 +23,7 @@ struct DeviceRoutes {
 
     func add(to router: RESTRouter) {
         router.on("PUT", "/v1/devices", .person) { call in
-            guard let person = person(call) else { return }
+            guard let person = call.personID() else { return }
             switch DeviceForm.read(call.request.body, environment: apns.environments[0]) {
             case .failure(let complaint): call.refuse(complaint.text)
             case .success(let device):
@@ -34,11 +34,11 @@ struct DeviceRoutes {
             }
         }
         router.on("GET", "/v1/devices", .person) { call in
-            guard let person = person(call) else { return }
+            guard let person = call.personID() else { return }
             list(person, call) { call.respond(.json(DeviceForm.encode($0))) }
         }
         router.on("GET", "/v1/devices/{token}", .person) { call in
-            guard let person = person(call) else { return }
+            guard let person = call.personID() else { return }
             list(person, call) { known in
                 let token = Device.canonical(token: call.parameters[0])
                 guard let device = known.first(where: { $0.token.utf8.elementsEqual(token.utf8) }) else {
@@ -48,16 +48,9 @@ struct DeviceRoutes {
             }
         }
         router.on("DELETE", "/v1/devices/{token}", .person) { call in
-            guard let person = person(call) else { return }
+            guard let person = call.personID() else { return }
             devices.delete(call.parameters[0], of: person) { answer($0, call, HTTPResponse(status: 204)) }
         }
-    }
-
-    /// The router has verified the token, whose `sub` is an id; answers the call if it is none after all.
-    private func person(_ call: RESTCall) -> PersonID? {
-        if let person = PersonID(call.person) { return person }
-        call.respond(tokenProblem(.invalid(.badSubject)))
-        return nil
     }
 
     private func put(_ device: Device, _ person: PersonID, _ call: RESTCall) {

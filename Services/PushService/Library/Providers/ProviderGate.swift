@@ -31,8 +31,10 @@ struct ProviderGate {
     private(set) var goodAnswers: UInt64 = 0
     private var failures = 0
     private var lastFailure: UInt64 = 0
-    /// What the owner was told last: `nil` nothing yet.
-    private var toldOpen: Bool?
+    /// What the owner was told last.
+    private var told = Told.nothing
+
+    private enum Told { case nothing, open, shut }
 
     init(limits: RetryLimits) { self.limits = limits }
 
@@ -89,7 +91,8 @@ struct ProviderGate {
     }
 
     private mutating func tell(open: Bool) -> Bool {
-        defer { toldOpen = open }
-        return toldOpen != open
+        let news = open ? Told.open : .shut
+        defer { told = news }
+        return told != news
     }
 }

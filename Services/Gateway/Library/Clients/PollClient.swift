@@ -6,36 +6,33 @@ import Network
 import Store
 import Tokens
 
-/// A client whose request waits for what comes next: the first notifications end it, and the connection under it stays
-/// HTTP's. It holds a route while it waits and is gone with its answer; the client comes back with the cursor.
+/// A client whose request waits for the next notifications. They are its answer, and the connection stays with HTTP. It has a
+/// route while it waits, and leaves with its answer. The client comes back with the cursor.
 final class PollClient: Client {
-    /// Called once, with the position at which it began; the answer waits until the closure that it is given is called.
-    typealias Begin = (PollClient, StreamPosition, @escaping () -> Void) -> Void
-
     private let exchange: HTTPExchange
-    /// Seconds after which nothing has come; 0: what is stored, or nothing.
+    /// How many seconds it waits at most. 0: it is answered with what is stored, which may be nothing.
     private let patience: Int
-    /// What tags its cursor, if it came with a ticket.
+    /// Tags its cursor; nil if it came without a ticket.
     private let key: TagKey?
-    private var onBegin: Begin?
+    /// Called once, at the registration. The answer waits for it.
+    private var onBegin: CursorReader.Begin?
     private var isRegistered = false
-    /// The answer may not go yet, because what precedes it is under way.
+    /// The answer may not go yet, because its ticket is being marked.
     private var isWithheld: Bool
     /// An answer is wanted as soon as it may go.
     private var isDue = false
     private var batch = PollBatch()
 
     init(
-        node: GatewayNode, stream: ByteStream, name: LocalConnection, exchange: HTTPExchange, identity: Identity, patience: Int,
-        key: TagKey?, onBegin: Begin?
+        node: GatewayNode, stream: ByteStream, name: LocalConnection, exchange: HTTPExchange, reader: CursorReader, patience: Int
     ) {
         self.exchange = exchange
         self.patience = patience
-        self.key = key
-        self.onBegin = onBegin
+        key = reader.key
+        onBegin = reader.onBegin
         isWithheld = onBegin != nil
         super.init(node: node, stream: stream, name: name)
-        self.identity = identity
+        identity = reader.identity
         exchange.onClose = { [weak self] in self?.gone() }
     }
 
@@ -51,7 +48,7 @@ final class PollClient: Client {
             batch.append(
                 entry.bytes[...], at: StreamPosition(epoch: start.epoch, offset: entry.offset), isStored: true)
         }
-        // Who asks for nothing before the present learns where that is, at once.
+        // A client that has shown no cursor learns at once where the present is.
         isDue = !recovered || !batch.isEmpty || patience == 0
         if let begin = onBegin {
             onBegin = nil
@@ -68,16 +65,16 @@ final class PollClient: Client {
 
     override func notRegistered() { disconnect(.serverError) }
 
-    /// All that one turn brings goes out together, up to the size of a page; the cursor leaves the rest to the next poll.
+    /// All notifications of one turn go out together, up to the size of a page. The next poll gets the rest, behind the cursor.
     override func write(_ publication: inout Publication, at position: StreamPosition) {
-        guard batch.count < node.settings.pageEntries, batch.bytes < node.settings.sendBytes else { return }
+        guard batch.count < node.settings.sending.pageEntries, batch.bytes < node.settings.sending.bytes else { return }
         batch.append(publication.notification, at: position, isStored: false)
         guard !isDue else { return }
         isDue = true
         node.loop.atTurnEnd { [weak self] in self?.answer() }
     }
 
-    /// Who waits learns at once that she has read elsewhere: an answer that may hold no notification.
+    /// The client learns at once that its person has read elsewhere, even if the answer holds no notification.
     override func write(_ counts: InboxCounts) {
         batch.count(counts.unread)
         guard !isDue else { return }
@@ -100,10 +97,10 @@ final class PollClient: Client {
 
     private static let unstored = [(name: "Cache-Control", value: "no-store")]
 
-    /// The cursor that it came with is still good wherever it comes back to, so nothing has to be said but when and why.
+    /// The answer says when to come back, and why. The cursor that the client came with is good at every gateway.
     override func disconnect(_ disconnect: Disconnect) {
         guard !hasLeft else { return }
-        // What was taken for it this turn need not wait for another poll.
+        // Notifications of this turn need not wait for another poll.
         if !isWithheld, !batch.isEmpty { return answer() }
         node.clients.count(disconnect)
         node.clients.leave(self)
@@ -122,7 +119,7 @@ final class PollClient: Client {
         default:
             .problem(
                 status: 503, name: "unavailable", detail: "This gateway cannot serve the poll now: \(disconnect.reason).",
-                headers: [("Retry-After", String((node.settings.jitteredRetry() + 999) / 1000))])
+                headers: [("Retry-After", String((node.settings.admission.jitteredRetry() + 999) / 1000))])
         }
     }
 }

@@ -5,43 +5,42 @@ import Network
 import Store
 import Tokens
 
-/// A client that reads server-sent events. Who it is and where it begins is known before the stream is its own.
+/// A client that reads server-sent events. Its person and its position are known before it gets the stream.
 final class EventStreamClient: Client {
-    /// Called once, with the position at which it began.
-    private var onBegin: ((EventStreamClient, StreamPosition) -> Void)?
+    /// Called once, at the registration.
+    private var onBegin: CursorReader.Begin?
     private var isConnected = false
     /// What tags its cursors, if a ticket opened it.
     private let key: TagKey?
 
     init(
-        node: GatewayNode, stream: ByteStream, name: LocalConnection, identity: Identity, key: TagKey?,
-        onBegin: ((EventStreamClient, StreamPosition) -> Void)?
+        node: GatewayNode, stream: ByteStream, name: LocalConnection, reader: CursorReader
     ) {
-        self.key = key
-        self.onBegin = onBegin
+        key = reader.key
+        onBegin = reader.onBegin
         super.init(node: node, stream: stream, name: name)
-        self.identity = identity
-        // Who does not read is served from the inbox later; whether its machine is there at all, each comment tells.
+        identity = reader.identity
+        // A client that does not read is served from the inbox later. Whether its machine still exists shows at each comment.
         stream.spareSlowReader()
     }
 
     override var transport: Transport { .sse }
 
-    /// Seconds beyond a comment's interval for which its acknowledgement may be missing.
+    /// For how many seconds beyond the interval of comments TCP's acknowledgement may be missing.
     private static let patience = 2
 
     override func registered(_ page: InboxPage, start: StreamPosition, recovered: Bool) {
         isConnected = true
         stream.write(
             EventStream.connected(
-                retry: node.settings.jitteredRetry(), position: start, key: key, recovered: recovered, unread: page.state.unread))
+                retry: node.settings.admission.jitteredRetry(), position: start, key: key, recovered: recovered, unread: page.state.unread))
         for entry in page.entries {
             var publication = Publication(entry.bytes)
             write(&publication, at: StreamPosition(epoch: start.epoch, offset: entry.offset))
         }
         let begin = onBegin
         onBegin = nil
-        begin?(self, start)
+        begin?(self, start) {}
     }
 
     override func notRegistered() { disconnect(.serverError) }
@@ -50,26 +49,26 @@ final class EventStreamClient: Client {
         stream.write(EventStream.eventHead(position, key), publication.eventStreamTail())
     }
 
-    override func write(_ counts: InboxCounts) { stream.write(EventStream.read(counts)) }
+    override func write(_ counts: InboxCounts) { stream.write(EventStream.countsEvent(counts)) }
 
     override func due(now: UInt64) -> Int? {
-        // The comment before this one, at the latest, should have been acknowledged long ago.
-        if stream.secondsUnacknowledged > node.settings.commentSeconds + Self.patience {
+        // TCP should have acknowledged at least the previous comment by now.
+        if stream.secondsUnacknowledged > node.settings.liveness.commentSeconds + Self.patience {
             node.clients.count(.noPong)
             node.clients.leave(self)
             stream.close()
             return nil
         }
         if isConnected, !stream.isBlocked { stream.write(EventStream.comment) }
-        return node.settings.commentSeconds
+        return node.settings.liveness.commentSeconds
     }
 
-    /// An EventSource reads no reason: the end of the stream is the whole message, and how long to wait before it returns.
+    /// An EventSource reads no reason. It is told how long to wait before it comes back, and then the stream ends.
     override func disconnect(_ disconnect: Disconnect) {
         guard !hasLeft else { return }
         node.clients.count(disconnect)
         node.clients.leave(self)
-        stream.write(EventStream.retry(node.settings.jitteredRetry()))
+        stream.write(EventStream.retry(node.settings.admission.jitteredRetry()))
         stream.closeAfterFlush()
     }
 }

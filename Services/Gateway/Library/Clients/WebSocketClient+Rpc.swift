@@ -4,13 +4,13 @@ import Models
 import ServiceRuntime
 import Store
 
-// The calls that ride `rpc` and `send`.
+// The calls that clients make by `rpc` and `send`.
 extension WebSocketClient {
     /// - Parameter id: nil for a `send`, which is not answered.
-    func take(_ call: Result<Call, ReplyError>, id: UInt64?) {
+    func answer(_ call: Result<Call, ReplyError>, id: UInt64?) {
         switch call {
-        case .success(let call) where call.idCount > node.settings.callIDs: refuse(id, .overLimit, .ids)
-        case .success(let call): take(call, id)
+        case .success(let call) where call.idCount > node.settings.calls.ids: refuse(id, .overLimit, .ids)
+        case .success(let call): carryOut(call, id)
         case .failure(let error): refuse(id, error, error == .methodNotFound ? .method : .form)
         }
     }
@@ -20,7 +20,7 @@ extension WebSocketClient {
         if let id { answer(.error(error), to: id) }
     }
 
-    private func take(_ call: Call, _ id: UInt64?) {
+    private func carryOut(_ call: Call, _ id: UInt64?) {
         guard let person = identity?.person else { return }
         node.metrics.calls.made[CallLabel(call)].increment()
         switch call {
@@ -35,10 +35,10 @@ extension WebSocketClient {
             mark(call, person, id)
         case .unread, .archive: mark(call, person, id)
         case .window(let size):
-            guard size <= node.settings.maximumWindow else { return refuse(id, .overLimit, .window) }
+            guard size <= node.settings.calls.maximumWindow else { return refuse(id, .overLimit, .window) }
             changeFlow(id) { $0.limit(window: size) }
         case .rate(let perSecond):
-            guard perSecond <= node.settings.maximumRate else { return refuse(id, .overLimit, .rate) }
+            guard perSecond <= node.settings.calls.maximumRate else { return refuse(id, .overLimit, .rate) }
             changeFlow(id) { $0.limit(rate: perSecond) }
         case .pause:
             changeFlow(id) { $0.isPaused = true }
@@ -57,7 +57,7 @@ extension WebSocketClient {
         guard !hasLeft, let id else { return }
         switch result {
         case .success(let counts):
-            // The control line that follows says nothing new to this client.
+            // The control line that follows is not news to this client.
             session.knows(revision: counts.revision)
             answer(.rpc(counts.json), to: id)
         case .failure: refuse(id, .unavailable, .redis)
@@ -66,7 +66,7 @@ extension WebSocketClient {
 
     // MARK: Acknowledgements
 
-    /// Makes room in this connection's window. What it acknowledges of another epoch, or has not been sent, is nothing.
+    /// Makes room in this connection's window. An acknowledgement of another epoch, or of what was not sent, does nothing.
     private func acknowledge(_ selection: InboxSelection) {
         guard case .upTo(let position) = selection, position.epoch == session.position.epoch,
             position.offset <= session.position.offset
@@ -89,8 +89,8 @@ extension WebSocketClient {
         answer(result.map(\.counts), id)
     }
 
-    /// From the event's acceptance to the acknowledgement, once for each position, and only for what was accepted while
-    /// this connection stood: of the rest it would tell how long somebody was away.
+    /// Measures the time from the event's acceptance to its acknowledgement, once for each position. It does so only for events
+    /// that were accepted during this connection: for others the time would say how long the person was away.
     private func measure(_ done: Acknowledged) {
         let offset = UInt32(truncatingIfNeeded: done.offset)
         guard Int32(bitPattern: offset &- acknowledged) > 0 else { return }
@@ -120,7 +120,7 @@ extension WebSocketClient {
         node.sessions.resume(self, its)
     }
 
-    /// The answer to `resume`; nil: it could not be read. In the same frame goes the position from which it goes on, so that
+    /// Answers `resume`; nil: the inbox could not be read. The same frame has the position from which the flow goes on, so that
     /// an SDK that reconnects recovers from there.
     private func resumed(_ id: UInt64?, _ page: InboxPage?) {
         guard let page else { return refuse(id, .unavailable, .redis) }

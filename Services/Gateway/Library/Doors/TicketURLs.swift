@@ -10,7 +10,7 @@ struct TicketURLs {
     private let socket: String
     private let query: String
 
-    /// The host is the one that the client asked, unless the operator names another.
+    /// The host is the one that the client has asked, unless the operator names another.
     init(
         _ request: HTTPRequest, _ publicURL: ServiceURL?, _ ticket: String, _ person: PersonID, speaksTLS: Bool = false
     ) {
@@ -28,7 +28,7 @@ struct TicketURLs {
         }
         web = (isSecure ? "https://" : "http://") + place
         socket = (isSecure ? "wss://" : "ws://") + place
-        // Where the edge places the person; only a hash of her, for URLs end up in logs.
+        // The edge places the person by this. It is only a hash, because URLs are written to logs.
         let hint = base64url(Array(sha256(Array(person.text.utf8)).prefix(8)))
         query = "?ticket=\(ticket)&u=\(hint)"
     }
@@ -45,35 +45,5 @@ struct TicketURLs {
         writer.string("\(web)/connection/poll\(query)")
         writer.raw(#","retry":1000}"#)
         return writer.take()
-    }
-}
-
-/// The answer of `/v1/inbox`.
-enum InboxAnswer {
-    /// Notifications are spliced in as they are stored. `after`: the cursor to go on from where the page is empty.
-    static func json(_ page: InboxPage, recovered: Bool, after: Cursor? = nil) -> [UInt8] {
-        var writer = JSONWriter(capacity: 256 + page.entries.reduce(0) { $0 + $1.bytes.count + 1 })
-        writer.raw(#"{"notifications":["#)
-        for (index, entry) in page.entries.enumerated() {
-            if index > 0 { writer.byte(UInt8(ascii: ",")) }
-            writer.raw(entry.bytes)
-        }
-        let last = page.entries.last.map { Cursor(StreamPosition(epoch: page.state.epoch, offset: $0.offset)) }
-        let cursor = last ?? after ?? Cursor(page.state.position)
-        writer.raw(#"],"cursor":"#)
-        writer.string(cursor.description)
-        writer.raw(#","unread":"#)
-        writer.integer(Int64(page.state.unread))
-        writer.raw(#","recovered":"#)
-        writer.bool(recovered)
-        writer.raw("}")
-        return writer.take()
-    }
-}
-
-extension HTTPResponse {
-    /// 401, with the problem's name and what is wrong with what the request brought.
-    static func unauthorised(_ name: String, _ detail: String) -> HTTPResponse {
-        .problem(status: 401, name: name, detail: detail, headers: [("WWW-Authenticate", "Bearer")])
     }
 }

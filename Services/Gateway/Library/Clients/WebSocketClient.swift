@@ -10,29 +10,29 @@ import WebSocket
 /// A client that speaks the Centrifuge protocol over a WebSocket.
 final class WebSocketClient: Client {
     private enum Phase: UInt8 {
-        /// Open; its connect command has not come.
+        /// Its connect command has not come.
         case opened
-        /// Its token had expired. It may connect again; what it sent behind that connect is to be sent again then.
+        /// Its token had expired. It may connect again. It has to repeat the commands that it sent behind the refused connect.
         case refused
         /// Its connect command is being answered.
         case connecting
         case connected
     }
 
-    /// What channels it watches; nil until the first.
+    /// The channels that it watches; nil before the first.
     var watching: Watching?
     private var parser: WebSocketParser
     private var phase = Phase.opened
-    /// A ping is out and nothing has come since.
+    /// Nothing has come since the last ping.
     private var isSilent = false
     private var isPinged = false
     private var wantsRecovery = false
     private var meter = OperationMeter()
-    /// What it calls itself.
+    /// The name that it gives itself.
     private(set) var clientName = ClientName.other
     /// The lower half of the highest offset that it has acknowledged.
     var acknowledged: UInt32 = 0
-    /// While connecting: the command's id. After that 0.
+    /// The id of the connect command while it is being answered; otherwise 0.
     private var connectID: UInt64 = 0
 
     init(node: GatewayNode, stream: ByteStream, name: LocalConnection, openedAt: UInt64, codec: Codec, isDeflating: Bool) {
@@ -41,7 +41,7 @@ final class WebSocketClient: Client {
         super.init(node: node, stream: stream, name: name, openedAt: openedAt)
     }
 
-    /// How it speaks, and is spoken to.
+    /// The codec in both directions.
     let codec: Codec
 
     private static let version = "carillon \(Version.text)"
@@ -56,7 +56,7 @@ final class WebSocketClient: Client {
         var offset = 0
         while !hasLeft {
             do {
-                guard let event = try parser.next(bytes, at: &offset, limit: node.settings.messageBytes) else { return }
+                guard let event = try parser.next(bytes, at: &offset, limit: node.settings.calls.messageBytes) else { return }
                 handle(try inflated(event))
             } catch {
                 return disconnect(.breach(error.code, error.reason))
@@ -78,17 +78,17 @@ final class WebSocketClient: Client {
     private func handle(_ message: [UInt8]) {
         guard phase != .connecting || mayHold(message.count) else { return disconnect(.tooManyOperations) }
         do {
-            // One more than it may send in a minute closes it: what stands behind that is not worth reading.
-            let limit = node.settings.operationsPerMinute + 1
+            // One command more than it may send in a minute closes the connection. The commands behind that one need not be read.
+            let limit = node.settings.calls.operationsPerMinute + 1
             for command in try codec.decode(message.span, limit: limit) where !hasLeft { handle(command) }
         } catch {
             disconnect(.badRequest)
         }
     }
 
-    /// Counts one more command, or ping; false, and it is closed, if there were too many.
+    /// Counts one more command or ping. If there were too many, it closes the connection and answers false.
     private func isWithinRate() -> Bool {
-        if meter.count(now: node.loop.now / 1000, limit: node.settings.operationsPerMinute) { return true }
+        if meter.count(now: node.loop.now / 1000, limit: node.settings.calls.operationsPerMinute) { return true }
         disconnect(.tooManyOperations)
         return false
     }
@@ -101,10 +101,10 @@ final class WebSocketClient: Client {
         }
         if command == .pong { return }
         switch phase {
-        // Nothing but a connect is spoken before the connect (Centrifugo answers the same).
+        // The first command must be a connect. Centrifugo answers the same.
         case .opened: disconnect(.badRequest)
         case .refused: refuse(command, .unavailable)
-        // SDKs that come back send their subscribes right behind the connect.
+        // SDKs that come back send their subscribes immediately behind the connect.
         case .connecting: if !hold(command) { refuse(command, .overLimit) }
         case .connected: obey(command)
         }
@@ -116,13 +116,13 @@ final class WebSocketClient: Client {
         case .channel(let id, let command): handle(id, command)
         case .unserved(let id): answer(.error(.notAvailable), to: id)
         case .unknown(let id): answer(.error(.methodNotFound), to: id)
-        case .rpc(let id, let call): take(call, id: id)
-        case .send(let call): take(call, id: nil)
+        case .rpc(let id, let call): answer(call, id: id)
+        case .send(let call): answer(call, id: nil)
         case .connect, .pong: break
         }
     }
 
-    /// Answers a command. Who asks and does not read what it is answered may not fill our memory with it.
+    /// Answers a command. A client that asks and does not read the answers is closed, so that they do not fill the memory.
     func answer(frame: [UInt8]) {
         if isFull() { return disconnect(.slow) }
         stream.write(deflated(frame))
@@ -166,7 +166,7 @@ final class WebSocketClient: Client {
                 return disconnect(.invalidToken("the token is another person's"))
             }
             let isSooner = claimed.expires < identity?.expires ?? 0
-            // In place before it is asked for: a revocation that comes meanwhile must find it.
+            // The identity is in place before Redis is asked: a revocation that comes meanwhile must find it.
             let device = identity?.device
             identity = claimed
             identity?.device = device
@@ -175,7 +175,7 @@ final class WebSocketClient: Client {
             node.credentials.standing(of: claimed) { [self] in refreshed(id, claimed.expires, $0) }
         case .failure(.invalid(let fault)): refuse(fault)
         case .failure(let error):
-            // An error in the reply would end SDKs for good; upon this code they come back with a new token.
+            // After an error in the reply SDKs would never come back. After this code they come back with a new token.
             node.credentials.note(error, of: self)
             disconnect(.expired)
         }
@@ -192,20 +192,20 @@ final class WebSocketClient: Client {
         }
     }
 
-    /// Answers a connect whose token has expired: another one may follow.
+    /// Answers a connect whose token has expired. The client may send another connect.
     private func refuse(_ id: UInt64, expired seconds: Int64) {
         node.credentials.note(.expired(secondsAgo: seconds), of: self)
         phase = .refused
         answer(.error(.tokenExpired(secondsAgo: seconds)), to: id)
     }
 
-    /// What is wrong with a token that has not expired does not pass.
+    /// Closes the connection because its token is invalid. The same token would never be accepted.
     private func refuse(_ fault: TokenFault) {
         node.credentials.note(.invalid(fault), of: self)
         disconnect(.invalidToken(fault.rawValue))
     }
 
-    /// Seconds until the client should bring a new token: early enough that its answer comes before `exp`.
+    /// In how many seconds the client should bring a new token. This is early enough to answer it before `exp`.
     private func ttl(_ expires: Int64) -> Int64 { max(1, expires - EventLoop.wallClock() / 1000 - 25) }
 
     // MARK: To the client
@@ -218,7 +218,7 @@ final class WebSocketClient: Client {
             publications: page.entries.map { StoredPublication($0) })
         let result = ConnectResult(
             client: node.lease.connection(name).description, version: Self.version, ttl: ttl(identity?.expires ?? 0),
-            ping: node.settings.pingSeconds, data: page.state.counts.json, inbox: inbox)
+            ping: node.settings.liveness.pingSeconds, data: page.state.counts.json, inbox: inbox)
         let id = connectID
         connectID = 0
         stream.write(deflated(codec.frame(codec.encode(.connect(result), to: id))))
@@ -235,13 +235,13 @@ final class WebSocketClient: Client {
 
     override func write(_ counts: InboxCounts) { write(.message(Control.readLine(counts))) }
 
-    /// Writes a push that is this connection's own.
+    /// Writes a push to this connection alone.
     func write(_ push: Push) { stream.write(deflated(codec.frame(codec.encode(push)))) }
 
     override func due(now: UInt64) -> Int? {
         guard phase == .connected else {
             // The connect command must come within HANDSHAKE_TIMEOUT.
-            let left = Int(node.settings.handshakeTimeout.wholeMilliseconds) - Int(age)
+            let left = Int(node.settings.liveness.handshakeTimeout.wholeMilliseconds) - Int(age)
             if left <= 0 {
                 disconnect(phase == .connecting ? .serverError : .noConnect)
                 return nil
@@ -251,25 +251,26 @@ final class WebSocketClient: Client {
         return ping()
     }
 
-    /// One half of the cycle: a ping, then a look whether anything came back. Seconds to the other half; nil: closed.
+    /// Sends a ping, and the next time looks whether anything came back. Answers the seconds until the next time; nil: the
+    /// client is closed.
     private func ping() -> Int? {
         if isPinged {
-            // Who takes, however slowly, what waits for it is there, though it cannot have come to the ping yet.
+            // A client that reads slowly may not have come to the ping yet. It is alive if its socket has taken something.
             if isSilent, !stream.hasMoved() {
                 disconnect(.noPong)
                 return nil
             }
             isPinged = false
-            // Up to a fifth sooner, so that those who came together do not stay together.
-            let rest = node.settings.pingSeconds - node.settings.pongSeconds
+            // Up to a fifth sooner, so that clients that came together are not pinged together for ever.
+            let rest = node.settings.liveness.pingSeconds - node.settings.liveness.pongSeconds
             return rest - Int.random(in: 0...rest / 5)
         }
         isPinged = true
         isSilent = true
         _ = stream.hasMoved()
-        // A socket that is full gets no ping either: its silence is judged all the same, unless it takes something.
+        // A full socket gets no ping. Its client is closed all the same if the socket takes nothing.
         if !stream.isBlocked { stream.write(codec.frame(codec.ping)) }
-        return node.settings.pongSeconds
+        return node.settings.liveness.pongSeconds
     }
 
     override func left() { endSubscriptions() }

@@ -4,15 +4,15 @@ import Network
 import ServiceRuntime
 import Store
 
-// A client that looks at channels: what it may, what it is answered.
+// The commands of a client about channels.
 extension WebSocketClient {
-    /// Obeys a command, or keeps it behind a `subscribe` of the same channel that has no reply yet: as many of them as there may
-    /// be subscriptions.
+    /// Carries out a command. If a `subscribe` of the same channel has no reply yet, the command waits behind it. As many
+    /// commands may wait as there may be subscriptions.
     func handle(_ id: UInt64, _ command: ChannelCommand) {
         guard let watching, let channel = ChannelID(subscribed: command.channel), watching.order.unanswered(channel) != nil else {
             return obey(id, command)
         }
-        guard watching.order.waiting < node.settings.maxSubscriptions,
+        guard watching.order.waiting < node.settings.watching.maxSubscriptions,
             watching.order.wait(CommandOrder.Waiting(id: id, command: command), channel)
         else { return refuse(id, .overLimit) }
     }
@@ -21,9 +21,9 @@ extension WebSocketClient {
         switch command {
         case .subscribe(let request): subscribe(id, request)
         case .unsubscribe(let name):
-            if let subscription = subscription(name) { node.channels.end(subscription) }
+            if let subscription = subscription(name) { node.channels.unsubscribe(subscription) }
             answer(.unsubscribe, to: id)
-        case .presence(let name): presence(id, name, limit: node.settings.presenceMax)
+        case .presence(let name): presence(id, name, limit: node.settings.watching.presenceMax)
         case .presenceStats(let name): presence(id, name, limit: nil)
         case .history(let request): history(id, request)
         }
@@ -31,17 +31,18 @@ extension WebSocketClient {
 
     // MARK: Before the connect is answered
 
-    /// Keeps a command until then; false beyond as many as there may be subscriptions, for that is what SDKs send so early.
+    /// Keeps a command until the connect is answered. Answers false if as many wait as there may be subscriptions: SDKs send no
+    /// more so early.
     func hold(_ command: Command) -> Bool {
         let watching = watching ?? Watching()
         self.watching = watching
-        guard watching.held.count < max(1, node.settings.maxSubscriptions) else { return false }
+        guard watching.held.count < max(1, node.settings.watching.maxSubscriptions) else { return false }
         watching.held.append(command)
         return true
     }
 
-    /// Refuses a command that will not be looked at. One too many is refused by itself: an SDK that watches more channels than
-    /// it may keeps the others.
+    /// Refuses a command that is not carried out. Only the command is refused: an SDK that asks for more channels than it may
+    /// keeps the others.
     func refuse(_ command: Command, _ error: ReplyError) {
         switch command {
         case .channel(let id, _): refuse(id, error)
@@ -51,12 +52,12 @@ extension WebSocketClient {
         }
     }
 
-    /// Whether a message of so many bytes may wait as well: together they take no more than one message may.
+    /// Whether a message of so many bytes may wait as well. All messages that wait may be as long as one message may be.
     func mayHold(_ bytes: Int) -> Bool {
         let watching = watching ?? Watching()
         self.watching = watching
         watching.heldBytes += bytes
-        return watching.heldBytes <= node.settings.messageBytes
+        return watching.heldBytes <= node.settings.calls.messageBytes
     }
 
     func takeHeld() -> [Command] {
@@ -72,7 +73,7 @@ extension WebSocketClient {
         guard let channel = ChannelID(subscribed: request.channel) else { return refuse(id, .unknownChannel) }
         let watching = watching ?? Watching()
         guard watching.find(channel) == nil else { return refuse(id, .alreadySubscribed) }
-        guard watching.subscriptions.count < node.settings.maxSubscriptions else { return refuse(id, .overLimit) }
+        guard watching.subscriptions.count < node.settings.watching.maxSubscriptions else { return refuse(id, .overLimit) }
         guard node.lease.isReady, let identity else { return refuse(id, .unavailable) }
         self.watching = watching
         let isGranted = identity.grants?.channels.contains(channel) == true
@@ -110,26 +111,26 @@ extension WebSocketClient {
         }
     }
 
-    /// Ends a subscription whose `subscribe` has no reply yet, and gives it this one.
+    /// Ends a subscription whose `subscribe` has no reply yet, and answers it with this reply.
     private func refuse(_ subscription: Subscription, _ error: ReplyError) {
         guard let id = watching?.order.unanswered(subscription.id) else { return }
-        node.channels.end(subscription)
+        node.channels.unsubscribe(subscription)
         refuse(id, error)
         subscribeAnswered(subscription.id)
     }
 
-    /// The reply to a `subscribe` has been written: what waited behind it is obeyed.
+    /// The reply to a `subscribe` was written. The commands that waited behind it are carried out.
     func subscribeAnswered(_ channel: ChannelID) {
         for waiting in watching?.order.answered(channel) ?? [] where !hasLeft { handle(waiting.id, waiting.command) }
     }
 
-    /// The new token may allow less than the one before.
+    /// The new token may allow less than the former one.
     func regrant() {
         for subscription in watching?.subscriptions ?? []
         where subscription.isGranted && identity?.grants?.channels.contains(subscription.id) != true {
             switch subscription.phase {
-            case .joined: node.channels.end(subscription, .expired)
-            // Asked for again, it shows whether she still may.
+            case .joined: node.channels.unsubscribe(subscription, .expired)
+            // The client asks for it again. That shows whether the person still may.
             case .asking, .joining: refuse(subscription, .unavailable)
             case .ended: break
             }
@@ -143,21 +144,21 @@ extension WebSocketClient {
 
     private func subscription(_ name: String) -> Subscription? { ChannelID(subscribed: name).flatMap { watching?.find($0) } }
 
-    /// Ends all that it watched: the connection has ended.
+    /// Ends all subscriptions, because the connection has ended.
     func endSubscriptions() {
-        for subscription in watching?.subscriptions ?? [] { node.channels.end(subscription) }
+        for subscription in watching?.subscriptions ?? [] { node.channels.unsubscribe(subscription) }
         watching = nil
     }
 
-    /// Those that fell behind go on.
+    /// Subscriptions that fell behind go on.
     func resumeSubscriptions() {
         guard !isPaused else { return }
         for subscription in watching?.subscriptions ?? [] { subscription.drained() }
     }
 
-    // MARK: Questions, which whoever watches may ask
+    // MARK: Questions of watchers
 
-    /// The channel, if it is watched by this connection; answers the command itself, and nil, if not.
+    /// The channel, if this connection watches it. Otherwise it answers the command itself, and nil.
     private func watched(_ id: UInt64, _ name: String) -> ChannelID? {
         guard let subscription = subscription(name), subscription.phase == .joined else {
             refuse(id, ChannelID(subscribed: name) == nil ? .unknownChannel : .permissionDenied)
@@ -174,7 +175,7 @@ extension WebSocketClient {
             guard let limit else {
                 return answer(.presenceStats(clients: presence.clients, people: presence.people), to: id)
             }
-            guard presence.clients <= limit, presence.bytes <= node.settings.presenceBytes else { return refuse(id, .overLimit) }
+            guard presence.clients <= limit, presence.bytes <= node.settings.watching.presenceBytes else { return refuse(id, .overLimit) }
             let watching = presence.watchers.map {
                 Reply.Watching(connection: String(decoding: $0.connection, as: UTF8.self), info: $0.info)
             }
@@ -197,10 +198,10 @@ extension WebSocketClient {
     }
 
     private func history(_ id: UInt64, _ request: HistoryRequest, of channel: ChannelID, from start: InboxStart) {
-        let most = node.settings.pageEntries
+        let most = node.settings.sending.pageEntries
         let limit = request.limit < 0 ? most : min(Int(clamping: request.limit), most)
         node.channels.streams.page(
-            of: channel, from: start, limit: limit, bytes: node.settings.sendBytes, isReversed: request.isReversed
+            of: channel, from: start, limit: limit, bytes: node.settings.sending.bytes, isReversed: request.isReversed
         ) { [self] result in
             guard case .success(let page) = result else { return refuse(id, .unavailable) }
             guard page.recovered else { return refuse(id, .unrecoverable) }
