@@ -7,7 +7,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite(.serialized, .timeLimit(.minutes(10))) struct ChannelFaultTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct ChannelFaultTests {
     func watcher(_ site: Deployment, _ person: String, receiveBuffer: Int32? = nil) throws -> WebSocketPeer {
         let peer = try #require(WebSocketPeer(site.port, receiveBuffer: receiveBuffer))
         peer.connect(channelToken(person, ["room"]))

@@ -9,7 +9,7 @@ import Tokens
 @testable import Gateway
 
 /// Every command with an id has exactly one reply, whatever comes behind it.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct ReplyTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct ReplyTests {
     private func count(_ peer: WebSocketPeer, _ id: Int) -> Int { peer.replies.count { $0["id"] as? Int == id } }
 
     private func connected(_ site: Deployment, _ token: String) throws -> WebSocketPeer {

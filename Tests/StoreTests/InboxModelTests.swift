@@ -45,7 +45,7 @@ struct Seeded: RandomNumberGenerator {
     }
 }
 
-@Suite struct InboxModelTests {
+@Suite(.blocking) struct InboxModelTests {
     /// Random calls for a few people, some of them repeated, with a server that is killed in between: every answer is the model's.
     @Test func behavesAsItsModel() async throws {
         let seed = UInt64.random(in: 0...UInt64.max)

@@ -52,7 +52,7 @@ private struct ReadModel {
     }
 }
 
-@Suite struct InboxStateTests {
+@Suite(.blocking) struct InboxStateTests {
     let bob = PersonID("acme/bob")!
 
     private func ids(_ numbers: [Int]) -> InboxSelection { .ids(numbers.map(notificationID)) }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Tokens
@@ -32,7 +33,7 @@ private func octets(_ kid: String, _ secret: String, extra: String = "") -> Stri
     #"{"kty":"oct","kid":"\#(kid)","k":"\#(base64url(Array(secret.utf8)))"\#(extra)}"#
 }
 
-@Suite struct KeySetTests {
+@Suite(.blocking) struct KeySetTests {
     /// Both forms of é are names of their own, though `String` holds them equal.
     @Test func aKeyIDIsItsBytes() throws {
         let (composed, decomposed) = ("caf\u{E9}", "cafe\u{301}")
