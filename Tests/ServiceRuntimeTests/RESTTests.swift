@@ -1,5 +1,5 @@
 import EventLoop
-import Glibc
+import Foundation
 import ServiceRuntime
 import Synchronization
 import TestSupport
@@ -160,7 +160,7 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
     }
 
     @Test func keyFile() async throws {
-        let path = "/tmp/carillon-jwks-\(UInt64.random(in: 0 ... .max)).json"
+        let path = "/tmp/carillon-jwks-\(UUID().uuidString).json"
         defer { unlink(path) }
         // Whole at once: half of it would be another that is refused.
         func replaceFile(_ text: String) {
