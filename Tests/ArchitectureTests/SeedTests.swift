@@ -10,8 +10,8 @@ import Testing
                 let code = String(CodeLine(line).code)
                 let own = [": RandomNumberGenerator", "SystemRandomNumberGenerator", "arc4random", ".randomElement()", ".shuffled()"]
                     .contains { code.contains($0) }
-                let calls = code.components(separatedBy: ".random(").dropFirst()
-                if own || calls.contains(where: { !$0.contains("using:") }) {
+                func count(_ text: String) -> Int { code.components(separatedBy: text).count - 1 }
+                if own || count(".random(") > count("using:") {
                     Issue.record("\(file.path):\(number + 1): random without a seed; use a SeededGenerator of TestSeed")
                 }
             }
