@@ -80,6 +80,8 @@ targets.append(
         name: "StoreTestSupport", dependencies: ["Store", "Models", "EventLoop"], path: "Tests/StoreTestSupport",
         swiftSettings: strict))
 targets.append(
+    .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], path: "Tests/TestSupportTests", swiftSettings: strict))
+targets.append(
     .testTarget(name: "ArchitectureTests", path: "Tests/ArchitectureTests", swiftSettings: strict))
 
 targets.append(

@@ -3,12 +3,12 @@
 import itertools
 import os
 import pathlib
-import random
 import re
 
 import pytest
 
 from carillon.cluster import Cluster
+from carillon.seed import SEED, chance
 
 NUMBERS = itertools.count(1)
 CLUSTERS = []
@@ -38,12 +38,10 @@ def person(request):
 
 
 def seeds():
-    """The seeds of a fault test: one drawn at random (or FAULT_SEED), or FAULT_SEEDS of them; printed in the test's name."""
-    count = int(os.environ.get("FAULT_SEEDS", "1"))
-    if "FAULT_SEED" in os.environ:
-        first = int(os.environ["FAULT_SEED"])
-        return [first + number for number in range(count)]
-    return [random.SystemRandom().randrange(1_000_000) for _ in range(count)]
+    """The seeds of a fault test, FAULT_SEEDS of them (1), the run's own first; printed in the test's name. `TEST_SEED` set to one
+    of those repeats it."""
+    more = chance("faults")
+    return [SEED] + [more.randrange(1_000_000) for _ in range(int(os.environ.get("FAULT_SEEDS", "1")) - 1)]
 
 
 def pytest_generate_tests(metafunc):
@@ -81,4 +79,5 @@ def pytest_runtest_makereport(item):
 
 def pytest_report_header():
     broker = os.environ.get("KAFKA_HOME")
-    return "broker: " + (f"Kafka at {pathlib.Path(broker).resolve()}" if broker else "the mock cluster in librdkafka")
+    return [f"TEST_SEED={SEED}",
+            "broker: " + (f"Kafka at {pathlib.Path(broker).resolve()}" if broker else "the mock cluster in librdkafka")]

@@ -10,7 +10,7 @@ import Testing
 
 @testable import Carillonctl
 
-@Suite struct DoctorTests {
+@Suite(.blocking) struct DoctorTests {
     @Test func nothingIsThere() async {
         let environment = [
             "KAFKA_BROKERS": "127.0.0.1:1", "REDIS_URL": "redis://127.0.0.1:1", "EDGE_URL": "http://127.0.0.1:1",

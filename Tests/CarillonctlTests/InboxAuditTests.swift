@@ -3,7 +3,7 @@ import Testing
 
 @testable import Carillonctl
 
-@Suite struct InboxAuditTests {
+@Suite(.blocking) struct InboxAuditTests {
     private func give(_ redis: RedisServer, _ key: String, unread: String) throws {
         try redis.cli("XADD", key, "7-1", "n", "{}", "id", "a", "t", "1", "a", "1")
         try redis.cli("XADD", key, "7-2", "n", "{}", "id", "b", "t", "1", "a", "1")

@@ -1,11 +1,12 @@
 import Foundation
 import Kafka
 import Models
+import TestSupport
 import Testing
 
 @testable import Carillonctl
 
-@Suite struct KafkaCommandTests {
+@Suite(.blocking) struct KafkaCommandTests {
     private func events(_ broker: EmbeddedBroker, _ topic: String) throws -> [KafkaRecord] {
         let inspector = try KafkaInspector(KafkaSettings(brokers: broker.brokers, instanceID: "test"))
         let partitions = try inspector.topics().first { $0.name == topic }?.partitions ?? []

@@ -6,7 +6,7 @@ import Testing
 @testable import Carillonctl
 
 /// What only a real broker has: transactions' markers, settings of topics, SASL and TLS.
-@Suite(.enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
+@Suite(.blocking, .enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
 struct RealBrokerTests {
     private static let certificate = Result { try TestCertificate() }
     private static let broker = Result { try KafkaBroker(certificate: try certificate.get()) }

@@ -1,5 +1,6 @@
 import Centrifuge
 import Models
+import TestSupport
 import Testing
 
 private let room = ChannelID("room")!
@@ -8,9 +9,8 @@ private let hall = ChannelID("hall")!
 @Suite struct CommandOrderTests {
     /// Whatever comes and however it is answered: nothing is lost, nothing comes twice, and a channel's order is kept.
     @Test func keepsTheOrderOfEachChannel() {
-        let seed = UInt64.random(in: .min ... .max)
-        print("seed \(seed)")
-        var random = SplitMix(state: seed)
+        let seed = TestSeed.announced()
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<500 {
             var order = CommandOrder()
             var (given, back): ([ChannelID: [UInt64]], [ChannelID: [UInt64]]) = ([:], [:])
@@ -36,17 +36,5 @@ private let hall = ChannelID("hall")!
 @Suite struct DisconnectTests {
     @Test func aControlLineOrdersCodesOfTheProtocolAlone() {
         #expect(Disconnect(ordered: 3503) == .replaced && Disconnect(ordered: 2999) == nil && Disconnect(ordered: 5000) == nil)
-    }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Each bound of the work on a batch, set so low that every record meets it: it takes longer, and nothing else changes.
-@Suite(.serialized) struct BoundsTests {
+@Suite(.blocking, .serialized) struct BoundsTests {
     @Test(arguments: [
         ["FANOUT_BATCH_RECORDS": "3", "FANOUT_CALLS_IN_FLIGHT": "1"],
         ["FANOUT_BYTES_IN_FLIGHT": "1KB", "FANOUT_CALL_BYTES": "1KB", "FANOUT_GATEWAY_BATCH": "1KB"],

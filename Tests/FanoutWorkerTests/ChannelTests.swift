@@ -7,7 +7,7 @@ import Testing
 
 @testable import FanoutWorker
 
-@Suite(.serialized) struct ChannelTests {
+@Suite(.blocking, .serialized) struct ChannelTests {
     /// One entry a post, under the id that the inboxes have; one line for each gateway with watchers; nothing twice.
     @Test func aPostIsOneEntryOfItsChannel() async throws {
         let rig = try await Rig(["FANOUT_CALL_BYTES": "1KB"])

@@ -9,7 +9,7 @@ private func header(_ record: KafkaRecord, _ name: String) -> String {
     String(decoding: record.header(name) ?? [], as: UTF8.self)
 }
 
-@Suite(.serialized) struct DeliveryTests {
+@Suite(.blocking, .serialized) struct DeliveryTests {
     @Test func bringsEveryNotificationToItsPeople() async throws {
         let rig = try await Rig(["FANOUT_AUDIENCE_PAGE": "100", "FANOUT_CALLS_IN_FLIGHT": "50"])
         try await rig.addGateway("one")

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Priorities go through lanes of their own.
-@Suite(.serialized) struct LaneTests {
+@Suite(.blocking, .serialized) struct LaneTests {
     /// A low record that is tried again and again holds its batch for minutes. What is more urgent is delivered meanwhile.
     @Test func nothingWaitsForALowerPrioritysBatch() async throws {
         let rig = try await Rig(["FANOUT_ATTEMPTS": "100"])

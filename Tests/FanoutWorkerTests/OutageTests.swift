@@ -4,7 +4,7 @@ import Models
 import TestSupport
 import Testing
 
-@Suite(.serialized) struct OutageTests {
+@Suite(.blocking, .serialized) struct OutageTests {
     /// Redis stops three ways while records come: nothing is lost, doubled, reordered or given up.
     @Test func anOutageOfRedisSaysNothingAboutARecord() async throws {
         let rig = try await Rig(["FANOUT_ATTEMPTS": "1", "REDIS_COMMAND_TIMEOUT": "2s"])

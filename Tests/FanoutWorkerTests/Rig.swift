@@ -27,7 +27,7 @@ final class StandInGateway {
     private(set) var isUp = false
 
     init(_ loop: EventLoop, _ endpoint: RedisEndpoint, _ keys: Keyspace, name: String) {
-        instance = InstanceID(name: name, epoch: UInt64.random(in: 0 ... .max))!
+        instance = InstanceID(name: name, epoch: UInt64(Date().timeIntervalSince1970 * 1e9))!
         subscriber = RedisSubscriber(loop: loop, endpoint: endpoint, channel: keys.channel(of: instance))
         subscriber.onMessage = { [unowned self] in self.take($0) }
         subscriber.onState = { [unowned self] in self.isUp = $0 == .up }

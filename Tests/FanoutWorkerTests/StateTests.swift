@@ -3,6 +3,7 @@ import Kafka
 import Models
 import Redis
 import Store
+import TestSupport
 import Testing
 
 @testable import FanoutWorker
@@ -32,9 +33,8 @@ private func delivery(_ text: String, accepted: Int64 = 5) -> Delivery {
     }
 
     @Test func neverTwoCallsForOnePersonAndNothingOutOfOrder() {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("seed \(seed)")
-        var random = SeededRandom(seed: seed)
+        let seed = TestSeed.announced()
+        var random = SeededGenerator(seed: seed)
         var queues = PersonQueues()
         var inCall: [Int: [Int]] = [:]
         var (given, taken): ([PersonID: [Int]], [PersonID: [Int]]) = ([:], [:])
@@ -59,17 +59,6 @@ private func delivery(_ text: String, accepted: Int64 = 5) -> Delivery {
         }
         #expect(given == taken)
         #expect(queues.busy == 0)
-    }
-}
-
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
     }
 }
 
@@ -279,9 +268,8 @@ struct SeededRandom: RandomNumberGenerator {
     }
 
     @Test func theOrderOfAKeyIsKept() {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("seed \(seed)")
-        var random = SeededRandom(seed: seed)
+        let seed = TestSeed.announced()
+        var random = SeededGenerator(seed: seed)
         var order = RecordOrder()
         var (given, went): ([[UInt8]: [Int]], [[UInt8]: [Int]]) = ([:], [:])
         var keys: [Int: [UInt8]] = [:]

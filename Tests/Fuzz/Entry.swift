@@ -10,6 +10,14 @@ public func testOneInput(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         let fault = faultOfRequests(input)
     #elseif PROTOBUF
         let fault = faultOfProtobufCommands(input)
+    #elseif EVENTS
+        let fault = faultOfEvents(input)
+    #elseif MESSAGES
+        let fault = faultOfGatewayMessages(input)
+    #elseif TOKENS
+        let fault = faultOfTokens(input)
+    #elseif FORWARDED
+        let fault = faultOfForwarded(input)
     #else
         let fault = faultOfCommands(input)
     #endif

@@ -1,6 +1,7 @@
 import Foundation
 import Models
 import Store
+import TestSupport
 import Testing
 
 @testable import Gateway
@@ -188,9 +189,9 @@ private final class Reader: StreamReader {
     /// The law "One position": whatever is announced or lost, delayed, deleted, held back or fails, each entry that still stands is
     /// written once and in order, and in the end nothing is missing.
     @Test func everythingIsWrittenOnceAndInOrder() {
-        let seed = ProcessInfo.processInfo.environment["TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: .min ... .max)
+        let seed = TestSeed.announced()
         for round in 0..<300 {
-            var random = SplitMix(state: seed &+ UInt64(round))
+            var random = SeededGenerator(seed: seed &+ UInt64(round))
             let stream = Stream()
             let reader = Reader(stream)
             reader.pageLimit = Int.random(in: 1...4, using: &random)
@@ -229,9 +230,9 @@ private final class Reader: StreamReader {
 /// The one walk, over sessions and over channels.
 @Suite struct WalkerTests {
     @Test func visitsAllAndBeginsNoMoreThanItsWindow() {
-        let seed = ProcessInfo.processInfo.environment["TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: .min ... .max)
+        let seed = TestSeed.announced()
         for round in 0..<100 {
-            var random = SplitMix(state: seed &+ UInt64(round))
+            var random = SeededGenerator(seed: seed &+ UInt64(round))
             var (visited, inFlight, highest, canRead) = (Set<UInt32>(), 0, 0, true)
             var extent: UInt32 = 40
             let reads = (0..<200).map { _ in Int.random(in: 0...1, using: &random) }

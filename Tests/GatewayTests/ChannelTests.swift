@@ -87,7 +87,7 @@ func titles(_ reply: [String: Any]) -> [String] {
     (reply["publications"] as? [[String: Any]] ?? []).compactMap { ($0["data"] as? [String: Any])?["title"] as? String }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(10))) struct ChannelTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct ChannelTests {
     func watcher(_ site: Deployment, _ person: String, _ channels: [String], info: String? = nil) throws -> WebSocketPeer {
         let peer = try #require(WebSocketPeer(site.port))
         peer.connect(channelToken(person, channels, info: info))

@@ -3,6 +3,7 @@ import Foundation
 import HTTP
 import Models
 import Settings
+import TestSupport
 import Testing
 import WebSocket
 
@@ -10,7 +11,7 @@ import WebSocket
 
 @Suite struct CodecTests {
     @Test func aPushIsOneFrameOfTheRightLength() throws {
-        var random = SplitMix(state: 7)
+        var random = SeededGenerator(seed: 7)
         for size in [2, 60, 120, 300, 70_000] {
             for _ in 0..<20 {
                 let position = StreamPosition(

@@ -84,7 +84,7 @@ private func publication(_ message: [String: Any]) -> (title: String?, cursor: S
     )
 }
 
-@Suite(.serialized, .timeLimit(.minutes(10))) struct DeflateTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct DeflateTests {
     private let long = String(repeating: "long and long ", count: 60)
 
     @Test func compressionIsOffUnlessAskedFor() async throws {

@@ -8,7 +8,7 @@ import Testing
 @testable import Gateway
 
 /// How late a notification is counts from its event's record in Kafka, whatever it waited for on the way.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct DelayTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct DelayTests {
     private func count(
         _ site: Deployment, _ priority: String, _ transport: String = "websocket", within seconds: String? = nil
     ) async -> Double {

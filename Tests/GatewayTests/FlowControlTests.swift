@@ -1,5 +1,6 @@
 import Models
 import Store
+import TestSupport
 import Testing
 
 @testable import Gateway
@@ -26,9 +27,8 @@ import Testing
 
     /// In no second more than the rate, however publications come.
     @Test func aRateHoldsInEverySecond() {
-        let seed = UInt64.random(in: .min ... .max)
-        print("seed \(seed)")
-        var random = SplitMix(state: seed)
+        let seed = TestSeed.announced()
+        var random = SeededGenerator(seed: seed)
         var control = FlowControl()
         control.limit(rate: 5)
         var sent: [UInt64] = []
@@ -43,7 +43,7 @@ import Testing
             control.sent(UInt64(offset), now: now)
             sent.append(now)
         }
-        for index in sent.indices.dropFirst(5) { #expect(sent[index] - sent[index - 5] >= 1000, "seed \(seed)") }
+        for index in sent.indices.dropFirst(5) { #expect(sent[index] - sent[index - 5] >= 1000, "TEST_SEED=\(seed)") }
         #expect(sent.count > 500)
     }
 

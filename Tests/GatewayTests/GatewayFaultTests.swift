@@ -10,7 +10,7 @@ import Testing
 @testable import Gateway
 
 /// What goes wrong between the gateway, its Redis and its clients: lost batches, lost leases, outages, slow readers.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct GatewayFaultTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct GatewayFaultTests {
     private func instance(_ site: Deployment) throws -> String { try site.redis.cli("HKEYS", "gateways") }
 
     private func routes(_ site: Deployment, _ person: String) throws -> [String] {

@@ -8,7 +8,7 @@ import Testing
 @testable import Gateway
 
 /// The gateway against a real Redis, spoken to over raw sockets.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct GatewayTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct GatewayTests {
     @Test func webSocketsReceiveLiveAndRecoverByPages() async throws {
         let site = try await Deployment(["PAGE_ENTRIES": "5"])
         let bob = try #require(WebSocketPeer(site.port))

@@ -6,7 +6,7 @@ import Testing
 @testable import Gateway
 
 /// What clients that others wrote say when they come.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct HandshakeTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(5))) struct HandshakeTests {
     @Test func eventStreamsAreResumedUnderEitherName() async throws {
         let site = try await Deployment()
         let bearer = "Authorization: Bearer \(token("bob"))\r\n"

@@ -1,5 +1,6 @@
 import Foundation
 import Models
+import TestSupport
 import Testing
 
 @testable import Gateway
@@ -134,7 +135,7 @@ import Testing
 
     /// The law "Loss is noticed": whatever was published for this instance is heard, or all sessions are compared after it.
     @Test func whatIsPublishedIsHeardOrCompared() throws {
-        let seed = ProcessInfo.processInfo.environment["TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: .min ... .max)
+        let seed = TestSeed.announced()
         for round in 0..<300 {
             var world = try LeaseWorld(seed: seed &+ UInt64(round))
             for _ in 0..<200 { try world.step() }
@@ -152,7 +153,7 @@ private struct LeaseWorld {
         case renew(InstanceID, UInt16, settles: Bool)
     }
 
-    var random: SplitMix
+    var random: SeededGenerator
     var machine: LeaseMachine
     var isUp = true
     var run = 1
@@ -172,7 +173,7 @@ private struct LeaseWorld {
     private var serial: UInt64 = 0
 
     init(seed: UInt64) throws {
-        random = SplitMix(state: seed)
+        random = SeededGenerator(seed: seed)
         machine = LeaseMachine(instance: try #require(InstanceID(name: "gateway-1", epoch: 1)))
         perform(machine.redisIsUp(run: "1", generation: 1))
     }

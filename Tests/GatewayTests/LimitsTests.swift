@@ -5,7 +5,7 @@ import Testing
 @testable import Gateway
 
 /// Each limit on clients, reached: what the client is told, what is counted, and that it passes.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct LimitsTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct LimitsTests {
     private func refusals(_ site: Deployment, _ reason: String) async -> Double {
         await site.metric("carillon_gateway_refusals_total{reason=\"\(reason)\"}")
     }

@@ -7,7 +7,7 @@ import Testing
 @testable import Gateway
 
 /// A gateway of two loops against a real Redis.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct LoopsTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct LoopsTests {
     private func series(_ site: Deployment, _ name: String) async -> Double {
         let port = await site.host.operationsPort ?? 0
         guard let socket = RawSocket(port: port) else { return -1 }

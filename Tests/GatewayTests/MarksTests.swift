@@ -8,7 +8,7 @@ import Testing
 @testable import Gateway
 
 /// What a person has read shows on all of her devices; windows, rates and pauses lose nothing and show nothing twice.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct MarksTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct MarksTests {
     private func connected(_ site: Deployment, _ person: String, name: String? = nil) throws -> WebSocketPeer {
         let peer = try #require(WebSocketPeer(site.port))
         let its = name.map { #","name":"\#($0)""# } ?? ""

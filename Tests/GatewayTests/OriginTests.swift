@@ -4,7 +4,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite struct OriginTests {
+@Suite(.blocking) struct OriginTests {
     private static let listed = "https://app.example"
 
     @Test func onlyListedPagesComeIn() async throws {

@@ -43,7 +43,7 @@ extension Answer {
     var unread: Int? { json["unread"] as? Int }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(10))) struct PollTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct PollTests {
     private func routes(_ site: Deployment, _ person: String) throws -> String {
         try site.redis.cli("HVALS", "routes:{\(shard(person))}:\(person)")
     }

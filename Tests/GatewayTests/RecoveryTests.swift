@@ -6,7 +6,7 @@ import Testing
 @testable import Gateway
 
 /// A Redis that comes back older than what it had acknowledged: nobody is told that nothing was lost.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct RecoveryTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(5))) struct RecoveryTests {
     private func connected(_ site: Deployment, _ person: String, _ epoch: UInt64? = nil, _ offset: Int = 0) throws -> WebSocketPeer {
         let peer = try #require(WebSocketPeer(site.port))
         peer.connect(token(person), epoch: epoch.map(String.init), offset: offset)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite struct RefusalAddressTests {
+@Suite(.blocking) struct RefusalAddressTests {
     /// A refused token's line tells clients apart that come through a proxy, by whatever door.
     @Test(arguments: [false, true]) func refusalsCarryTheClient(_ isShown: Bool) async throws {
         let site = try await Deployment(["LOG_ADDRESSES": "\(isShown)"])

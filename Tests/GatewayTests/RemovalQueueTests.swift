@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Gateway
@@ -40,9 +41,9 @@ import Testing
 
     /// Whatever fails and whenever Redis is away, each is removed, and nothing is under way or waits in the end.
     @Test func everythingIsRemovedInTheEnd() {
-        let seed = ProcessInfo.processInfo.environment["TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: .min ... .max)
+        let seed = TestSeed.announced()
         for round in 0..<200 {
-            var random = SplitMix(state: seed &+ UInt64(round))
+            var random = SeededGenerator(seed: seed &+ UInt64(round))
             var queue = RemovalQueue<Int>()
             var (asked, isUp) = (0, true)
             var (sent, removed) = ([Int](), Set<Int>())

@@ -9,7 +9,7 @@ import Tokens
 @testable import Gateway
 
 /// Every command with an id has exactly one reply, whatever comes behind it.
-@Suite(.serialized, .timeLimit(.minutes(10))) struct ReplyTests {
+@Suite(.blocking, .serialized, .timeLimit(.minutes(10))) struct ReplyTests {
     private func count(_ peer: WebSocketPeer, _ id: Int) -> Int { peer.replies.count { $0["id"] as? Int == id } }
 
     private func connected(_ site: Deployment, _ token: String) throws -> WebSocketPeer {
@@ -104,9 +104,8 @@ import Tokens
 
     @Test func exactlyOneReplyForEach() async throws {
         let site = try await Deployment(["OPERATIONS_PER_MINUTE": "100000", "MAX_SUBSCRIPTIONS": "5"])
-        let seed = UInt64.random(in: .min ... .max)
-        print("seed \(seed)")
-        var random = SplitMix(state: seed)
+        let seed = TestSeed.announced()
+        var random = SeededGenerator(seed: seed)
         for round in 0..<8 {
             let ann = try #require(WebSocketPeer(site.port))
             ann.connect(channelToken("ann", ["room", "hall", "attic"]))
@@ -130,7 +129,7 @@ import Tokens
         await site.stop()
     }
 
-    private static func command(_ id: Int, _ random: inout SplitMix) -> String {
+    private static func command(_ id: Int, _ random: inout SeededGenerator) -> String {
         let channel = ["channel:room", "channel:room", "channel:hall", "channel:attic", "channel:secret", "inbox", "", "channel:"]
             .randomElement(using: &random)!
         let more = ["", #","recover":true"#, #","recover":true,"flag":2,"epoch":"1","offset":7"#, #","join_leave":true"#]

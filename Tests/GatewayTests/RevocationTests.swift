@@ -44,7 +44,7 @@ private func digits(_ id: String) -> String {
     return String(repeating: "0", count: 16 - digits.count) + digits
 }
 
-@Suite(.serialized) struct RevocationTests {
+@Suite(.blocking, .serialized) struct RevocationTests {
     @Test func aTokenIsClosedOnEveryGateway() async throws {
         let first = try await Deployment(["API_KEY": key])
         let second = try await Deployment(["API_KEY": key, "INSTANCE_ID": "gateway-2"], redis: first.redis)

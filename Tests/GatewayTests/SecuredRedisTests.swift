@@ -3,7 +3,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite struct SecuredRedisTests {
+@Suite(.blocking) struct SecuredRedisTests {
     /// A gateway lives with TLS and with the ACL that docs/operations.md has for the services.
     @Test func aRedisWithTLSAndAnACL() async throws {
         let certificate = try TestCertificate()

@@ -9,7 +9,7 @@ import Testing
 @testable import Gateway
 
 /// Tickets: who may come with one, how often, and showing what.
-@Suite struct TicketTests {
+@Suite(.blocking) struct TicketTests {
     private func ticket(_ site: Deployment, _ query: String = "") async throws -> String {
         let answer = await site.http("POST", "/v1/connect\(query)", ["Authorization": "Bearer \(token("bob"))"])
         #expect(answer.status == 200)

@@ -10,7 +10,7 @@ private func push(_ standIn: APNsStandIn, _ token: String, timeout: Duration = .
         body: Array(#"{"aps":{}}"#.utf8), timeout: timeout)
 }
 
-@Suite(.timeLimit(.minutes(10))) struct HTTPClientTests {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct HTTPClientTests {
     private func configuration(_ standIn: APNsStandIn) -> HTTPClientConfiguration {
         var configuration = HTTPClientConfiguration()
         configuration.caFile = standIn.caFile

@@ -5,7 +5,7 @@ import Testing
 
 @testable import HTTPClient
 
-@Suite(.timeLimit(.minutes(5))) struct SilentConnectionTests {
+@Suite(.blocking, .timeLimit(.minutes(5))) struct SilentConnectionTests {
     private let standIn: APNsStandIn
     private let wire: Wire
     private let desk = Desk()

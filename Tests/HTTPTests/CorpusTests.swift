@@ -1,15 +1,11 @@
-import Foundation
+import TestSupport
 import Testing
 
 /// What fuzzing has found worth keeping (Tests/Fuzz), as a test of every run.
 @Suite struct HTTPCorpusTests {
     @Test func everyInputKeepsTheInvariants() throws {
-        let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../Fuzz/corpus/requests")
-        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-        #expect(files.count > 10)
-        for file in files {
-            let fault = faultOfRequests(Array(try Data(contentsOf: file)))
-            #expect(fault == nil, "\(file.lastPathComponent): \(fault ?? "")")
-        }
+        for input in try fuzzCorpus("requests") { check(input.name, faultOfRequests(input.bytes)) }
     }
+
+    private func check(_ name: String, _ fault: String?) { #expect(fault == nil, "\(name): \(fault ?? "")") }
 }

@@ -82,7 +82,7 @@ private func eventually(_ condition: () async -> Bool) async -> Bool {
     return false
 }
 
-@Suite(.timeLimit(.minutes(10))) struct HTTPServerTests {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct HTTPServerTests {
     @Test func answersInOrderAndKeepsTheConnection() async throws {
         let site = Site()
         let client = try #require(RawSocket(port: try await site.start()))

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A real broker goes away in the middle, and comes back.
-@Suite(.serialized, .enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
+@Suite(.blocking, .serialized, .enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
 struct BrokerOutageTests {
     private static let batchRecords = 20
     static let shared = Result { try KafkaBroker() }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Topics that go while a member reads them.
-@Suite(.enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
+@Suite(.blocking, .enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
 struct DeletedTopicsTests {
     /// 52 partitions, 24 of them deleted and 16 others made while records flow; the member leaves at once all the same.
     @Test func aMemberLeavesSoonAfterTopicsOfItWereDeleted() async throws {

@@ -4,7 +4,7 @@ import Testing
 @testable import Kafka
 
 /// A backlog of one topic delays no other, and one transaction writes no more than it may.
-@Suite struct FairnessTests {
+@Suite(.blocking) struct FairnessTests {
     @Test func aRecordOfAnotherTopicIsInTheNextBatchHoweverLongTheBacklog() async throws {
         let broker = try EmbeddedBroker()
         let settings = KafkaSettings.mock(broker)

@@ -1,10 +1,11 @@
 import CRDKafka
+import TestSupport
 import Testing
 
 @testable import Kafka
 
 /// A client that has met a fatal error answers `_FATAL` to everything. What is told instead is what it met.
-@Suite struct FatalErrorTests {
+@Suite(.blocking) struct FatalErrorTests {
     private static let cause = RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER
 
     private func isCause(_ error: KafkaError?) -> Bool {

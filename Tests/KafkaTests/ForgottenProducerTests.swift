@@ -4,7 +4,7 @@ import Testing
 @testable import Kafka
 
 /// What a broker forgets of a producer that was quiet for a week, here for a second.
-@Suite(.enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
+@Suite(.blocking, .enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
 struct ForgottenProducerTests {
     @Test func aProducerThatTheBrokerHasForgottenIsMadeAnew() async throws {
         let broker = try KafkaBroker(settings: [

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Kafka
@@ -97,8 +98,8 @@ import Testing
 
     /// Whatever is taken, put back and arrives: each topic's records come once and in order.
     @Test func anyOrderOfBatchesKeepsEachTopicsOrder() {
-        let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(state: seed)
+        let seed = TestSeed.announced()
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<300 {
             let topics = (0...Int(random.next() % 4)).map { "t\($0)" }
             var held = HeldRecords(topics: topics)
@@ -115,7 +116,7 @@ import Testing
                 batch.removeSubrange(keep...)
                 for taken in batch {
                     guard let lane = topics.firstIndex(of: taken.topic), taken.offset == passed[lane] + 1 else {
-                        Issue.record("seed \(seed): \(taken.topic) \(taken.offset)")
+                        Issue.record("TEST_SEED=\(seed): \(taken.topic) \(taken.offset)")
                         return
                     }
                     passed[lane] += 1

@@ -1,10 +1,11 @@
 import EventLoop
+import TestSupport
 import Testing
 
 @testable import Kafka
 
 /// What bounds a producer whose broker is away: how many records wait, and for how long.
-@Suite struct ProducerLimitsTests {
+@Suite(.blocking) struct ProducerLimitsTests {
     /// Nobody listens on port 1.
     private static let nowhere = KafkaSettings(brokers: "127.0.0.1:1", instanceID: "one")
 

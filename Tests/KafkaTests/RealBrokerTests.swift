@@ -6,7 +6,7 @@ import Testing
 @testable import Kafka
 
 /// What the mock does not have: transactions that are isolated, offsets that pass with them, fencing, refusals.
-@Suite(.enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
+@Suite(.blocking, .enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
 struct RealBrokerTests {
     static let shared = Result { try KafkaBroker() }
 

@@ -43,7 +43,7 @@ final class Echo {
     }
 }
 
-@Suite struct RecordPipelineTests {
+@Suite(.blocking) struct RecordPipelineTests {
     @Test func whatComesInGoesOutWithKeysAndHeaders() async throws {
         let broker = try EmbeddedBroker()
         let settings = KafkaSettings.mock(broker)

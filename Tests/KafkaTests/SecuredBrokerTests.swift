@@ -6,7 +6,7 @@ import Testing
 @testable import Kafka
 
 /// A real broker behind SASL and TLS: what each client of the services says of its mistakes.
-@Suite(.enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
+@Suite(.blocking, .enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
 struct SecuredBrokerTests {
     private static let certificate = Result { try TestCertificate() }
     private static let broker = Result { try KafkaBroker(certificate: try certificate.get()) }

@@ -5,7 +5,7 @@ import Testing
 @testable import Kafka
 
 /// A broker that takes little: what does not pass in a transaction's time is halved until it does.
-@Suite(.serialized, .enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
+@Suite(.blocking, .serialized, .enabled(if: KafkaBroker.home != nil, "set KAFKA_HOME to a Kafka distribution for these"))
 struct SlowBrokerTests {
     private static let outputs = 1_000
     private static let outputBytes = 1_000

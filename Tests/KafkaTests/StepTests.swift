@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Batches that a service ends, or goes on with, by prefixes.
-@Suite struct StepTests {
+@Suite(.blocking) struct StepTests {
     @Test func whatABatchLeavesComesFirstInTheNext() async throws {
         let broker = try EmbeddedBroker()
         let settings = KafkaSettings.mock(broker)

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Kafka
@@ -283,27 +284,16 @@ import Testing
     /// Any order of events: one batch at a time, each ended once, no transaction over a plain commit without an answer, nothing
     /// handed out without partitions, and every wish answered in the end.
     @Test func anyOrderOfEventsKeepsTheRules() {
-        let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(state: seed)
+        let seed = TestSeed.announced()
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<2_000 {
             var world = World(machine: TransactionMachine(interval: 20, commitsTwice: random.next() % 2 == 0))
             for _ in 0..<200 { world.step(&random) }
             world.settle()
             if let broken = world.broken {
-                Issue.record("seed \(seed): \(broken)")
+                Issue.record("TEST_SEED=\(seed): \(broken)")
                 return
             }
         }
-    }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

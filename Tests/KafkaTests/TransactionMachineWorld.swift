@@ -1,3 +1,5 @@
+import TestSupport
+
 @testable import Kafka
 
 /// A group, a worker and a service around the machine, and what may never happen.
@@ -18,7 +20,7 @@ struct World {
 
     init(machine: TransactionMachine) { self.machine = machine }
 
-    mutating func step(_ random: inout SplitMix) {
+    mutating func step(_ random: inout SeededGenerator) {
         if left { return }
         now += random.next() % 30
         let choice = random.next() % 13

@@ -1,9 +1,10 @@
+import TestSupport
 import Testing
 
 @testable import Kafka
 
 /// A group that does not say where it stands: librdkafka reports that once, and by itself reads those partitions never.
-@Suite struct UnreadTests {
+@Suite(.blocking) struct UnreadTests {
     // Numbers of the Kafka protocol.
     private let offsetFetch: Int16 = 9
     private let notCoordinator: Int32 = 16

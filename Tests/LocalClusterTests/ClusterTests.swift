@@ -3,12 +3,13 @@ import Foundation
 import Kafka
 import Settings
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import LocalCluster
 
 /// The whole cluster with services that only answer their ports: a real Redis, a real edge, the stand-in for APNs.
-@Suite(.serialized) struct ClusterTests {
+@Suite(.blocking, .serialized) struct ClusterTests {
     private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().path
 

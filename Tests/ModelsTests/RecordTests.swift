@@ -1,8 +1,9 @@
 import Foundation
 import Models
+import TestSupport
 import Testing
 
-extension Random {
+extension SeededGenerator {
     mutating func person() -> PersonID { PersonID(identifier())! }
 
     mutating func notificationID() -> NotificationID {
@@ -24,7 +25,7 @@ private func object(_ bytes: [UInt8]) throws -> [String: Any] {
     try #require(try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
 }
 
-private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
+private func event(_ random: inout SeededGenerator) throws -> (CloudEvent, EventData) {
     let data =
         #"{"audience":{"user":"bob"},"actor":{"id":"alice","name":\#(quoted(random.text(5)))},"title":\#(quoted(random.text(9))),"#
         + #""body":\#(quoted(random.text(20))),"url":"/p","target":"t","collapseKey":"c:1","data":\#(random.json(3))}"#
@@ -35,7 +36,7 @@ private func event(_ random: inout Random) throws -> (CloudEvent, EventData) {
 
 @Suite struct RecordTests {
     @Test func notificationsHaveTheFieldsOfTheContract() throws {
-        var random = Random(seed: 1)
+        var random = SeededGenerator(seed: 1)
         let (_, data) = try event(&random)
         var writer = JSONWriter()
         Notification.encode(

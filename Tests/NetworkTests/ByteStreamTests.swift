@@ -65,7 +65,7 @@ private actor Pair: LoopActor {
         let client = try await connected()
         client.pauseReading()
         let address = client.peerAddress
-        while server == nil { await Task.yield() }
+        while server == nil { await turn() }
         var expected: [UInt8] = []
         for number in 0..<chunks {
             let chunk = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: (number * 977) % 5_000)

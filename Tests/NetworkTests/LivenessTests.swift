@@ -41,7 +41,7 @@ private actor Acceptor: LoopActor {
     var unacknowledged: Int { stream?.secondsUnacknowledged ?? -1 }
 }
 
-@Suite(.timeLimit(.minutes(10))) struct LivenessTests {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct LivenessTests {
     private static let userTimeout: Int32 = 18  // TCP_USER_TIMEOUT of linux/tcp.h
 
     @Test func aNewcomerHasTheOptionsOfItsListener() async throws {

@@ -102,7 +102,7 @@ extension Exchange {
     }
 }
 
-@Suite struct TLSTests {
+@Suite(.blocking) struct TLSTests {
     private let certificate: TestCertificate
     private let server: TLSContext
     private let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }

@@ -90,7 +90,7 @@ private final class Rig: Sendable {
     }
 }
 
-@Suite struct EventsRouteTests {
+@Suite(.blocking) struct EventsRouteTests {
     /// 1,000 people and 20 KB are over the 16 MB of EVENT_MAX_EXPANSION: not a 202 and a dead letter behind it.
     @Test func anEventThatWouldBecomeTooMuchIs413WithTheLimitsName() async throws {
         let rig = try await Rig(hidden: [])

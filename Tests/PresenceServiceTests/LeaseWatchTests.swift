@@ -1,5 +1,6 @@
 import Models
 import Store
+import TestSupport
 import Testing
 
 @testable import PresenceService
@@ -94,13 +95,9 @@ private func instance(_ epoch: UInt64) -> InstanceID { InstanceID(name: "g", epo
     /// Random outages, delays and renewals: nobody who renewed within the length, as far as we could see, is dead; and who
     /// really stands still while Redis answers is.
     @Test func neverKillsTheLiving() {
-        let seed = UInt64.random(in: 0...UInt64.max)
-        print("seed \(seed)")
-        var state = seed
-        func random(_ bound: UInt64) -> UInt64 {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return (state >> 33) % bound
-        }
+        let seed = TestSeed.announced()
+        var generator = SeededGenerator(seed: seed)
+        func random(_ bound: UInt64) -> UInt64 { generator.next() % bound }
         var deaths = 0
         for _ in 0..<300 {
             var watch = watch()

@@ -170,7 +170,7 @@ private func waits(_ condition: () async throws -> Bool) async rethrows -> Bool 
     return false
 }
 
-@Suite(.serialized) struct PresenceServiceTests {
+@Suite(.blocking, .serialized) struct PresenceServiceTests {
     private let dead = InstanceID(name: "gateway-1", epoch: 1)!
     private let live = InstanceID(name: "gateway-2", epoch: 2)!
     private let bob = PersonID("bob")!

@@ -8,7 +8,7 @@ import Testing
 @testable import PushService
 
 /// Who must wait for a reason of one device, and what is not done twice.
-@Suite(.timeLimit(.minutes(10))) struct ParkingTests {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct ParkingTests {
     private static let patient = ["PUSH_RETRY_LONGEST": "600s"]
 
     @Test func aDeviceThatIsToWaitHoldsUpNobody() async throws {
@@ -122,7 +122,7 @@ import Testing
 }
 
 /// Which device is whose, and where it is.
-@Suite(.timeLimit(.minutes(10))) struct DeviceIdentityTests {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct DeviceIdentityTests {
     @Test func aTokenInAnotherCaseIsTheSameDevice() async throws {
         try await ServiceBench.with { bench in
             try await bench.register("ABCDEF01", "bob")

@@ -1,10 +1,11 @@
 import Models
+import TestSupport
 import Testing
 
 @testable import PushService
 
 /// What every `PushProvider` promises. A provider that is added to `ProviderBench.Kind` is held to all of it.
-@Suite(.timeLimit(.minutes(10))) struct ProviderContract {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct ProviderContract {
     private func texts(type: String = "t", body: String? = nil) -> NotificationTexts {
         var texts = NotificationTexts(id: NotificationID(digest: Array(0..<16)), type: type)
         texts.title = "Title"

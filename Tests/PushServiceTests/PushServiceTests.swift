@@ -4,7 +4,7 @@ import Kafka
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(10))) struct PushServiceTests {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct PushServiceTests {
     private func text(_ record: KafkaRecord, _ header: String) -> String {
         String(decoding: record.header(header) ?? [], as: UTF8.self)
     }

@@ -7,7 +7,7 @@ import Testing
 @testable import PushService
 
 /// What one provider cannot take holds up neither the other devices of a record nor its lane. The second provider is a scripted one.
-@Suite(.timeLimit(.minutes(10))) struct TwoProvidersTests {
+@Suite(.blocking, .timeLimit(.minutes(10))) struct TwoProvidersTests {
     private func with(
         _ more: [String: String] = [:], _ body: (ServiceBench, Script) async throws -> Void
     ) async throws {

@@ -5,7 +5,7 @@ import Testing
 @testable import Redis
 
 /// What a connection that was given up brings late.
-@Suite struct FormerConnectionTests {
+@Suite(.blocking) struct FormerConnectionTests {
     /// A command waits on its way for longer than the client does. It must not be done behind what the next connection brought:
     /// a late `register` would put back a route that was removed meanwhile.
     @Test func whatAFormerConnectionBringsLateIsNotDone() async throws {

@@ -56,7 +56,7 @@ actor Caller: LoopActor {
     }
 
     /// Holds the loop's thread from the next turn on.
-    func standStill(seconds: UInt32) { loop.timer(after: .milliseconds(10)) { sleep(seconds) } }
+    func standStill(seconds: Double) { loop.timer(after: .milliseconds(10)) { holdThread(seconds: seconds) } }
 
     func runID() async -> String? {
         await withCheckedContinuation { done in client?.runID { done.resume(returning: $0) } }
@@ -110,7 +110,7 @@ actor Caller: LoopActor {
     }
 }
 
-@Suite(.serialized) struct RedisClientTests {
+@Suite(.blocking, .serialized) struct RedisClientTests {
     /// A server that is slow because this machine is has not failed: only where a time-out is what is tested, it is short.
     let quick: RedisLimits = {
         var limits = RedisLimits()
@@ -286,7 +286,7 @@ actor Caller: LoopActor {
         await caller.standStill(seconds: 3)
         // Redis, too, needs a moment before it runs again.
         Thread.detachNewThread {
-            Thread.sleep(forTimeInterval: 3.3)
+            holdThread(seconds: 3.3)
             server.resume()
         }
         #expect(await caller.send("PING") == .success(.status("PONG")))

@@ -46,7 +46,7 @@ private actor Listener: LoopActor {
     }
 }
 
-@Suite(.serialized) struct RedisSubscriberTests {
+@Suite(.blocking, .serialized) struct RedisSubscriberTests {
     @Test func hearsAndComesBack() async throws {
         let server = try RedisServer()
         let listener = Listener(server)

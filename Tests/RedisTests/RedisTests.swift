@@ -1,5 +1,6 @@
 import Foundation
 import Settings
+import TestSupport
 import Testing
 
 @testable import Redis
@@ -72,7 +73,7 @@ import Testing
     }
 
     @Test func garbageIsAnErrorAndNoTrap() {
-        var random = SystemRandomNumberGenerator()
+        var random = SeededGenerator(seed: TestSeed.announced())
         for _ in 0..<2_000 {
             let reader = ReplyReader()
             var bytes = Array("*2\r\n$3\r\nabc\r\n:12\r\n+x\r\n".utf8)
@@ -103,7 +104,7 @@ import Testing
 
 @Suite struct RedisPartsTests {
     @Test func backsOffWithinBounds() {
-        var random = SystemRandomNumberGenerator()
+        var random = SeededGenerator(seed: TestSeed.announced())
         var backoff = Backoff(limit: .seconds(1))
         var cap = 50.0
         for _ in 0..<10 {

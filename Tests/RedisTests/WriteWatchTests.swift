@@ -55,7 +55,7 @@ private actor Watched: LoopActor {
     }
 }
 
-@Suite struct WriteWatchTests {
+@Suite(.blocking) struct WriteWatchTests {
     static let out = RedisWrites.refused(.server("OOM command not allowed when used memory > 'maxmemory'."))
 
     /// A full Redis shows without a command of ours, stays connected, and shows again when there is room.

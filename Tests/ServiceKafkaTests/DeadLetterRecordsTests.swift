@@ -3,6 +3,7 @@ import Models
 import ServiceKafka
 import ServiceRuntime
 import Settings
+import TestSupport
 import Testing
 
 private func text(_ record: OutgoingRecord, _ name: String) -> String? {
@@ -11,7 +12,7 @@ private func text(_ record: OutgoingRecord, _ name: String) -> String? {
 
 private func bytes(_ count: Int) -> [UInt8] { [UInt8](repeating: 0x78, count: count) }
 
-@Suite struct DeadLetterRecordsTests {
+@Suite(.blocking) struct DeadLetterRecordsTests {
     private let fault = DeadLetter(.notJSON, "the value is not JSON")
 
     private func letter(_ record: KafkaRecord, room: DeadLetterRoom? = nil) -> OutgoingRecord {

@@ -50,7 +50,7 @@ private final class Binary {
 }
 
 /// The binaries as an operator meets them. The presence-service stands for all: they share the runtime.
-@Suite struct ProcessTests {
+@Suite(.blocking) struct ProcessTests {
     /// A Redis that does not answer, which hinders no start.
     private static let environment = [
         "LISTEN_ADDRESS": "127.0.0.1", "PORT": "0", "OPERATIONS_PORT": "0", "API_KEY": "0123456789abcdef",

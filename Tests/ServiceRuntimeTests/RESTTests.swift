@@ -1,5 +1,5 @@
 import EventLoop
-import Glibc
+import Foundation
 import ServiceRuntime
 import Synchronization
 import TestSupport
@@ -15,7 +15,7 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
     return String(decoding: socket.buffer, as: UTF8.self)
 }
 
-@Suite struct RESTTests {
+@Suite(.blocking) struct RESTTests {
     private let secret = "01234567890123456789012345678901"
 
     private func token(subject: String, expires: Int64) -> String {
@@ -160,7 +160,7 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
     }
 
     @Test func keyFile() async throws {
-        let path = "/tmp/carillon-jwks-\(UInt64.random(in: 0 ... .max)).json"
+        let path = "/tmp/carillon-jwks-\(UUID().uuidString).json"
         defer { unlink(path) }
         // Whole at once: half of it would be another that is refused.
         func replaceFile(_ text: String) {
@@ -273,10 +273,10 @@ func ask(_ port: Int?, _ method: String, _ path: String, headers: [String] = [])
 
         let draining = Task { await host.drain() }
         var answer = ""
-        while await !host.isDraining { await Task.yield() }
+        while await !host.isDraining { try await Task.sleep(for: .milliseconds(1)) }
         answer = ask(port, "GET", "/health/ready")
         #expect(answer.hasPrefix("HTTP/1.1 503 ") && answer.contains("\"ready\":false,\"draining\":true"))
-        while await !service.endDrain() { await Task.yield() }
+        while await !service.endDrain() { try await Task.sleep(for: .milliseconds(1)) }
         #expect(await draining.value)
         host.loop.stop()
     }

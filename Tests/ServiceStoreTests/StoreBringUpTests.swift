@@ -46,7 +46,7 @@ private actor Keeper: Service {
 }
 
 /// What a service does with its store, whichever service it is: it waits, is not ready, and says why.
-@Suite struct StoreBringUpTests {
+@Suite(.blocking) struct StoreBringUpTests {
     private final class Lines: Sendable {
         private let lines = Mutex<[String]>([])
         func take(_ line: [UInt8]) -> Bool {

@@ -4,7 +4,7 @@ import Store
 import TestSupport
 import Testing
 
-@Suite struct ChannelStreamTests {
+@Suite(.blocking) struct ChannelStreamTests {
     let general = ChannelID("general")!
     let one = InstanceID(name: "gateway-1", epoch: 1)!
     let two = InstanceID(name: "gateway-2", epoch: 2)!

@@ -7,7 +7,7 @@ import Testing
 @testable import Store
 
 /// Time as Redis tells it may step, and nothing is shown twice, trimmed or forgotten for that.
-@Suite struct ClockTests {
+@Suite(.blocking) struct ClockTests {
     let bob = PersonID("bob")!
     let hour: Int64 = 3_600_000
 

@@ -3,6 +3,7 @@ import Models
 import Redis
 import Store
 import StoreTestSupport
+import Synchronization
 import TestSupport
 import Testing
 
@@ -41,13 +42,25 @@ struct Borders {
     }
 }
 
+/// Pauses that follow from the run's seed.
+private final class Delays: Sendable {
+    private let random = Mutex(SeededGenerator(seed: TestSeed.announced("late routes")))
+    func next() -> Int { random.withLock { Int.random(in: 0...4, using: &$0) } }
+}
+
 /// Routes whose setting and reading reach the store late, each by its own few milliseconds: two stores that are apart keep no
 /// order between their calls.
 private struct LateRoutes: RouteRegistry {
     let routes: any RouteRegistry
     let loop: EventLoop
+    private let delays = Delays()
 
-    private func late(_ call: @escaping () -> Void) { loop.timer(after: .milliseconds(Int.random(in: 0...4)), call) }
+    init(routes: any RouteRegistry, loop: EventLoop) {
+        self.routes = routes
+        self.loop = loop
+    }
+
+    private func late(_ call: @escaping () -> Void) { loop.timer(after: .milliseconds(delays.next()), call) }
 
     func add(
         _ connection: ConnectionID, of person: PersonID, device: String, transport: Transport,

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Store
 
-@Suite struct GenerationTests {
+@Suite(.blocking) struct GenerationTests {
     let bob = PersonID("bob")!
 
     /// Answers on one client after another, as a process that reconnects.

@@ -34,23 +34,11 @@ private struct InboxModel {
     }
 }
 
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
-@Suite struct InboxModelTests {
+@Suite(.blocking) struct InboxModelTests {
     /// Random calls for a few people, some of them repeated, with a server that is killed in between: every answer is the model's.
     @Test func behavesAsItsModel() async throws {
-        let seed = UInt64.random(in: 0...UInt64.max)
-        print("seed \(seed)")
-        var random = Seeded(state: seed)
+        let seed = TestSeed.announced()
+        var random = SeededGenerator(seed: seed)
         let server = try RedisServer()
         var limits = InboxLimits()
         limits.maxEntries = 40

@@ -7,7 +7,7 @@ import Testing
 
 /// A lease, its instance's numbers and the generation lie in three slots: what a crash leaves between them, and what a former version
 /// does that changed all of them in one script.
-@Suite struct LeaseTests {
+@Suite(.blocking) struct LeaseTests {
     private let instance = InstanceID(name: "gateway-1", epoch: 1)!
 
     @Test func whatACrashLeavesIsALeaseThatCanBeSwept() async throws {

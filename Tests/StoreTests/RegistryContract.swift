@@ -1,10 +1,11 @@
 import Models
 import Store
 import StoreTestSupport
+import TestSupport
 import Testing
 
 /// What `Registry` promises, held on each store.
-@Suite struct RegistryContract {
+@Suite(.blocking) struct RegistryContract {
     private let bob = PersonID("bob")!
     private let ann = PersonID("ann with blanks")!
     private let dead = InstanceID(name: "gateway-1", epoch: 1)!

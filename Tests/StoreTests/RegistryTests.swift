@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import Tokens
 
-@Suite struct RegistryTests {
+@Suite(.blocking) struct RegistryTests {
     let bob = PersonID("bob")!
     let ann = PersonID("ann with blanks")!
 

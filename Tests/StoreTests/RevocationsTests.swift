@@ -6,7 +6,7 @@ import Testing
 @testable import Store
 
 /// The revocation of a token and that of a person lie in different slots: either counts, whichever answers first.
-@Suite struct RevocationsTests {
+@Suite(.blocking) struct RevocationsTests {
     private let bob = PersonID("bob")!
 
     private func isRevoked(_ store: TestStore, token: UInt64, issued: Int64) async throws -> Bool {

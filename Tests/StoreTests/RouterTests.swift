@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What `Router` promises, held by each of its implementations.
-@Suite struct RouterTests {
+@Suite(.blocking) struct RouterTests {
     let one = InstanceID(name: "gateway-1", epoch: 1)!
     let other = InstanceID(name: "gateway-1", epoch: 2)!
 

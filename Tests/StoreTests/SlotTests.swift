@@ -8,7 +8,7 @@ import Testing
 
 /// All keys of one call of a script lie in one slot of a Redis Cluster, those that it makes of a prefix too. Read from what a Redis
 /// was asked while each script was called.
-@Suite struct SlotTests {
+@Suite(.blocking) struct SlotTests {
     private let bob = PersonID("acme/bob")!
     private let general = ChannelID("general")!
     private let instance = InstanceID(name: "gateway-1", epoch: 1)!

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// What a look in depth says of a real Redis.
-@Suite struct StoreExaminerTests {
+@Suite(.blocking) struct StoreExaminerTests {
     private func examine(_ url: String, namespace: String = "", shards: Int = 64) async throws -> StoreExamination {
         let loop = EventLoop(name: "examiner")
         loop.start()

@@ -110,7 +110,7 @@ func delivery(_ number: Int) -> Delivery {
     Delivery(id: notificationID(number), accepted: Int64(1_000 + number), bytes: Array("{\"number\":\(number)}".utf8))
 }
 
-@Suite struct InboxTests {
+@Suite(.blocking) struct InboxTests {
     let bob = PersonID("acme/bob")!
 
     @Test func deliversInOrderAndKnowsWhatItHasSeen() async throws {
@@ -138,7 +138,7 @@ func delivery(_ number: Int) -> Delivery {
     }
 }
 
-@Suite struct InboxEdgeTests {
+@Suite(.blocking) struct InboxEdgeTests {
     let bob = PersonID("bob")!
 
     @Test func repeatsAreKnownAcrossTwoBuckets() async throws {

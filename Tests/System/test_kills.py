@@ -42,7 +42,7 @@ def push_service_killed(cluster, victim, seed):
     """People who are offline: each event is pushed, and one that is pushed again carries the same apns-id."""
     chance = random.Random(seed)
     people = [f"kill-push-{seed}-{number}" for number in range(20)]
-    tokens = {person: f"{seed:08x}{number:056x}" for number, person in enumerate(people)}
+    tokens = {person: f"{seed % 2**32:08x}{number:056x}" for number, person in enumerate(people)}
     for person, token in tokens.items():
         assert cluster.device(person, token).status < 300
     sent = {person: [] for person in people}

@@ -2,7 +2,6 @@
 its idleness costs."""
 
 import itertools
-import random
 import time
 
 import pytest
@@ -11,6 +10,7 @@ from carillon import http, kafka, standstill
 from carillon.clients import WebSocket
 from carillon.readers import Reader, read
 from carillon.redis_wire import RedisWire
+from carillon.seed import chance
 from carillon.servers import Redis
 from carillon.waiting import until
 from carillon.watching import Watcher
@@ -29,11 +29,12 @@ class Crowd:
         self.clients = {name: ways[number % 3](name, gateway)
                         for number, name in enumerate(self.people)}
         self.expected = {name: [] for name in self.people}
+        self.random = chance("crowd")
 
     def send(self, count):
         events = []
         for _ in range(count):
-            name = random.choice(self.people)
+            name = self.random.choice(self.people)
             self.expected[name].append(f"{name} {len(self.expected[name])}")
             events.append(kafka.event("message.direct", {"user": name}, title=self.expected[name][-1]))
         kafka.produce(self.cluster.broker.address, "events.system-tests", events)
@@ -41,11 +42,11 @@ class Crowd:
     def flow(self, seconds, during=None):
         began, turn = time.monotonic(), 0
         while time.monotonic() - began < seconds:
-            self.send(random.randint(1, 6))
+            self.send(self.random.randint(1, 6))
             if during:
                 during(turn)
             turn += 1
-            time.sleep(random.uniform(0, 0.4))
+            time.sleep(self.random.uniform(0, 0.4))
 
     def late(self):
         """Seconds from append to arrival of each frame, the longest first."""

@@ -7,11 +7,14 @@ public struct PublishFaults: Sendable {
     /// Of 100 of the others, how many come `delay` seconds late.
     public var late: Int
     public var delay: Double
+    /// Which they are follows from it, for each connection alike.
+    public var seed: UInt64
 
-    public init(lost: Int, late: Int = 0, delay: Double = 3) {
+    public init(lost: Int, late: Int = 0, delay: Double = 3, seed: UInt64 = TestSeed.announced("faults")) {
         self.lost = lost
         self.late = late
         self.delay = delay
+        self.seed = seed
     }
 }
 
@@ -24,7 +27,12 @@ struct FaultyAnswers {
     private var pending: [UInt8] = []
     private var held: [(due: Double, bytes: [UInt8])] = []
 
-    init(_ faults: PublishFaults) { self.faults = faults }
+    private var random: SeededGenerator
+
+    init(_ faults: PublishFaults) {
+        self.faults = faults
+        random = SeededGenerator(seed: faults.seed)
+    }
 
     /// Takes what has come; answers what passes at once.
     mutating func take(_ bytes: ArraySlice<UInt8>, now: Double) -> [UInt8] {
@@ -36,8 +44,8 @@ struct FaultyAnswers {
             at = end
             if !value.starts(with: Self.published) {
                 passed += value
-            } else if Int.random(in: 0..<100) >= faults.lost {
-                if Int.random(in: 0..<100) < faults.late {
+            } else if Int.random(in: 0..<100, using: &random) >= faults.lost {
+                if Int.random(in: 0..<100, using: &random) < faults.late {
                     held.append((now + faults.delay, Array(value)))
                 } else {
                     passed += value

@@ -5,12 +5,10 @@ internal import Synchronization
 /// what they bring, or lose what a Redis publishes.
 public final class Wire: Sendable {
     public let port: Int
-    private let listener: Int32
+    private let listener: LoopbackListener
     private let target: Int
     private let faults: PublishFaults?
     private let pairs = Mutex<[Pair]>([])
-
-    public struct NotStarted: Error {}
 
     /// Two connected sockets; a thread carries what comes on either to the other.
     private final class Pair: Sendable {
@@ -30,29 +28,17 @@ public final class Wire: Sendable {
     public init(to target: Int, faults: PublishFaults? = nil) throws {
         self.target = target
         self.faults = faults
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = Self.loopback(0)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let listener = listener
-        let failed = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, length) != 0 || listen(listener, 64) != 0 || getsockname(listener, $0, &length) != 0
-            }
-        }
-        port = Int(UInt16(bigEndian: address.sin_port))
-        guard !failed else { throw NotStarted() }
-        Thread.detachNewThread { [weak self] in
-            while true {
-                let client = accept(listener, nil, nil)
-                guard client >= 0, let self else { return }
-                self.carry(client)
-            }
+        listener = try LoopbackListener()
+        port = listener.port
+        listener.accept { [weak self] client in
+            guard let self else { return false }
+            carry(client)
+            return true
         }
     }
 
     deinit {
-        shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
+        listener.close()
         pairs.withLock { for pair in $0 { shutdown(pair.client, Int32(SHUT_RDWR)) } }
     }
 
@@ -107,17 +93,11 @@ public final class Wire: Sendable {
     public var open: Int { pairs.withLock { $0.count { !$0.isOver.load(ordering: .relaxed) } } }
 
     private func carry(_ client: Int32) {
-        let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = Self.loopback(target)
-        let connected = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(server, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
+        let (server, isConnected) = LoopbackListener.connect(to: target)
         let pair = Pair(client, server)
         pairs.withLock { $0.append(pair) }
         Thread.detachNewThread { [faults] in
-            if connected { Self.run(pair, faults) }
+            if isConnected { Self.run(pair, faults) }
             pair.isOver.store(true, ordering: .relaxed)
             close(client)
             close(server)
@@ -139,7 +119,7 @@ public final class Wire: Sendable {
             } else {
                 guard poll(&ends, 2, answers?.wait(now: now) ?? -1) >= 0 else { return }
             }
-            if let late = answers?.due(now: now), !late.isEmpty { pass(late[...], to: pair.client) }
+            if let late = answers?.due(now: now), !late.isEmpty { LoopbackListener.pass(late[...], to: pair.client) }
             for (index, end) in ends.enumerated() where end.revents != 0 {
                 if index == 0, pair.holds.load(ordering: .relaxed) { continue }
                 let count = recv(end.fd, &chunk, chunk.count, 0)
@@ -154,30 +134,13 @@ public final class Wire: Sendable {
                 }
                 if swallows { continue }
                 if index == 1, let passed = answers?.take(chunk[..<count], now: now) {
-                    pass(passed[...], to: pair.client)
+                    LoopbackListener.pass(passed[...], to: pair.client)
                 } else {
-                    pass(chunk[..<count], to: ends[1 - index].fd)
+                    LoopbackListener.pass(chunk[..<count], to: ends[1 - index].fd)
                 }
             }
         }
     }
 
     private static var now: Double { Double(DispatchTime.now().uptimeNanoseconds) / 1e9 }
-
-    private static func pass(_ bytes: ArraySlice<UInt8>, to end: Int32) {
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { send(end, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
-    }
-
-    private static func loopback(_ port: Int) -> sockaddr_in {
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(UInt16(truncatingIfNeeded: port).bigEndian)
-        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
-        return address
-    }
 }

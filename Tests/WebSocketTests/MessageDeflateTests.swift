@@ -1,4 +1,5 @@
 import HTTP
+import TestSupport
 import Testing
 
 @testable import WebSocket
@@ -35,7 +36,7 @@ import Testing
 
     @Test func whatIsCompressedComesBack() throws {
         let deflate = try #require(MessageDeflate())
-        var random = SystemRandomNumberGenerator()
+        var random = SeededGenerator(seed: TestSeed.announced())
         for size in [0, 1, 2, 30, 200, 4_000, 5_000, 40_000, 200_000] {
             for letters in [2, 20, 256] {
                 let data = (0..<size).map { _ in UInt8(Int.random(in: 0..<letters, using: &random)) }
@@ -83,12 +84,13 @@ import Testing
     /// Nothing that is sent makes it trap, hang, or answer more than the limit.
     @Test func anyBytesAreAMessageOrRefused() throws {
         let deflate = try #require(MessageDeflate())
-        for seed in 0..<3_000 {
-            let count = seed % 60
-            var data = (0..<count).map { _ in UInt8.random(in: 0...255) }
-            if seed % 2 == 0, let good = deflate.compress(Array(String(repeating: "abc\(seed)", count: 20).utf8)) {
+        var random = SeededGenerator(seed: TestSeed.announced())
+        for round in 0..<3_000 {
+            let count = round % 60
+            var data = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
+            if round % 2 == 0, let good = deflate.compress(Array(String(repeating: "abc\(round)", count: 20).utf8)) {
                 data = good
-                data[Int.random(in: 0..<data.count)] = .random(in: 0...255)
+                data[Int.random(in: 0..<data.count, using: &random)] = .random(in: 0...255, using: &random)
             }
             if case .binary(let message)? = try? deflate.open(data, isText: false, limit: 500) { #expect(message.count <= 500) }
         }

@@ -1,11 +1,11 @@
 """A wire to a Redis that loses and delays what it publishes, and what not."""
 
-import random
 import socket
 import threading
 import time
 
 from .proxy import Wire
+from .seed import chance
 
 
 def end(data, at=0):
@@ -32,6 +32,7 @@ class RedisWire(Wire):
     def __init__(self, target):
         self.drop = self.delayed = self.delay = self.latency = 0.0
         self.dropped = self.held = 0
+        self.random = chance("wire")
         super().__init__(target)
 
     @property
@@ -69,10 +70,10 @@ class RedisWire(Wire):
                 pass
 
     def passes(self, value, sink, lock):
-        if random.random() < self.drop:
+        if self.random.random() < self.drop:
             self.dropped += 1
             return False
-        if random.random() < self.delayed:
+        if self.random.random() < self.delayed:
             self.held += 1
             timer = threading.Timer(self.delay, self.send, (value, sink, lock))
             timer.daemon = True

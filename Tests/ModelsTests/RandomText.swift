@@ -1,20 +1,8 @@
-import Foundation
 import Models
+import TestSupport
 
-/// A seeded generator (SplitMix64), so that a failure can be repeated: the seed is printed, and taken from TEST_SEED.
-struct Random: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
-    }
-
+extension SeededGenerator {
+    /// One time in so many.
     mutating func chance(_ one: Int) -> Bool { Int.random(in: 0..<one, using: &self) == 0 }
 
     mutating func text(_ length: Int) -> String {
@@ -53,10 +41,8 @@ func quoted(_ text: String) -> String {
     return String(decoding: writer.take(), as: UTF8.self)
 }
 
-/// Runs a property with a seed that its failure names.
-func property(_ rounds: Int, _ body: (inout Random) throws -> Void) rethrows {
-    let seed = ProcessInfo.processInfo.environment["TEST_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 0 ... .max)
-    print("seed \(seed)")
-    var random = Random(seed: seed)
+/// Runs a property with the run's seed.
+func property(_ rounds: Int, _ name: String = #function, _ body: (inout SeededGenerator) throws -> Void) rethrows {
+    var random = SeededGenerator(seed: TestSeed.announced(name))
     for _ in 0..<rounds { try body(&random) }
 }

@@ -1,0 +1,11 @@
+import TestSupport
+import Testing
+
+/// What fuzzing has found worth keeping (Tests/Fuzz), as a test of every run.
+@Suite struct ForwardedCorpusTests {
+    @Test func everyInputKeepsTheInvariants() throws {
+        for input in try fuzzCorpus("forwarded") { check(input.name, faultOfForwarded(input.bytes)) }
+    }
+
+    private func check(_ name: String, _ fault: String?) { #expect(fault == nil, "\(name): \(fault ?? "")") }
+}
