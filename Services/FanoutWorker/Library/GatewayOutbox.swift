@@ -1,3 +1,4 @@
+import Lanes
 import Models
 import Store
 
@@ -8,7 +9,7 @@ struct GatewayOutbox {
     private let limit: Int
     private var batch = GatewayBatch()
     /// Whose lines the open batch holds.
-    private var slots: [PersonQueues.Slot] = []
+    private var slots: [Lanes<PersonID>.Slot] = []
     private var channels: [ChannelPosts.Line] = []
     /// The notification whose recipients are still being added, and its record: a post's members come one after another,
     /// and its bytes leave once for all of them.
@@ -24,7 +25,7 @@ struct GatewayOutbox {
         /// Deliveries in it: notifications, each counted for each person.
         var count: Int
         /// The calls that wait for its answer.
-        var slots: [PersonQueues.Slot]
+        var slots: [Lanes<PersonID>.Slot]
         /// The same for calls of channels.
         var channels: [ChannelPosts.Line]
     }
@@ -36,7 +37,7 @@ struct GatewayOutbox {
 
     /// Adds the notifications of one call for one person's connections at this gateway. A person with very many connections may
     /// fill several batches: the call waits for the last of them. A gateway that missed one of the others sees the gap in their numbers.
-    mutating func add(_ call: borrowing DeliveryCall, _ slot: PersonQueues.Slot, routes: [GatewayTable.Route]) {
+    mutating func add(_ call: borrowing DeliveryCall, _ slot: Lanes<PersonID>.Slot, routes: [GatewayTable.Route]) {
         for (index, delivery) in call.deliveries.enumerated() {
             let position = StreamPosition(epoch: call.epoch, offset: call.entries[index].offset)
             if open?.record != call.records[index] { endNotification() }
@@ -77,7 +78,7 @@ struct GatewayOutbox {
     }
 
     /// The publish under way was answered. What waited for it goes on.
-    mutating func answered() -> (slots: [PersonQueues.Slot], channels: [ChannelPosts.Line]) {
+    mutating func answered() -> (slots: [Lanes<PersonID>.Slot], channels: [ChannelPosts.Line]) {
         defer { underWay = nil }
         return (underWay?.slots ?? [], underWay?.channels ?? [])
     }
@@ -116,9 +117,20 @@ struct GatewayTable {
 
     private let limit: Int
     private var entries: [Entry] = []
+    /// Those whose publish failed and is to be made again.
+    private var unpublished: [Int] = []
     var outboxes: [GatewayOutbox] = []
 
     init(limit: Int) { self.limit = limit }
+
+    /// The publish under way met an outage.
+    mutating func failed(_ gateway: Int) { unpublished.append(gateway) }
+
+    /// Gateways whose publish under way is to be made again now.
+    mutating func takeFailed() -> [Int] {
+        defer { unpublished = [] }
+        return unpublished
+    }
 
     /// Where an instance's outbox stands.
     mutating func find(_ instance: InstanceID) -> Int {
