@@ -50,6 +50,7 @@ let runtime: [Target.Dependency] = ["ServiceRuntime", "Settings", "Models", "Eve
 var targets: [Target] = ["CUV", "CHiredis", "CRDKafka", "CCurl", "COpenSSL", "CYAML", "CZlib"].map(cLibrary)
 targets += shared("Models", settings: pointerFree)
 targets += shared("Rules", ["Models"], settings: pointerFree)
+targets += shared("Lanes", settings: pointerFree)
 targets += shared("Centrifuge", ["Models"], settings: pointerFree)
 targets += shared("Policies", ["Models", "CYAML"])
 targets += shared("EventLoop", ["CUV"])
@@ -63,14 +64,16 @@ targets += shared("Store", ["Redis", "Models", "EventLoop", "Settings", "Tokens"
 targets += shared("Kafka", ["EventLoop", "CRDKafka", "Settings"])
 targets += shared("HTTPClient", ["EventLoop", "CCurl", "CUV"])
 targets += shared("ServiceRuntime", ["EventLoop", "Network", "HTTP", "Settings", "Tokens", "Models"])
-targets += shared("ServiceStore", ["ServiceRuntime", "Store", "EventLoop", "Settings", "Models", "Tokens"])
+targets += shared("ServiceStore", ["ServiceRuntime", "Store", "EventLoop", "Settings", "Models", "Tokens", "Lanes"])
 targets += shared("ServiceKafka", ["ServiceRuntime", "Kafka", "EventLoop", "Models", "Settings", "Tokens"])
 let gateway: [Target.Dependency] = ["Centrifuge", "Network", "HTTP", "WebSocket", "Store", "ServiceStore", "Tokens"]
 targets += service("Gateway", runtime + gateway, tests: ["Redis", "StoreTestSupport"])
 targets += service("NotificationService", runtime + ["HTTP", "Kafka", "ServiceKafka", "Policies", "Rules", "Tokens"])
-targets += service("FanoutWorker", runtime + ["HTTP", "Kafka", "ServiceKafka", "Store", "ServiceStore", "Rules"], tests: ["Redis"])
+targets += service(
+    "FanoutWorker", runtime + ["HTTP", "Kafka", "ServiceKafka", "Store", "ServiceStore", "Rules", "Lanes"], tests: ["Redis"])
 targets += service("PresenceService", runtime + ["HTTP", "Store", "ServiceStore"], tests: ["Redis", "StoreTestSupport"])
-targets += service("PushService", runtime + ["HTTP", "HTTPClient", "Kafka", "ServiceKafka", "Store", "ServiceStore", "Tokens"])
+targets += service(
+    "PushService", runtime + ["HTTP", "HTTPClient", "Kafka", "ServiceKafka", "Store", "ServiceStore", "Tokens", "Lanes"])
 targets += service("Carillonctl", runtime + ["HTTPClient", "Kafka", "Network", "Store", "Tokens", "Policies"])
 targets += service("LocalCluster", runtime + ["Kafka", "Network"])
 targets.append(

@@ -1,7 +1,7 @@
 /// Records that were read and not handed out yet, topic by topic, and the order in which a batch takes them. The backlog of one
 /// topic does not delay the records of another. Pure.
 struct HeldRecords {
-    private struct Lane {
+    private struct TopicLine {
         let topic: String
         /// In the order in which they were read. Within a partition, offsets only grow.
         var records: [KafkaRecord] = []
@@ -32,54 +32,54 @@ struct HeldRecords {
     static let aheadRecords = 64
     static let aheadBytes = 64 << 10
 
-    private var lanes: [Lane] = []
-    /// Which topic is first in the next batch.
+    private var lines: [TopicLine] = []
+    /// Who is first in the next batch.
     private var turn = 0
     private(set) var count = 0
 
-    init(topics: [String] = []) { lanes = topics.map { Lane(topic: $0) } }
+    init(topics: [String] = []) { lines = topics.map { TopicLine(topic: $0) } }
 
-    var topics: Int { lanes.count }
+    var topics: Int { lines.count }
 
-    func isEmpty(_ lane: Int) -> Bool { lanes[lane].records.isEmpty }
+    func isEmpty(_ line: Int) -> Bool { lines[line].records.isEmpty }
 
     func forEach(_ body: (KafkaRecord) -> Void) {
-        for lane in lanes { lane.records.forEach(body) }
+        for line in lines { line.records.forEach(body) }
     }
 
-    mutating func append(_ record: KafkaRecord, lane: Int) {
-        lanes[lane].records.append(record)
+    mutating func append(_ record: KafkaRecord, line: Int) {
+        lines[line].records.append(record)
         count += 1
     }
 
     /// Takes back what a batch did not pass. It comes before all other records of its topic.
     mutating func putBack(_ rest: ArraySlice<KafkaRecord>) {
         if rest.isEmpty { return }
-        var back = [[KafkaRecord]](repeating: [], count: lanes.count)
-        var lane = 0
+        var back = [[KafkaRecord]](repeating: [], count: lines.count)
+        var line = 0
         for record in rest {
-            if lanes[lane].topic != record.topic { lane = lanes.firstIndex { $0.topic == record.topic } ?? lane }
-            back[lane].append(record)
+            if lines[line].topic != record.topic { line = lines.firstIndex { $0.topic == record.topic } ?? line }
+            back[line].append(record)
         }
-        for lane in lanes.indices where !back[lane].isEmpty {
-            lanes[lane].records.insert(contentsOf: back[lane], at: 0)
-            (lanes[lane].seen, lanes[lane].seenBytes) = (0, 0)
+        for line in lines.indices where !back[line].isEmpty {
+            lines[line].records.insert(contentsOf: back[line], at: 0)
+            (lines[line].seen, lines[line].seenBytes) = (0, 0)
         }
         count += rest.count
     }
 
-    /// The records of a topic that wait for a batch and were not looked at, in order, within the bounds of looking ahead.
-    /// Records that were put back are looked at once more.
-    mutating func lookAhead(_ lane: Int, more: (Int) -> KafkaRecord?) -> [KafkaRecord] {
+    /// A topic's records that wait for a batch and were not looked at, in order, within the bounds of looking ahead. What is put back
+    /// is looked at once more.
+    mutating func lookAhead(_ line: Int, more: (Int) -> KafkaRecord?) -> [KafkaRecord] {
         var ahead: [KafkaRecord] = []
-        while lanes[lane].seen < Self.aheadRecords, lanes[lane].seenBytes < Self.aheadBytes {
-            if lanes[lane].seen == lanes[lane].records.count {
-                guard let record = more(lane) else { break }
-                append(record, lane: lane)
+        while lines[line].seen < Self.aheadRecords, lines[line].seenBytes < Self.aheadBytes {
+            if lines[line].seen == lines[line].records.count {
+                guard let record = more(line) else { break }
+                append(record, line: line)
             }
-            let record = lanes[lane].records[lanes[lane].seen]
-            lanes[lane].seen += 1
-            lanes[lane].seenBytes &+= record.size
+            let record = lines[line].records[lines[line].seen]
+            lines[line].seen += 1
+            lines[line].seenBytes &+= record.size
             ahead.append(record)
         }
         return ahead
@@ -92,14 +92,14 @@ struct HeldRecords {
         var batch: [KafkaRecord] = []
         var size = 0
         var run = (records: Self.runRecords, bytes: Self.runBytes)
-        var open = lanes.indices.map { ($0 + turn) % lanes.count }
-        turn = lanes.isEmpty ? 0 : (turn + 1) % lanes.count
+        var open = lines.indices.map { ($0 + turn) % lines.count }
+        turn = lines.isEmpty ? 0 : (turn + 1) % lines.count
         while !open.isEmpty, batch.count < limit, size < bytes {
-            open.removeAll { lane in
+            open.removeAll { line in
                 let end = size &+ run.bytes
                 for _ in 0..<run.records where size < end {
                     if batch.count >= limit || size >= bytes { return false }
-                    guard let record = lanes[lane].next() ?? more(lane) else { return true }
+                    guard let record = lines[line].next() ?? more(line) else { return true }
                     size &+= record.size
                     batch.append(record)
                 }
@@ -107,8 +107,8 @@ struct HeldRecords {
             }
             run = (run.records &* 2, run.bytes &* 2)
         }
-        for lane in lanes.indices where lanes[lane].taken > 0 { lanes[lane].removeTaken() }
-        count = lanes.reduce(0) { $0 + $1.records.count }
+        for line in lines.indices where lines[line].taken > 0 { lines[line].removeTaken() }
+        count = lines.reduce(0) { $0 + $1.records.count }
         return batch
     }
 }

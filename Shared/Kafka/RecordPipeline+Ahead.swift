@@ -17,7 +17,7 @@ extension RecordPipeline {
                 let records = held.lookAhead(topic) { consumer.next($0) }
                 if !records.isEmpty { ahead.look(records) }
             } else if held.isEmpty(topic), let record = consumer.next(topic) {
-                held.append(record, lane: topic)
+                held.append(record, line: topic)
             }
         }
     }

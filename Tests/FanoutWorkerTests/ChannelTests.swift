@@ -1,5 +1,6 @@
 import Foundation
 import Kafka
+import Lanes
 import Models
 import Store
 import TestSupport
@@ -56,27 +57,34 @@ import Testing
     }
 
     @Test func postsOfOneChannelWaitForEachOther() {
-        var posts = ChannelPosts()
+        var posts = ChannelPosts(LaneBounds(calls: 9, callRecords: 500, callBytes: 90, attempts: 2))
+        var hold = Hold()
         let id = NotificationID(digest: [UInt8](repeating: 1, count: 16))
-        func post(_ index: Int) -> Delivery { Delivery(id: id, accepted: 1, bytes: [UInt8](repeating: 0, count: 40)) }
+        func post(_ index: Int) -> Delivery { Delivery(id: id, accepted: Int64(index), bytes: [UInt8](repeating: 0, count: 40)) }
+        func next() -> (line: Int, posts: [Int64])? { posts.next(hold, post).map { ($0.line, $0.call.posts.map(\.accepted)) } }
         let (a, b) = (ChannelID("a")!, ChannelID("b")!)
-        for (index, channel) in [a, a, b, a].enumerated() { posts.admit(index, to: channel) }
+        for (index, channel) in [a, a, b, a].enumerated() { posts.admit(index, bytes: 40, to: channel) }
         // Bounded by bytes: two go together, the third waits.
-        let first = posts.next(callBytes: 90, post)
-        #expect(first?.line == 0 && first?.call.records == [0, 1])
-        let second = posts.next(callBytes: 90, post)
-        #expect(second?.line == 1 && second?.call.records == [2])
-        #expect(posts.next(callBytes: 90, post) == nil)
-        #expect(posts.failed(0, isOutage: true, attempts: 1) == .again)
-        #expect(posts.next(callBytes: 90, post)?.call.records == [0, 1])
+        let first = next()
+        #expect(first?.line == 0 && first?.posts == [0, 1])
+        let second = next()
+        #expect(second?.line == 1 && second?.posts == [2])
+        #expect(next() == nil)
+        for _ in 0..<10 {
+            _ = hold.failed(isOutage: true)
+            #expect(posts.failed(0, isOutage: true) == .again)
+            #expect(next() == nil)
+            hold.resume()
+            #expect(next()?.posts == [0, 1])
+        }
         _ = posts.appended(0, gateways: 2)
         posts.published(0)
-        #expect(posts.next(callBytes: 90, post) == nil)
+        #expect(next() == nil)
         posts.published(0)
-        #expect(posts.next(callBytes: 90, post)?.call.records == [3])
-        #expect(posts.failed(0, isOutage: false, attempts: 2) == .again)
-        #expect(posts.next(callBytes: 90, post)?.call.records == [3])
-        #expect(posts.failed(0, isOutage: false, attempts: 2) == .giveUp([3]))
+        #expect(next()?.posts == [3])
+        #expect(posts.failed(0, isOutage: false) == .again)
+        #expect(next()?.posts == [3])
+        #expect(posts.failed(0, isOutage: false) == .givenUp([3]))
         #expect(!posts.isEmpty)
         _ = posts.appended(1, gateways: 0)
         #expect(posts.isEmpty)

@@ -14,54 +14,6 @@ private func delivery(_ text: String, accepted: Int64 = 5) -> Delivery {
     Delivery(id: NotificationID(digest: Array(repeating: 1, count: 32)), accepted: accepted, bytes: Array(text.utf8))
 }
 
-@Suite struct PersonQueuesTests {
-    @Test func whatComesDuringACallGoesTogetherInTheNext() {
-        var queues = PersonQueues()
-        let slot = queues.add(1, for: person("bob"))
-        #expect(slot == 0)
-        #expect(queues.take(0) == 1)
-        #expect(queues.add(2, for: person("bob")) == nil)
-        #expect(queues.add(3, for: person("bob")) == nil)
-        #expect(queues.settle(0) == true)
-        #expect(queues.next(0) == 2)
-        #expect(queues.take(0) == 2)
-        #expect(queues.take(0) == 3)
-        #expect(queues.take(0) == nil)
-        #expect(queues.settle(0) == false)
-        #expect(queues.busy == 0)
-        #expect(queues.add(4, for: person("bob")) == 0)
-    }
-
-    @Test func neverTwoCallsForOnePersonAndNothingOutOfOrder() {
-        let seed = TestSeed.announced()
-        var random = SeededGenerator(seed: seed)
-        var queues = PersonQueues()
-        var inCall: [Int: [Int]] = [:]
-        var (given, taken): ([PersonID: [Int]], [PersonID: [Int]]) = ([:], [:])
-        for step in 0..<20_000 {
-            if Int.random(in: 0..<2, using: &random) == 0 {
-                let someone = person("p\(Int.random(in: 0..<40, using: &random))")
-                given[someone, default: []].append(step)
-                if let slot = queues.add(step, for: someone) {
-                    #expect(inCall[slot] == nil && queues.person(slot) == someone)
-                    inCall[slot] = []
-                }
-            } else if let slot = inCall.keys.sorted().randomElement(using: &random) {
-                for _ in 0..<Int.random(in: 0...2, using: &random) {
-                    if let record = queues.take(slot) { taken[queues.person(slot), default: []].append(record) }
-                }
-                if !queues.settle(slot) { inCall[slot] = nil }
-            }
-        }
-        for slot in inCall.keys.sorted() {
-            while let record = queues.take(slot) { taken[queues.person(slot), default: []].append(record) }
-            #expect(queues.settle(slot) == false)
-        }
-        #expect(given == taken)
-        #expect(queues.busy == 0)
-    }
-}
-
 @Suite struct DeliveryCallTests {
     private func delivered(_ call: inout DeliveryCall, gateways: Int) -> DeliveryCall.Step {
         call.delivered(epoch: 7, entries: [], gateways: gateways)
@@ -94,14 +46,6 @@ private func delivery(_ text: String, accepted: Int64 = 5) -> Delivery {
         _ = delivered(&call, gateways: 1)
         #expect(call.published(receivers: 0) == .deliver)
         #expect(delivered(&call, gateways: 0) == .push)
-    }
-
-    @Test func anOutageIsRepeatedForEverAndAFaultIsNot() {
-        var call = DeliveryCall()
-        for _ in 0..<1000 { #expect(call.failed(isOutage: true, attempts: 3) == .deliver) }
-        #expect(call.failed(isOutage: false, attempts: 3) == .deliver)
-        #expect(call.failed(isOutage: false, attempts: 3) == .deliver)
-        #expect(call.failed(isOutage: false, attempts: 3) == .giveUp)
     }
 }
 
@@ -227,7 +171,7 @@ private func delivery(_ text: String, accepted: Int64 = 5) -> Delivery {
 @Suite struct RecordOrderTests {
     private let key: [UInt8] = [1]
 
-    @Test func namedPeopleGoAtOnceWhereNothingIsWalked() {
+    @Test func namedPeopleGoAtOnceWhereNothingIsRead() {
         var order = RecordOrder()
         #expect(order.admit(direct: 0, key: key) == true)
         order.admit(1, audience: "channel:c", key: key)
@@ -235,7 +179,7 @@ private func delivery(_ text: String, accepted: Int64 = 5) -> Delivery {
         #expect(order.admit(direct: 3, key: key) == false)
     }
 
-    @Test func postsOfOneAudienceAreWalkedTogether() {
+    @Test func postsOfOneAudienceAreReadTogether() {
         var order = RecordOrder()
         order.admit(0, audience: "channel:c", key: key)
         order.admit(1, audience: "channel:c", key: key)
@@ -259,7 +203,7 @@ private func delivery(_ text: String, accepted: Int64 = 5) -> Delivery {
         #expect(order.admit(direct: 7, key: key) == true)
     }
 
-    @Test func differentKeysAreWalkedAtOnce() {
+    @Test func differentKeysAreReadAtOnce() {
         var order = RecordOrder()
         order.admit(0, audience: "channel:c", key: [1])
         order.admit(1, audience: "channel:c", key: [2])
@@ -273,14 +217,14 @@ private func delivery(_ text: String, accepted: Int64 = 5) -> Delivery {
         var order = RecordOrder()
         var (given, went): ([[UInt8]: [Int]], [[UInt8]: [Int]]) = ([:], [:])
         var keys: [Int: [UInt8]] = [:]
-        var underWay: [RecordOrder.Walk] = []
+        var underWay: [AudienceReading] = []
         func go(_ record: Int) { went[keys[record]!, default: []].append(record) }
         func advance() {
-            while let walk = order.begin() { underWay.append(walk) }
+            while let reading = order.begin() { underWay.append(reading) }
             guard !underWay.isEmpty else { return }
-            let walk = underWay.remove(at: Int.random(in: underWay.indices, using: &random))
-            walk.records.forEach(go)
-            order.finished(walk).forEach(go)
+            let reading = underWay.remove(at: Int.random(in: underWay.indices, using: &random))
+            reading.records.forEach(go)
+            order.finished(reading).forEach(go)
         }
         for record in 0..<5000 {
             let key = [UInt8.random(in: 0..<5, using: &random)]
@@ -298,35 +242,46 @@ private func delivery(_ text: String, accepted: Int64 = 5) -> Delivery {
     }
 }
 
-@Suite struct AudienceWalkTests {
-    private let walk = RecordOrder.Walk(key: [], audience: "channel:c", records: [0])
+@Suite struct AudienceReadingTests {
+    private let beginning = AudienceReading(key: [], audience: "channel:c", records: [0])
 
     @Test func goesOnFromTheLastMember() {
-        var reading = AudienceWalk(walk)
+        var reading = beginning
         let page = MemberPage(members: [person("a"), person("b")], isLast: false)
-        #expect(reading.read(.success(page), attempts: 2) == .members(page.members, isLast: false))
+        #expect(reading.answered(.success(page), attempts: 2) == .members(page.members, isLast: false))
         #expect(reading.last == person("b"))
-        #expect(reading.read(.failure(.outage("late")), attempts: 1) == .again(.outage("late")))
-        #expect(reading.read(.success(MemberPage(members: [], isLast: false)), attempts: 2) == .members([], isLast: true))
+        #expect(reading.answered(.failure(.outage("late")), attempts: 1) == .again(.outage("late")))
+        #expect(reading.answered(.success(MemberPage(members: [], isLast: false)), attempts: 2) == .members([], isLast: true))
     }
 
     @Test func givesUpOnAFaultOfItsOwn() {
-        var reading = AudienceWalk(walk)
+        var reading = beginning
         let fault = StoreError.fault("WRONGTYPE")
-        #expect(reading.read(.failure(fault), attempts: 2) == .again(fault))
-        #expect(reading.read(.failure(fault), attempts: 2) == .giveUp)
+        #expect(reading.answered(.failure(fault), attempts: 2) == .again(fault))
+        #expect(reading.answered(.failure(fault), attempts: 2) == .giveUp)
     }
-}
 
-@Suite struct SlotQueueTests {
-    @Test func isAQueue() {
-        var queue = SlotQueue()
-        for slot in 0..<10_000 { queue.append(slot) }
-        for slot in 0..<9_000 { #expect(queue.next() == slot) }
-        queue.append(7)
-        for slot in 9_000..<10_000 { #expect(queue.next() == slot) }
-        #expect(queue.next() == 7)
-        #expect(queue.next() == nil)
+    /// So many audiences at once; the others come as each ends, and what stood behind one goes then.
+    @Test func aFewAreReadAtOnce() throws {
+        var readings = AudienceReadings(limit: 2, attempts: 3)
+        for number in 0..<3 { readings.admit(number, audience: "channel:\(number)", key: [UInt8(number)]) }
+        #expect(readings.admit(direct: 3, key: [0]) == false)
+        #expect(readings.hasNext() == true)
+        let first = readings.takeNext()
+        #expect(first.map(\.records) == [[0], [1]])
+        #expect(readings.hasNext() == false)
+        // A page that is not the last, or that fails, comes again.
+        #expect(readings.answered(first[0], .success(MemberPage(members: [person("a")], isLast: false))) != .giveUp)
+        #expect(readings.answered(first[1], .failure(.outage("late"))) == .again(.outage("late")))
+        #expect(readings.hasNext() == true)
+        let again = readings.takeNext()
+        #expect(again.map(\.records) == [[0], [1]] && again.first?.last == person("a"))
+        #expect(readings.answered(again[0], .success(MemberPage(members: [], isLast: true))) == .members([], isLast: true))
+        #expect(readings.hasNext() == false)
+        #expect(readings.end(again[0]) == [3])
+        #expect(readings.hasNext() == true)
+        #expect(readings.takeNext().map(\.records) == [[2]])
+        #expect(!readings.isEmpty)
     }
 }
 

@@ -10,10 +10,10 @@ import Testing
 
     /// Takes from backlogs of so many records a topic.
     private func take(_ held: inout HeldRecords, _ left: inout [Int64], of topics: [String], _ limit: Int) -> [KafkaRecord] {
-        held.nextBatch(limit, bytes: .max) { lane in
-            guard left[lane] > 0 else { return nil }
-            left[lane] -= 1
-            return record(topics[lane], 1_000 - left[lane])
+        held.nextBatch(limit, bytes: .max) { line in
+            guard left[line] > 0 else { return nil }
+            left[line] -= 1
+            return record(topics[line], 1_000 - left[line])
         }
     }
 
@@ -33,8 +33,8 @@ import Testing
     /// Offers to a thousand people are a hundred times a message: fifty messages a second must not wait for as many of them.
     @Test func aRunIsBoundedByBytesToo() {
         var held = HeldRecords(topics: ["offers", "messages"])
-        for offset in 0..<250 { held.append(record("offers", Int64(offset), bytes: 13_000), lane: 0) }
-        for offset in 0..<50 { held.append(record("messages", Int64(offset), bytes: 300), lane: 1) }
+        for offset in 0..<250 { held.append(record("offers", Int64(offset), bytes: 13_000), line: 0) }
+        for offset in 0..<50 { held.append(record("messages", Int64(offset), bytes: 300), line: 1) }
         let batch = held.nextBatch(4_000, bytes: .max) { _ in nil }
         #expect(batch.firstIndex { $0.topic == "messages" } == 2)
         #expect(batch.prefix(52).filter { $0.topic == "messages" }.count == 50)
@@ -62,7 +62,7 @@ import Testing
 
     @Test func largeRecordsAreLookedAtOneByOne() {
         var held = HeldRecords(topics: ["a"])
-        for offset in 0..<10 { held.append(record("a", Int64(offset), bytes: 40 << 10), lane: 0) }
+        for offset in 0..<10 { held.append(record("a", Int64(offset), bytes: 40 << 10), line: 0) }
         #expect(held.lookAhead(0) { _ in nil }.count == 2)
     }
 
@@ -79,7 +79,7 @@ import Testing
         var held = HeldRecords(topics: topics)
         var left: [Int64] = [4, 0]
         let first = take(&held, &left, of: topics, 3)
-        held.append(record("b", 7), lane: 1)
+        held.append(record("b", 7), line: 1)
         held.putBack(first[1...])
         #expect(held.count == 3)
         let second = take(&held, &left, of: topics, 100)
@@ -90,7 +90,7 @@ import Testing
 
     @Test func bytesEndABatchToo() {
         var held = HeldRecords(topics: ["a"])
-        for offset in 0..<10 { held.append(record("a", Int64(offset), bytes: 100), lane: 0) }
+        for offset in 0..<10 { held.append(record("a", Int64(offset), bytes: 100), line: 0) }
         let batch = held.nextBatch(100, bytes: 250) { _ in nil }
         #expect(batch.count == 3)
         #expect(held.count == 7)
@@ -106,20 +106,20 @@ import Testing
             var written = topics.map { _ in Int64(0) }
             var passed = topics.map { _ in Int64(0) }
             for _ in 0..<30 {
-                var batch = held.nextBatch(Int(random.next() % 20) + 1, bytes: .max) { lane in
+                var batch = held.nextBatch(Int(random.next() % 20) + 1, bytes: .max) { line in
                     guard random.next() % 8 != 0 else { return nil }
-                    written[lane] += 1
-                    return record(topics[lane], written[lane])
+                    written[line] += 1
+                    return record(topics[line], written[line])
                 }
                 let keep = batch.isEmpty ? 0 : Int(random.next() % UInt64(batch.count + 1))
                 held.putBack(batch[keep...])
                 batch.removeSubrange(keep...)
                 for taken in batch {
-                    guard let lane = topics.firstIndex(of: taken.topic), taken.offset == passed[lane] + 1 else {
+                    guard let line = topics.firstIndex(of: taken.topic), taken.offset == passed[line] + 1 else {
                         Issue.record("TEST_SEED=\(seed): \(taken.topic) \(taken.offset)")
                         return
                     }
-                    passed[lane] += 1
+                    passed[line] += 1
                 }
             }
         }

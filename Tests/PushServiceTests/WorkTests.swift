@@ -13,11 +13,10 @@ import Testing
     init() throws {
         let work = Work(RecordBatch(number: 1, records: [], membership: nil, pipeline: nil))
         let message = PushMessage(texts: NotificationTexts(id: NotificationID(digest: Array(0..<16)), type: "t"))
-        let item = PersonWork.Item(index: 0, message: message, person: try #require(PersonID("ada")), accepted: 0)
-        let person = PersonWork(work, item)
+        work.items.append(Work.Item(index: 0, message: message, person: try #require(PersonID("ada")), accepted: 0))
         self.work = work
         errand = Errand(message, to: Device(token: "token", platform: "apns", app: "", environment: "sandbox"), of: work) { _ in
-            person.open -= 1
+            work.items[0].open -= 1
         }
     }
 

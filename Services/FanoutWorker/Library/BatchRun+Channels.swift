@@ -1,12 +1,14 @@
+import Lanes
 import Models
 import ServiceRuntime
+import ServiceStore
 import Store
 
 // A post is one entry of its channel, for those who look at it now, beside the entries in its members' inboxes.
 extension BatchRun {
     /// Makes the calls that may be made.
     func post() {
-        while let (line, call) = posts.next(callBytes: tools.limits.callBytes, { delivery($0) }) {
+        while let (line, call) = posts.next(turns.hold, { delivery($0) }) {
             tools.channels.append(call.posts, to: posts.channel(line)) { self.appended(line, $0) }
         }
     }
@@ -18,27 +20,21 @@ extension BatchRun {
     }
 
     private func appended(_ line: ChannelPosts.Line, _ result: Result<Posted, StoreError>) {
-        guard !isOver else { return }
-        defer { schedule() }
+        guard !turns.isOver else { return }
+        defer { turns.schedule() }
         switch result {
         case .success(let posted):
             for entry in posted.entries { tools.metrics.posts[entry.isFresh ? .fresh : .repeated].increment() }
+            let channel = posts.channel(line)
             let call = posts.appended(line, gateways: posted.watchers.count)
             for instance in posted.watchers {
                 let gateway = table.find(instance)
-                table.outboxes[gateway].add(
-                    call, of: posts.channel(line), line, epoch: posted.epoch, offsets: posted.entries.map(\.offset))
+                table.outboxes[gateway].add(call, of: channel, line, epoch: posted.epoch, offsets: posted.entries.map(\.offset))
             }
         case .failure(let error):
             failed(error)
-            guard
-                case .giveUp(let records) = posts.failed(line, isOutage: error.isOutage, attempts: tools.limits.attempts)
-            else { return }
-            for index in records where !items[index].isDeadLetter {
-                items[index].isDeadLetter = true
-                deadLetter(
-                    items[index].source, DeadLetter(.attemptsExhausted, "the channel does not take it"),
-                    attempts: tools.limits.attempts)
+            if case .givenUp(let records) = posts.failed(line, isOutage: error.isOutage) {
+                giveUp(records, "the channel does not take it")
             }
         }
     }

@@ -1,8 +1,10 @@
 import EventLoop
 import Kafka
+import Lanes
 import Models
 import ServiceKafka
 import ServiceRuntime
+import ServiceStore
 import Store
 
 /// The work on one batch of records: each to its recipients' inboxes, then to the gateways that hold them, then, for who has
@@ -25,34 +27,28 @@ final class BatchRun {
     /// Of all its records: each priority has a topic of its own.
     private let priority: Priority
     var items: [Item] = []
-    private var outputs: BatchOutputs
-    var queues = PersonQueues()
-    private var calls: [DeliveryCall] = []
-    /// Slots whose call is to be made, in order.
-    private var ready = SlotQueue()
-    private var callsInFlight = 0
-    private var bytesInFlight = 0
-    var order = RecordOrder()
-    /// Walks whose next page is to be read.
-    var walks: [AudienceWalk] = []
-    var walksUnderWay = 0
-    var table: GatewayTable
-    /// Gateways whose publish failed and is to be made again.
-    private var republish: [Int] = []
-    private var pause: LoopTimer?
-    private var pauseLength: Int64 = 0
-    var posts = ChannelPosts()
-    private var isTurnScheduled = false
-    private(set) var isOver = false
     /// Records that were read, from the first on.
     private var admitted = 0
+    private var outputs: BatchOutputs
+    /// Each person's records, in order.
+    var people: Lanes<PersonID>
+    /// What became of each call, by the person's place in `people`.
+    private var calls: [DeliveryCall] = []
+    var readings: AudienceReadings
+    var posts: ChannelPosts
+    var table: GatewayTable
+    let turns: StoreTurns
 
     init(_ batch: RecordBatch, _ priority: Priority, _ tools: FanoutTools) {
         self.batch = batch
         self.priority = priority
         self.tools = tools
-        table = GatewayTable(limit: tools.limits.gatewayBatchBytes)
         outputs = BatchOutputs(limits: tools.limits)
+        people = Lanes(tools.limits.people)
+        readings = AudienceReadings(limit: tools.limits.readings, attempts: tools.limits.attempts)
+        posts = ChannelPosts(tools.limits.posts)
+        table = GatewayTable(limit: tools.limits.gatewayBatchBytes)
+        turns = StoreTurns(loop: tools.loop) { [store = tools.store] in store.isUp }
     }
 
     // MARK: Records
@@ -60,17 +56,19 @@ final class BatchRun {
     func start() {
         items.reserveCapacity(batch.records.count)
         if priority == .high { tools.rightOfWay.take() }
-        turn()
+        turns.begin { self.turn() }
     }
 
     /// Nothing more is to be done: another batch has begun, or the service ends.
     func drop() {
-        if !isOver { end() }
+        if !turns.isOver { end() }
     }
 
+    /// Redis answers again.
+    func wake() { turns.wake() }
+
     private func end() {
-        isOver = true
-        pause?.cancel()
+        turns.end()
         if priority == .high { tools.rightOfWay.leave(at: tools.loop.now) }
     }
 
@@ -84,7 +82,7 @@ final class BatchRun {
     /// soon, so that no turn is long.
     private func admit() {
         let isBeside = window < tools.limits.callsInFlight
-        guard admitted < batch.records.count, !isBeside || queues.busy < window else { return }
+        guard admitted < batch.records.count, !isBeside || people.busy < window else { return }
         let now = EventLoop.wallClock()
         let end = isBeside ? min(batch.records.count, admitted + 2 * window) : batch.records.count
         while admitted < end {
@@ -92,8 +90,8 @@ final class BatchRun {
             admitted += 1
         }
         // An answer makes the next turn, if there is anybody to answer.
-        if admitted < batch.records.count, queues.busy < window {
-            tools.loop.timer(after: .milliseconds(1)) { self.schedule() }
+        if admitted < batch.records.count, people.busy < window {
+            tools.loop.timer(after: .milliseconds(1)) { self.turns.schedule() }
         }
     }
 
@@ -106,11 +104,11 @@ final class BatchRun {
             switch record.audience {
             case .user, .users:
                 items.append(item)
-                if order.admit(direct: index, key: batch.records[source].key) { enqueue(index) }
+                if readings.admit(direct: index, key: batch.records[source].key) { enqueue(index) }
             case .channel(let channel):
                 items.append(item)
-                posts.admit(index, to: channel)
-                order.admit(index, audience: record.audience.listID ?? "", key: batch.records[source].key)
+                posts.admit(index, bytes: record.notification.count, to: channel)
+                readings.admit(index, audience: record.audience.listID ?? "", key: batch.records[source].key)
             case .followersOf, .broadcast: throw DeadLetter(.invalidData, "this audience is not served yet")
             }
         } catch {
@@ -118,7 +116,7 @@ final class BatchRun {
         }
     }
 
-    /// Puts a record for named people into their queues.
+    /// Puts a record for named people into their lines.
     func enqueue(_ index: Int) {
         switch items[index].record.audience {
         case .user(let person): enqueue(index, for: person)
@@ -128,12 +126,20 @@ final class BatchRun {
     }
 
     func enqueue(_ index: Int, for person: PersonID) {
-        guard person != items[index].record.actor, let slot = queues.add(index, for: person) else { return }
+        guard person != items[index].record.actor else { return }
+        let slot = people.add(index, bytes: items[index].record.notification.count, for: person)
         if slot == calls.count { calls.append(DeliveryCall()) }
-        ready.append(slot)
     }
 
-    func deadLetter(_ source: Int, _ error: DeadLetter, attempts: Int) {
+    /// They failed by their own fault as often as they may. A record has one dead letter, however many do not take it.
+    func giveUp(_ records: [Int], _ detail: String) {
+        for index in records where !items[index].isDeadLetter {
+            items[index].isDeadLetter = true
+            deadLetter(items[index].source, DeadLetter(.attemptsExhausted, detail), attempts: tools.limits.attempts)
+        }
+    }
+
+    private func deadLetter(_ source: Int, _ error: DeadLetter, attempts: Int) {
         tools.metrics.records[.deadLetter].increment()
         tools.metrics.deadLetters[error.reason].increment()
         tools.log.error("a notification became a dead letter", ["reason": .name(error.reason), "attempts": .count(attempts)])
@@ -145,38 +151,17 @@ final class BatchRun {
 
     // MARK: Turns
 
-    /// Does, once at the end of this turn, all that has become possible in it.
-    func schedule() {
-        guard !isTurnScheduled else { return }
-        isTurnScheduled = true
-        tools.loop.atTurnEnd {
-            self.isTurnScheduled = false
-            self.turn()
-        }
-    }
-
-    /// Redis answers again, or something else has changed that the run could not notice.
-    func wake() {
-        pause?.cancel()
-        pause = nil
-        schedule()
-    }
-
+    /// Does all that has become possible.
     private func turn() {
-        guard !isOver else { return }
         guard batch.isCurrent else { return drop() }
         admit()
-        if pause == nil {
-            if tools.store.isUp {
-                publish()
-                post()
-                call()
-                walk()
-            } else {
-                hold()
-            }
+        if turns.mayAsk() {
+            publish()
+            post()
+            call()
+            readAudiences()
         }
-        let isDone = admitted == batch.records.count && queues.busy == 0 && order.isEmpty && posts.isEmpty
+        let isDone = admitted == batch.records.count && people.busy == 0 && readings.isEmpty && posts.isEmpty
         if isDone, outputs.maySettle { finish() } else { write() }
     }
 
@@ -186,7 +171,7 @@ final class BatchRun {
         guard let records = outputs.begin() else { return }
         batch.commit(records, through: 0) {
             self.outputs.written()
-            self.schedule()
+            self.turns.schedule()
         }
     }
 
@@ -198,44 +183,26 @@ final class BatchRun {
         batch.finish(records, commit: records.isEmpty ? .plain : .transaction)
     }
 
-    /// Waits, from 50 ms up to a second, before anything is sent again.
-    private func hold() {
-        guard pause == nil else { return }
-        pauseLength = min(max(50, pauseLength * 2), 1_000)
-        pause = tools.loop.timer(after: .milliseconds(pauseLength)) {
-            self.pause = nil
-            self.turn()
-        }
-    }
-
     func failed(_ error: StoreError) {
         tools.metrics.retries.increment()
-        hold()
+        turns.failed(isOutage: error.isOutage)
     }
 
     // MARK: Calls
 
     private func call() {
         let window = window
-        while callsInFlight < window, bytesInFlight < tools.limits.bytesInFlight, !outputs.isFull,
-            let slot = ready.next()
-        {
+        while !outputs.isFull, let slot = people.next(turns.hold, most: window) {
             if calls[slot].deliveries.isEmpty { fill(slot) }
-            callsInFlight += 1
-            bytesInFlight += calls[slot].size
-            tools.inbox.deliver(calls[slot].deliveries, to: queues.person(slot)) { self.answered(slot, $0) }
+            tools.inbox.deliver(calls[slot].deliveries, to: people.key(slot)) { self.answered(slot, $0) }
         }
     }
 
-    /// Takes what waits for the person into one call.
+    /// The call's records, as Redis takes them.
     private func fill(_ slot: Int) {
-        while calls[slot].records.count < Inbox.maximumDeliveries, let next = queues.next(slot) {
-            let size = items[next].record.notification.count
-            guard calls[slot].size == 0 || calls[slot].size + size <= tools.limits.callBytes else { return }
-            _ = queues.take(slot)
-            calls[slot].size += size
-            calls[slot].records.append(next)
-            calls[slot].deliveries.append(delivery(next))
+        people.forEachRecord(of: slot) { index in
+            calls[slot].records.append(index)
+            calls[slot].deliveries.append(delivery(index))
         }
     }
 
@@ -246,16 +213,19 @@ final class BatchRun {
     }
 
     private func answered(_ slot: Int, _ result: Result<Delivered, StoreError>) {
-        guard !isOver else { return }
+        guard !turns.isOver else { return }
         switch result {
         case .success(let delivered):
-            pauseLength = 0
+            turns.succeeded()
             take(slot, delivered)
         case .failure(let error):
             failed(error)
-            follow(slot, calls[slot].failed(isOutage: error.isOutage, attempts: tools.limits.attempts))
+            if case .givenUp(let records) = people.failed(slot, isOutage: error.isOutage) {
+                giveUp(records, "the recipient's inbox does not take it")
+                calls[slot].clear()
+            }
         }
-        schedule()
+        turns.schedule()
     }
 
     private func take(_ slot: Int, _ delivered: Delivered) {
@@ -285,21 +255,12 @@ final class BatchRun {
     private func follow(_ slot: Int, _ step: DeliveryCall.Step) {
         switch step {
         case .wait, .publish: return
-        case .deliver:
-            leaveFlight(slot)
-            return ready.append(slot)
+        case .deliver: return people.again(slot)
         case .push: push(slot)
-        case .giveUp: giveUp(slot)
         case .settled: break
         }
-        leaveFlight(slot)
         calls[slot].clear()
-        if queues.settle(slot) { ready.append(slot) }
-    }
-
-    private func leaveFlight(_ slot: Int) {
-        callsInFlight -= 1
-        bytesInFlight -= calls[slot].size
+        people.end(slot)
     }
 
     /// What is delivered again may have reached her meanwhile, and while Redis was away it may have expired.
@@ -314,27 +275,16 @@ final class BatchRun {
             let position = StreamPosition(epoch: calls[slot].epoch, offset: entry.offset)
             outputs.append(
                 .push(
-                    item.record, to: queues.person(slot), position, topic: tools.topics.push(priority),
+                    item.record, to: people.key(slot), position, topic: tools.topics.push(priority),
                     headers: batch.records[item.source].headers))
             tools.metrics.pushes[priority].increment()
-        }
-    }
-
-    private func giveUp(_ slot: Int) {
-        for index in calls[slot].records where !items[index].isDeadLetter {
-            items[index].isDeadLetter = true
-            deadLetter(
-                items[index].source, DeadLetter(.attemptsExhausted, "the recipient's inbox does not take it"),
-                attempts: calls[slot].failures)
         }
     }
 
     // MARK: Gateways
 
     private func publish() {
-        let again = republish
-        republish = []
-        for gateway in again {
+        for gateway in table.takeFailed() {
             if let parcel = table.outboxes[gateway].underWay { publish(parcel, gateway) }
         }
         for gateway in table.outboxes.indices {
@@ -347,18 +297,18 @@ final class BatchRun {
     }
 
     private func published(_ gateway: Int, _ result: Result<Published, StoreError>) {
-        guard !isOver else { return }
-        defer { schedule() }
+        guard !turns.isOver else { return }
+        defer { turns.schedule() }
         var receivers = 0
         var hasLeft = false
         switch result {
         case .success(let published):
-            pauseLength = 0
+            turns.succeeded()
             receivers = published.receivers
             hasLeft = published.sequence == 0
         case .failure(let error) where error.isOutage:
             failed(error)
-            return republish.append(gateway)
+            return table.failed(gateway)
         case .failure: break  // Such a gateway hears nothing; its people count as without a route there.
         }
         let metrics = tools.metrics

@@ -1,113 +1,66 @@
+import Lanes
 import Models
 import Store
 
 /// What a batch has for the streams of channels: one entry for each post. Posts of one channel wait for each other, so that
 /// they keep their order. Pure.
 struct ChannelPosts {
-    /// The place of a channel.
-    typealias Line = Int
+    /// A channel's place.
+    typealias Line = Lanes<ChannelID>.Slot
 
     /// One call of `append` and what follows it.
     struct Call {
         var posts: [Delivery] = []
-        var size = 0
-        /// Indexes of the batch's notifications, in order.
-        var records: [Int] = []
         /// Publishes that are not answered yet.
         var unanswered = 0
-        var failures = 0
     }
 
-    private struct Channel {
-        let id: ChannelID
-        var waiting: [Int] = []
-        var call = Call()
-    }
+    private var lanes: Lanes<ChannelID>
+    /// By the channel's place.
+    private var calls: [Call] = []
 
-    enum Step: Equatable {
-        /// Make the call again.
-        case again
-        /// The call has failed by its own fault as often as it may. These records become dead letters.
-        case giveUp([Int])
-    }
-
-    private var lines: [ChannelID: Line] = [:]
-    private var channels: [Channel] = []
-    /// The lines whose call is to be made next, in order.
-    private var ready: [Line] = []
-    private var busy = 0
+    init(_ bounds: LaneBounds) { lanes = Lanes(bounds) }
 
     /// Nothing is waiting or under way.
-    var isEmpty: Bool { busy == 0 }
+    var isEmpty: Bool { lanes.isEmpty }
 
-    func channel(_ line: Line) -> ChannelID { channels[line].id }
+    func channel(_ line: Line) -> ChannelID { lanes.key(line) }
 
     /// A record for a channel.
-    mutating func admit(_ record: Int, to channel: ChannelID) {
-        let line: Line
-        if let known = lines[channel] {
-            line = known
-        } else {
-            line = channels.count
-            lines[channel] = line
-            channels.append(Channel(id: channel))
-        }
-        let isIdle = channels[line].waiting.isEmpty && channels[line].call.records.isEmpty
-        channels[line].waiting.append(record)
-        guard isIdle else { return }
-        busy += 1
-        ready.append(line)
+    mutating func admit(_ record: Int, bytes: Int, to channel: ChannelID) {
+        if lanes.add(record, bytes: bytes, for: channel) == calls.count { calls.append(Call()) }
     }
 
-    /// A call that may be made now, with posts that wait. `post` answers a record's bytes. Nil if there is no such call.
-    mutating func next(callBytes: Int, _ post: (Int) -> Delivery) -> (line: Line, call: Call)? {
-        guard !ready.isEmpty else { return nil }
-        let line = ready.removeFirst()
-        if channels[line].call.records.isEmpty { fill(line, callBytes, post) }
-        return (line, channels[line].call)
-    }
-
-    private mutating func fill(_ line: Line, _ callBytes: Int, _ post: (Int) -> Delivery) {
-        var call = Call()
-        for record in channels[line].waiting.prefix(ChannelStreams.maximumItems) {
-            let next = post(record)
-            guard call.size == 0 || call.size + next.range.count <= callBytes else { break }
-            call.posts.append(next)
-            call.records.append(record)
-            call.size += next.range.count
-        }
-        channels[line].waiting.removeFirst(call.records.count)
-        channels[line].call = call
+    /// A call that may be made now; `post` names a record's bytes. Nil if there is none.
+    mutating func next(_ hold: Hold, _ post: (Int) -> Delivery) -> (line: Line, call: Call)? {
+        guard let line = lanes.next(hold) else { return nil }
+        if calls[line].posts.isEmpty { lanes.forEachRecord(of: line) { calls[line].posts.append(post($0)) } }
+        return (line, calls[line])
     }
 
     /// The append was answered, and so many gateways are to be told. Answers the call, which is to be published.
     mutating func appended(_ line: Line, gateways: Int) -> Call {
-        channels[line].call.unanswered = gateways
-        let call = channels[line].call
-        if gateways == 0 { settle(line) }
+        calls[line].unanswered = gateways
+        let call = calls[line]
+        if gateways == 0 { end(line) }
         return call
     }
 
     /// One of the publishes was answered. A gateway that did not hear it notices that, and reads the stream.
     mutating func published(_ line: Line) {
-        channels[line].call.unanswered -= 1
-        if channels[line].call.unanswered == 0 { settle(line) }
+        calls[line].unanswered -= 1
+        if calls[line].unanswered == 0 { end(line) }
     }
 
-    /// The append failed. An outage says nothing about its records, however long it lasts.
-    mutating func failed(_ line: Line, isOutage: Bool, attempts: Int) -> Step {
-        if !isOutage { channels[line].call.failures += 1 }
-        guard channels[line].call.failures >= attempts else {
-            ready.append(line)
-            return .again
-        }
-        let records = channels[line].call.records
-        settle(line)
-        return .giveUp(records)
+    /// The append failed.
+    mutating func failed(_ line: Line, isOutage: Bool) -> Lanes<ChannelID>.Verdict {
+        let verdict = lanes.failed(line, isOutage: isOutage)
+        if case .givenUp = verdict { calls[line] = Call() }
+        return verdict
     }
 
-    private mutating func settle(_ line: Line) {
-        channels[line].call = Call()
-        if channels[line].waiting.isEmpty { busy -= 1 } else { ready.append(line) }
+    private mutating func end(_ line: Line) {
+        calls[line] = Call()
+        lanes.end(line)
     }
 }

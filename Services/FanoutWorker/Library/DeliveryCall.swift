@@ -16,23 +16,18 @@ struct DeliveryCall {
         case settled
         /// Wait for other answers.
         case wait
-        /// The call has failed by its own fault as often as it may. Its records become dead letters. The call has ended.
-        case giveUp
     }
 
     /// Indexes of the batch's notifications, in order.
     var records: [Int] = []
     var deliveries: [Delivery] = []
-    /// Bytes of the notifications.
-    var size = 0
-    /// Their entries in the inbox, as the latest answer says.
+    /// Where they stand in the inbox; of the last time the call was made.
     var epoch: UInt64 = 0
     var entries: [Delivered.Entry] = []
 
     private var unanswered = 0
     private var wasHeard = false
     private var isSecondRound = false
-    private(set) var failures = 0
 
     /// The call was answered. So many gateways hold connections of the person.
     mutating func delivered(epoch: UInt64, entries: [Delivered.Entry], gateways: Int) -> Step {
@@ -58,17 +53,8 @@ struct DeliveryCall {
         records.removeAll(keepingCapacity: true)
         deliveries.removeAll(keepingCapacity: true)
         entries = []
-        size = 0
         unanswered = 0
         wasHeard = false
         isSecondRound = false
-        failures = 0
-    }
-
-    /// The call failed. An outage says nothing about its records, however long it lasts.
-    mutating func failed(isOutage: Bool, attempts: Int) -> Step {
-        if isOutage { return .deliver }
-        failures += 1
-        return failures >= attempts ? .giveUp : .deliver
     }
 }

@@ -1,3 +1,4 @@
+import Lanes
 public import Settings
 public import Store
 
@@ -28,7 +29,7 @@ public struct FanoutSettings: SettingsGroup {
 public struct FanoutLimits: SettingsGroup {
     /// Records of one batch from Kafka.
     public var batchRecords = 4_000
-    /// Calls of `deliver` that are under way at once.
+    /// Calls of `deliver` under way at once, and as many of `append` for channels.
     public var callsInFlight = 1_000
     /// The same for each other priority, while high priority is under way, and for 2 s after that.
     public var callsBesideHigh = 32
@@ -44,15 +45,16 @@ public struct FanoutLimits: SettingsGroup {
     public var outputBytes = 4 << 20
     /// Members of one page of an audience.
     public var audiencePage = 500
-    /// Audiences that are read at once.
-    public var walks = 8
-    /// How often a call is made that fails by its own fault.
+    /// Audiences read at once.
+    public var readings = 8
+    /// How often a call that fails by its own fault is made.
     public var attempts = 5
 
     static let batchRecordsSetting = Setting(
         "FANOUT_BATCH_RECORDS", .integer(1...100_000), default: "4000", help: "Records taken from Kafka together")
     static let callsInFlightSetting = Setting(
-        "FANOUT_CALLS_IN_FLIGHT", .integer(1...9_000), default: "1000", help: "Deliveries to Redis under way at once, one a person")
+        "FANOUT_CALLS_IN_FLIGHT", .integer(1...9_000), default: "1000",
+        help: "Deliveries to Redis under way at once, one a person; and as many posts, one a channel")
     static let callsBesideHighSetting = Setting(
         "FANOUT_CALLS_BESIDE_HIGH", .integer(1...9_000), default: "32",
         help: "Deliveries under way of each lower priority while high priority is, or was within 2 s")
@@ -71,7 +73,7 @@ public struct FanoutLimits: SettingsGroup {
         help: "Bytes of pushes and dead letters that leave in one transaction before their batch has ended")
     static let audiencePageSetting = Setting(
         "FANOUT_AUDIENCE_PAGE", .integer(1...1_000), default: "500", help: "Members of an audience read at once")
-    static let walksSetting = Setting(
+    static let readingsSetting = Setting(
         "FANOUT_WALKS", .integer(1...100), default: "8", help: "Audiences whose members are read at once")
     static let attemptsSetting = Setting(
         "FANOUT_ATTEMPTS", .integer(1...100), default: "5",
@@ -81,7 +83,7 @@ public struct FanoutLimits: SettingsGroup {
         batchRecordsSetting.description, callsInFlightSetting.description, callsBesideHighSetting.description,
         bytesInFlightSetting.description,
         callBytesSetting.description, gatewayBatchBytesSetting.description,
-        outputRecordsSetting.description, outputBytesSetting.description, audiencePageSetting.description, walksSetting.description,
+        outputRecordsSetting.description, outputBytesSetting.description, audiencePageSetting.description, readingsSetting.description,
         attemptsSetting.description,
     ]
 
@@ -97,7 +99,23 @@ public struct FanoutLimits: SettingsGroup {
         outputRecords = try environment.value(Self.outputRecordsSetting)
         outputBytes = try environment.value(Self.outputBytesSetting)
         audiencePage = try environment.value(Self.audiencePageSetting)
-        walks = try environment.value(Self.walksSetting)
+        readings = try environment.value(Self.readingsSetting)
         attempts = try environment.value(Self.attemptsSetting)
+    }
+}
+
+extension FanoutLimits {
+    /// Calls of `deliver`.
+    var people: LaneBounds {
+        LaneBounds(
+            calls: callsInFlight, bytes: bytesInFlight, callRecords: Inbox.maximumDeliveries, callBytes: callBytes,
+            attempts: attempts)
+    }
+
+    /// Calls of `append` for channels.
+    var posts: LaneBounds {
+        LaneBounds(
+            calls: callsInFlight, bytes: bytesInFlight, callRecords: ChannelStreams.maximumItems, callBytes: callBytes,
+            attempts: attempts)
     }
 }

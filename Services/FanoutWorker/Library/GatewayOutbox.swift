@@ -1,3 +1,4 @@
+import Lanes
 import Models
 import Store
 
@@ -8,8 +9,8 @@ struct GatewayOutbox {
     /// beyond it.
     private let limit: Int
     private var batch = GatewayBatch()
-    /// The calls whose lines the open batch holds.
-    private var slots: [PersonQueues.Slot] = []
+    /// Whose lines the open batch holds.
+    private var slots: [Lanes<PersonID>.Slot] = []
     private var channels: [ChannelPosts.Line] = []
     /// The notification whose recipients are still being added, and its record. The members of a channel come one after
     /// another, and the bytes of the post leave once for all of them.
@@ -25,8 +26,8 @@ struct GatewayOutbox {
         /// Deliveries in this publish. A notification counts once for each person.
         var count: Int
         /// The calls that wait for its answer.
-        var slots: [PersonQueues.Slot]
-        /// The calls for channels that wait for its answer.
+        var slots: [Lanes<PersonID>.Slot]
+        /// The same for calls of channels.
         var channels: [ChannelPosts.Line]
     }
 
@@ -36,9 +37,8 @@ struct GatewayOutbox {
     }
 
     /// Adds the notifications of one call for one person's connections at this gateway. A person with very many connections may
-    /// fill several batches. The call waits for the last of them. A gateway that misses one of the others sees the gap in the
-    /// numbers.
-    mutating func add(_ call: borrowing DeliveryCall, _ slot: PersonQueues.Slot, routes: [GatewayTable.Route]) {
+    /// fill several batches: the call waits for the last of them. A gateway that missed one of the others sees the gap in their numbers.
+    mutating func add(_ call: borrowing DeliveryCall, _ slot: Lanes<PersonID>.Slot, routes: [GatewayTable.Route]) {
         for (index, delivery) in call.deliveries.enumerated() {
             let position = StreamPosition(epoch: call.epoch, offset: call.entries[index].offset)
             if open?.record != call.records[index] { endNotification() }
@@ -78,8 +78,8 @@ struct GatewayOutbox {
         return underWay
     }
 
-    /// The publish under way was answered. The calls that waited for it go on.
-    mutating func answered() -> (slots: [PersonQueues.Slot], channels: [ChannelPosts.Line]) {
+    /// The publish under way was answered. What waited for it goes on.
+    mutating func answered() -> (slots: [Lanes<PersonID>.Slot], channels: [ChannelPosts.Line]) {
         defer { underWay = nil }
         return (underWay?.slots ?? [], underWay?.channels ?? [])
     }
@@ -118,11 +118,22 @@ struct GatewayTable {
 
     private let limit: Int
     private var entries: [Entry] = []
+    /// Those whose publish failed and is to be made again.
+    private var unpublished: [Int] = []
     var outboxes: [GatewayOutbox] = []
 
     init(limit: Int) { self.limit = limit }
 
-    /// The place of an instance's outbox.
+    /// The publish under way met an outage.
+    mutating func failed(_ gateway: Int) { unpublished.append(gateway) }
+
+    /// Gateways whose publish under way is to be made again now.
+    mutating func takeFailed() -> [Int] {
+        defer { unpublished = [] }
+        return unpublished
+    }
+
+    /// Where an instance's outbox stands.
     mutating func find(_ instance: InstanceID) -> Int {
         let text = Array(instance.text.utf8)
         if let index = entries.firstIndex(where: { $0.text == text }) { return index }

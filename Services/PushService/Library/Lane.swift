@@ -1,8 +1,10 @@
 internal import EventLoop
 internal import Kafka
+internal import Lanes
 internal import Models
 internal import ServiceKafka
 internal import ServiceRuntime
+internal import ServiceStore
 internal import Store
 
 /// Records on their way from one topic to devices: those of one priority, or the parked ones. A batch is worked on at a time; a
@@ -17,13 +19,7 @@ final class Lane {
     /// Its records are the parked ones of this provider; `nil`: they are those of one priority.
     private let parkedOf: ProviderName?
     private var work: Work?
-    private var waitingForStore: [PersonWork] = []
-    private var storeTimer: LoopTimer?
-
-    /// Failures of a look-up, no outage among them, after which a record is given up.
-    static let lookupAttempts = 5
-    /// Between two looks whether Redis is back.
-    static let storePause: Duration = .milliseconds(250)
+    private let turns: StoreTurns
 
     /// What all lanes share.
     struct Post {
@@ -42,17 +38,23 @@ final class Lane {
         self.providers = providers
         self.parkedOf = parkedOf
         self.post = post
+        turns = StoreTurns(loop: loop, isUp: post.isStoreUp)
     }
 
     func start() throws(KafkaError) {
         pipeline.onBatch = { [unowned self] batch in self.begin(batch) }
+        turns.begin { [unowned self] in self.turn() }
         pipeline.onRefused = { [refused = post.refused] in refused.replacement(for: $0, $1) }
         try pipeline.start()
     }
 
+    /// Redis answers again.
+    func wake() { turns.wake() }
+
     func stop(_ completion: @escaping () -> Void) {
         pipeline.stop {
             self.abandon()
+            self.turns.end()
             completion()
         }
         // What is not due need not be waited for.
@@ -62,9 +64,6 @@ final class Lane {
     private func abandon() {
         work?.cancel()
         work = nil
-        waitingForStore = []
-        storeTimer?.cancel()
-        storeTimer = nil
     }
 
     // MARK: A batch
@@ -75,28 +74,33 @@ final class Lane {
         post.log.debug("batch begun", ["records": .count(batch.records.count)])
         let work = Work(batch)
         self.work = work
-        var people: [PersonID: PersonWork] = [:]
-        var order: [PersonWork] = []
         for (index, record) in batch.records.enumerated() {
-            guard let item = read(record, index, work) else { continue }
-            if parkedOf == nil, let person = people[item.person] {
-                person.items.append(item)
-            } else {
-                let person = PersonWork(work, item)
-                people[item.person] = person
-                order.append(person)
-            }
+            if let item = read(record, index, work) { work.items.append(item) }
         }
-        work.open = order.reduce(0) { $0 + $1.items.count }
-        guard work.open > 0 else { return finish(work) }
-        guard parkedOf != nil else { return order.forEach(lookUp) }
-        work.waiting = order
-        startDue(work)
-        if !work.waiting.isEmpty { loop.timer(after: ParkedPush.turn) { self.putBack(work) } }
+        if parkedOf != nil {
+            work.waiting = Array(work.items.indices)
+            startDue(work)
+            if !work.waiting.isEmpty { loop.timer(after: ParkedPush.turn) { self.putBack(work) } }
+        } else {
+            for number in work.items.indices { work.lanes.add(number, for: .person(work.items[number].person)) }
+        }
+        goOn(work)
+    }
+
+    /// Ends a batch all of whose records have an outcome; else, at the end of this turn, does what has become possible.
+    private func goOn(_ work: Work) {
+        if work.isDone { finish(work) } else { turns.schedule() }
+    }
+
+    private func turn() {
+        guard let work, work.batch.isCurrent, turns.mayAsk() else { return }
+        while let slot = work.lanes.next(turns.hold) {
+            lookUp(work.lanes.firstRecord(of: slot), slot, work)
+        }
     }
 
     /// Nil if the record needs no push; what it needs instead is in `work`.
-    private func read(_ record: KafkaRecord, _ index: Int, _ work: Work) -> PersonWork.Item? {
+    private func read(_ record: KafkaRecord, _ index: Int, _ work: Work) -> Work.Item? {
         do throws(DeadLetter) {
             let (message, person, accepted) = try PushMessage.read(record.value)
             let parked = parkedOf == nil ? nil : try ParkedPush.read(record.value)
@@ -105,7 +109,7 @@ final class Lane {
                 return nil
             }
             guard !providers.isEmpty else { throw DeadLetter(.noCredentials, "APNS_KEY_FILE is not set") }
-            return PersonWork.Item(index: index, message: message, person: person, accepted: accepted, parked: parked)
+            return Work.Item(index: index, message: message, person: person, accepted: accepted, parked: parked)
         } catch {
             giveUp(index, error, attempts: 1, work)
             return nil
@@ -135,31 +139,31 @@ final class Lane {
     /// Begins with those that are due, and looks again when the next one is.
     private func startDue(_ work: Work) {
         let now = EventLoop.wallClock()
-        let waits = work.waiting.map { $0.items.first?.parked?.wait(now: now) ?? 0 }
-        let due = zip(work.waiting, waits).filter { $1 == 0 }.map(\.0)
+        let waits = work.waiting.map { work.items[$0].parked?.wait(now: now) ?? 0 }
+        for (number, wait) in zip(work.waiting, waits) where wait == 0 { work.lanes.add(number, for: .parked(number)) }
         work.waiting = zip(work.waiting, waits).filter { $1 > 0 }.map(\.0)
         work.timer = waits.filter { $0 > 0 }.min().map { wait in
             loop.timer(after: .milliseconds(wait)) { self.startDue(work) }
         }
-        due.forEach(lookUp)
+        turns.schedule()
     }
 
     /// Ends the turn: what is not due is written again as it is.
     private func putBack(_ work: Work) {
         guard self.work === work, !work.waiting.isEmpty, let parkedOf else { return }
-        let waiting = work.waiting
-        work.waiting = []
         work.timer?.cancel()
-        for person in waiting {
-            let record = work.batch.records[person.items[0].index]
+        for number in work.waiting {
+            let index = work.items[number].index
+            let record = work.batch.records[index]
             work.write(
                 OutgoingRecord(topic: post.topics.pushRetries(of: parkedOf), key: record.key, value: record.value, headers: record.headers),
-                for: person.items[0].index)
-            next(person)
+                for: index)
         }
+        work.waiting = []
+        goOn(work)
     }
 
-    private func park(_ item: PersonWork.Item, _ device: Device, attempt: Int, until: Int64, _ work: Work) {
+    private func park(_ item: Work.Item, _ device: Device, attempt: Int, until: Int64, _ work: Work) {
         guard let provider = ProviderName(of: device) else { return }
         do throws(DeadLetter) {
             let parked = ParkedPush(devices: [device.token], attempt: attempt, notBefore: until)
@@ -171,67 +175,57 @@ final class Lane {
         }
     }
 
-    // MARK: A person
+    // MARK: A record
 
-    private func lookUp(_ person: PersonWork) {
-        guard let work, person.work === work, work.batch.isCurrent else { return }
-        guard let item = person.items.first else { return }
+    private func lookUp(_ number: Int, _ slot: Int, _ work: Work) {
+        let item = work.items[number]
         devices.targets(of: item.person, for: item.message.id) { result in
             guard self.work === work else { return }
             switch result {
-            case .success(let targets): self.send(person, item, targets)
-            case .failure(let error) where error.isOutage: self.waitForStore(person)
-            case .failure(let error): self.lookupFailed(person, item, error)
+            case .success(let targets):
+                self.turns.succeeded()
+                self.send(number, slot, targets, work)
+            case .failure(let error): self.lookupFailed(slot, error, work)
             }
         }
     }
 
-    private func lookupFailed(_ person: PersonWork, _ item: PersonWork.Item, _ error: StoreError) {
-        person.failures += 1
-        guard person.failures >= Self.lookupAttempts else { return waitForStore(person) }
-        post.log.error("a person's devices cannot be read", ["reason": .error(error)])
-        giveUp(
-            item.index, DeadLetter(.attemptsExhausted, "the person's devices cannot be read"), attempts: person.failures,
-            person.work)
-        next(person)
-    }
-
     /// An outage of the store says nothing about the record: it waits, and with it the batch.
-    private func waitForStore(_ person: PersonWork) {
-        waitingForStore.append(person)
-        guard storeTimer == nil else { return }
-        storeTimer = loop.timer(after: Self.storePause, every: Self.storePause) {
-            guard self.post.isStoreUp() else { return }
-            self.storeTimer?.cancel()
-            self.storeTimer = nil
-            let people = self.waitingForStore
-            self.waitingForStore = []
-            for person in people { self.lookUp(person) }
+    private func lookupFailed(_ slot: Int, _ error: StoreError, _ work: Work) {
+        turns.failed(isOutage: error.isOutage)
+        guard case .givenUp(let numbers) = work.lanes.failed(slot, isOutage: error.isOutage) else { return }
+        post.log.error("a person's devices cannot be read", ["reason": .error(error)])
+        for number in numbers {
+            giveUp(
+                work.items[number].index, DeadLetter(.attemptsExhausted, "the person's devices cannot be read"),
+                attempts: Work.lookupAttempts, work)
         }
+        goOn(work)
     }
 
-    private func send(_ person: PersonWork, _ item: PersonWork.Item, _ targets: [PushTarget]) {
+    private func send(_ number: Int, _ slot: Int, _ targets: [PushTarget], _ work: Work) {
+        let item = work.items[number]
         let wanted = targets.filter {
             providers.serves($0.device) && item.parked?.devices.contains($0.device.token) != false
         }
         if wanted.isEmpty {
             post.instruments.outcomes[.noDevice].increment()
-            return next(person)
+            return end(slot, work)
         }
-        let awake = wanted.filter { isToSend(item, $0, person.work) }
-        guard !awake.isEmpty else { return next(person) }
-        person.open = awake.count
+        let awake = wanted.filter { isToSend(item, $0, work) }
+        guard !awake.isEmpty else { return end(slot, work) }
+        work.items[number].open = awake.count
         for target in awake {
             let device = target.device
             providers.run(
-                Errand(item.message, to: device, of: person.work, attempts: item.parked?.attempt ?? 0, waitsHere: parkedOf != nil) {
-                    self.ended(person, item, device, $0)
+                Errand(item.message, to: device, of: work, attempts: item.parked?.attempt ?? 0, waitsHere: parkedOf != nil) {
+                    self.ended(number, slot, work, device, $0)
                 })
         }
     }
 
     /// Decides about a device before the provider is asked; what becomes of the push instead is counted, or in `work`.
-    private func isToSend(_ item: PersonWork.Item, _ target: PushTarget, _ work: Work) -> Bool {
+    private func isToSend(_ item: Work.Item, _ target: PushTarget, _ work: Work) -> Bool {
         if target.isSent {
             post.instruments.outcomes[.repeated].increment()
             return false
@@ -246,8 +240,9 @@ final class Lane {
         return false
     }
 
-    private func ended(_ person: PersonWork, _ item: PersonWork.Item, _ device: Device, _ outcome: Errand.Outcome) {
-        guard work === person.work else { return }
+    private func ended(_ number: Int, _ slot: Int, _ work: Work, _ device: Device, _ outcome: Errand.Outcome) {
+        guard self.work === work else { return }
+        let item = work.items[number]
         let (outcomes, token) = (post.instruments.outcomes, device.token)
         let now = EventLoop.wallClock()
         switch outcome {
@@ -265,18 +260,18 @@ final class Lane {
         case .parked(let pause, let attempts, let isForDevice):
             let until = now + Int64(pause.wholeMilliseconds)
             if isForDevice { post.standings.rest(token, until: until) }
-            park(item, device, attempt: attempts, until: until, person.work)
+            park(item, device, attempt: attempts, until: until, work)
         case .wrongTopic(let letter, let attempts):
             post.standings.hasWrongTopic(token, now: now)
-            giveUp(item.index, letter, attempts: attempts, person.work)
-        case .gaveUp(let letter, let attempts): giveUp(item.index, letter, attempts: attempts, person.work)
+            giveUp(item.index, letter, attempts: attempts, work)
+        case .gaveUp(let letter, let attempts): giveUp(item.index, letter, attempts: attempts, work)
         }
-        person.open -= 1
-        if person.open == 0 { next(person) }
+        work.items[number].open -= 1
+        if work.items[number].open == 0 { end(slot, work) }
     }
 
     /// If Redis is away it is not remembered, and a replay pushes it again.
-    private func remember(_ item: PersonWork.Item, _ token: String) {
+    private func remember(_ item: Work.Item, _ token: String) {
         devices.remember(item.message.id, sentTo: token, of: item.person) { [post] result in
             if case .failure = result { post.instruments.unremembered.increment() }
         }
@@ -293,11 +288,9 @@ final class Lane {
         }
     }
 
-    private func next(_ person: PersonWork) {
-        person.items.removeFirst()
-        person.failures = 0
-        person.work.open -= 1
-        if person.work.open == 0 { return finish(person.work) }
-        if !person.items.isEmpty { lookUp(person) }
+    /// All devices of the record have an outcome.
+    private func end(_ slot: Int, _ work: Work) {
+        work.lanes.end(slot)
+        goOn(work)
     }
 }

@@ -56,7 +56,7 @@ public actor PushService: Service {
         let settings = context.settings
         let store = try StoreConnection(loop: loop, settings: settings.redis, namespace: context.process.namespace)
         self.store = store
-        context.bringUp(store)
+        context.bringUp(store, onUp: { for lane in self.lanes { lane.wake() } })
         let devices = store.devices(window: settings.dedupWindow)
         let instruments = Instruments(context.metrics)
         let providers = PushProviders(apns() + furtherProviders, context: context, instruments: instruments)

@@ -1,14 +1,37 @@
 internal import EventLoop
 internal import Kafka
+internal import Lanes
 internal import Models
 
 /// One batch while it is worked on. Loop thread only.
 final class Work {
+    /// Whose records go one after another: a person's; a parked push waits for nobody.
+    enum Line: Hashable {
+        case person(PersonID)
+        case parked(Int)
+    }
+
+    /// A record that needs a push.
+    struct Item {
+        /// Of the record in its batch.
+        let index: Int
+        let message: PushMessage
+        let person: PersonID
+        /// ms since 1970.
+        let accepted: Int64
+        /// What remains to be done; nil: everything.
+        var parked: ParkedPush?
+        /// Devices without an outcome.
+        var open = 0
+    }
+
     let batch: RecordBatch
-    /// Records without an outcome.
-    var open = 0
-    /// Parked pushes that are not due.
-    var waiting: [PersonWork] = []
+    /// By their numbers in `lanes`.
+    var items: [Item] = []
+    /// Look-ups of people's devices, and the sending that follows each.
+    var lanes: Lanes<Line>
+    /// Parked pushes that are not due, by their numbers.
+    var waiting: [Int] = []
     /// Looks at `waiting` again.
     var timer: LoopTimer?
     /// The group has given its records to another member, or the service ends.
@@ -17,7 +40,17 @@ final class Work {
     private var outputs: [Int: [OutgoingRecord]] = [:]
     private var deadLetters: Set<Int> = []
 
-    init(_ batch: RecordBatch) { self.batch = batch }
+    /// Failures of a look-up, no outage among them, after which a record is given up.
+    static let lookupAttempts = 5
+
+    init(_ batch: RecordBatch) {
+        self.batch = batch
+        // At most one look-up a record is under way, and PUSH_BATCH_RECORDS or PUSH_PARKED_RECORDS bounds these.
+        lanes = Lanes(LaneBounds(calls: max(1, batch.records.count), attempts: Self.lookupAttempts))
+    }
+
+    /// Every record has an outcome.
+    var isDone: Bool { lanes.isEmpty && waiting.isEmpty }
 
     func cancel() {
         isCancelled = true
@@ -33,31 +66,4 @@ final class Work {
 
     /// One dead letter a record, with what the first of its devices met. False: there is one.
     func claimDeadLetter(for index: Int) -> Bool { deadLetters.insert(index).inserted }
-}
-
-/// One person's records of a batch, in order; or one parked push, which waits for nobody.
-final class PersonWork {
-    struct Item {
-        /// Of the record in its batch.
-        let index: Int
-        let message: PushMessage
-        let person: PersonID
-        /// ms since 1970.
-        let accepted: Int64
-        /// What remains to be done; nil: everything.
-        var parked: ParkedPush?
-    }
-
-    let work: Work
-    /// The first is the one that is worked on.
-    var items: [Item]
-    /// Devices of the first item without an outcome.
-    var open = 0
-    /// Look-ups for the first item that failed by themselves.
-    var failures = 0
-
-    init(_ work: Work, _ item: Item) {
-        self.work = work
-        items = [item]
-    }
 }

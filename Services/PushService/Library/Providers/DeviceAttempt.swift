@@ -1,3 +1,4 @@
+internal import Lanes
 internal import Models
 
 /// Bounds of retrying.
@@ -13,9 +14,7 @@ public struct RetryLimits: Sendable {
 
     /// The pause after so many failures in a row, with half of it left to chance (`random` from 0 to 1).
     func pause(after failures: Int, random: Double) -> Duration {
-        let doubled = base * (1 << min(max(0, failures - 1), 20))
-        let whole = min(doubled, longest)
-        return whole * (0.5 + 0.5 * min(max(random, 0), 1))
+        RetryPause(first: base, longest: longest).after(failures, random: random)
     }
 }
 
