@@ -2,6 +2,11 @@ import Lanes
 import TestSupport
 import Testing
 
+extension SeededGenerator {
+    /// True once in so many times.
+    fileprivate mutating func chance(_ one: Int) -> Bool { Int.random(in: 0..<one, using: &self) == 0 }
+}
+
 /// An owner that drives lanes as a service does, with a server that fails at random. It keeps what the engine promises by hand,
 /// in the plainest way, and compares after each step.
 private struct Owner {
