@@ -11,7 +11,6 @@ final class BrokerProbe {
     private let loop: EventLoop
     private let client: KafkaClient
     private let worker: WorkerThread
-    private let asksForAllTopics: Bool
     private var timer: LoopTimer?
     private var isAsking = false
     private var isClosed = false
@@ -23,11 +22,7 @@ final class BrokerProbe {
     private static let patience: Int32 = 3_000
     private static let interval = Duration.milliseconds(2_000)
 
-    /// - Parameter asksForAllTopics: for a consumer that reads by a pattern. librdkafka has one request for all topics under way
-    ///   at a time, and repeats it on the same broker while that one is away; until then it sees no new topic (its #4970, mended
-    ///   in 2.9). The probe's request is not counted with these.
-    init(loop: EventLoop, client: KafkaClient, name: String, asksForAllTopics: Bool = false) {
-        self.asksForAllTopics = asksForAllTopics
+    init(loop: EventLoop, client: KafkaClient, name: String) {
         self.loop = loop
         self.client = client
         worker = WorkerThread(name: name)
@@ -43,12 +38,10 @@ final class BrokerProbe {
         isAsking = true
         // Confined to the loop: the worker only carries it there and back.
         nonisolated(unsafe) let me = self
-        let (client, loop, allTopics) = (client, loop, asksForAllTopics)
+        let (client, loop) = (client, loop)
         worker.run {
             // A machine that stands still lets one half pass unused; the broker has the other.
-            let failure = client.probe(allTopics: allTopics, timeout: Self.patience / 2).flatMap { _ in
-                client.probe(allTopics: allTopics, timeout: Self.patience / 2)
-            }
+            let failure = client.probe(timeout: Self.patience / 2).flatMap { _ in client.probe(timeout: Self.patience / 2) }
             loop.post { me.answered(failure) }
         }
     }

@@ -63,7 +63,8 @@ final class Consumer {
     var topics: [String] { records?.topics ?? [] }
 
     /// The partitions of the assignment.
-    private(set) var partitions: [PartitionOffset] = []
+    var partitions: [PartitionOffset] { assignment.partitions }
+    private var assignment = Assignment()
 
     /// The end of a partition, as the last answer to a fetch said. Negative before the first answer.
     func high(_ partition: PartitionProgress.Partition) -> Int64 {
@@ -197,14 +198,27 @@ final class Consumer {
         switch code {
         case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS where !isClosing:
             membership = GroupMembership(consumer: client)
-            self.partitions = partitions.map { PartitionList.offsets($0) } ?? []
+            if assignment.give(partitions.map { PartitionList.offsets($0) } ?? []) { joinAgainSoon() }
             records?.assign(self.partitions)
             rd_kafka_assign(client.raw, partitions)
             onRebalance?(.assigned(count: Int(partitions?.pointee.cnt ?? 0)))
         case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS where !isClosing:
+            if rd_kafka_assignment_lost(client.raw) != 0 { assignment.lose() }
             guard let onRebalance else { return unassign() }
             onRebalance(.revoked)
         default: rd_kafka_assign(client.raw, nil)
+        }
+    }
+
+    /// Subscribes to the same topics once more, if the assignment stands then: only so librdkafka looks which of them are there.
+    private func joinAgainSoon() {
+        let membership = membership
+        loop.timer(after: Assignment.pause) { [weak self] in
+            guard let self, !self.isClosing, self.membership === membership else { return }
+            var list: UnsafeMutablePointer<rd_kafka_topic_partition_list_t>?
+            guard rd_kafka_subscription(self.client.raw, &list) == RD_KAFKA_RESP_ERR_NO_ERROR, let list else { return }
+            rd_kafka_subscribe(self.client.raw, list)
+            rd_kafka_topic_partition_list_destroy(list)
         }
     }
 

@@ -114,12 +114,10 @@ final class KafkaClient: @unchecked Sendable {
         Unmanaged.passUnretained(callbacks).release()
     }
 
-    /// One request for metadata to any broker, to learn whether one answers. Blocks up to `timeout` ms.
-    /// - Parameter allTopics: ask for all topics of the cluster; a consumer with a pattern then reads those that are new to it.
-    ///   Otherwise the request names the topics that the client already knows.
-    func probe(allTopics: Bool = false, timeout: Int32) -> KafkaError? {
+    /// One request to any broker, to learn whether one answers. Blocks up to `timeout` ms.
+    func probe(timeout: Int32) -> KafkaError? {
         var metadata: UnsafePointer<rd_kafka_metadata>?
-        let code = rd_kafka_metadata(raw, allTopics ? 1 : 0, nil, &metadata, timeout)
+        let code = rd_kafka_metadata(raw, 0, nil, &metadata, timeout)
         if let metadata { rd_kafka_metadata_destroy(metadata) }
         guard code != RD_KAFKA_RESP_ERR_NO_ERROR else {
             callbacks.fault.withLock { $0 = nil }

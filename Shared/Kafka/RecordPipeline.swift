@@ -76,11 +76,10 @@ public final class RecordPipeline {
             loop: loop,
             properties: .consumer(
                 settings, group: settings.group(ofService: service), excluding: excluding,
-                creates: !patterns.hasExpression))
+                creates: !topics.contains { $0.hasPrefix("^") }))
         transactions = TransactionThread(
             loop: loop, settings: settings, transactionalID: transactionalID, consumer: consumer.client)
-        probe = BrokerProbe(
-            loop: loop, client: consumer.client, name: "kafka-probe", asksForAllTopics: patterns.hasExpression)
+        probe = BrokerProbe(loop: loop, client: consumer.client, name: "kafka-probe")
     }
 
     /// Joins the group. Once.

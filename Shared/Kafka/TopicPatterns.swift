@@ -13,9 +13,6 @@ struct TopicPatterns: Sendable {
     let topics: [String]
     let excluding: [String]
 
-    /// Whether topics that are made later may match.
-    var hasExpression: Bool { topics.contains { $0.hasPrefix("^") } }
-
     func match(_ topic: String) -> Bool {
         topics.contains { $0.hasPrefix("^") ? Self.matches(topic, $0) : $0 == topic }
             && !excluding.contains { Self.matches(topic, $0) }
