@@ -30,6 +30,13 @@ public struct TransactionBound: Equatable, Sendable {
     /// Whether so many records with so many bytes are too much for one transaction.
     public func isPassed(records: Int, bytes: Int) -> Bool { records > self.records || bytes > self.bytes }
 
+    /// The same with at most so many records.
+    public func atMost(records: Int) -> TransactionBound {
+        var bound = self
+        bound.records = max(1, min(self.records, records))
+        return bound
+    }
+
     /// Which of the outputs, from `start` on, go into one transaction: at least one, if there is one.
     func portion(of outputs: [OutgoingRecord], from start: Int) -> Range<Int> {
         var end = start

@@ -56,6 +56,17 @@ private func mention(_ offset: Int64) -> KafkaRecord {
 }
 
 @Suite struct FastLaneTests {
+    @Test func itHasTheRightOfWayWhileItIsUnderWayAndForAMoment() throws {
+        let rig = try Lane()
+        _ = rig.batch([mention(0)])
+        #expect(!rig.lane.hasRightOfWay(now: now))
+        _ = rig.batch([payment(1)])
+        #expect(rig.lane.hasRightOfWay(now: now + 60_000))
+        rig.answerAll()
+        #expect(rig.lane.hasRightOfWay(now: now + FastLane.patience - 1))
+        #expect(!rig.lane.hasRightOfWay(now: now + FastLane.patience))
+    }
+
     @Test func highPriorityLeavesWhenItIsReadAndPassesOnceKafkaHasIt() throws {
         let rig = try Lane()
         // The first of a topic is found in its batch, and leaves then.

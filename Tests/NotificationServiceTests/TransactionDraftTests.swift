@@ -27,6 +27,18 @@ import Testing
         #expect(draft.outputs.count == 4_000)
     }
 
+    /// Beside high priority, with the usual limits.
+    @Test func itIsSmallerWhereFewerRecordsAreAllowed() {
+        let limits = EventLimits()
+        let bound = TransactionBound(records: limits.transactionRecords, bytes: limits.transactionBytes)
+        var draft = TransactionDraft(bound.atMost(records: limits.transactionRecordsBesideHigh), capacity: 600)
+        let goesOn = add(600, .low, records: 100, bytes: 1_000, to: &draft)
+        #expect(!goesOn)
+        #expect(draft.outputs.count == 1_000)
+        // A slow broker has made it smaller still, or it is set so.
+        #expect(TransactionBound(records: 10, bytes: 1).atMost(records: 1_000).records == 10)
+    }
+
     @Test func bytesBoundItToo() {
         var draft = TransactionDraft(TransactionBound(records: 4_000, bytes: 100_000), capacity: 10)
         let goesOn2 = add(10, .low, records: 10, bytes: 3_000, to: &draft)

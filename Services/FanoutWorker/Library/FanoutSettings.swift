@@ -32,7 +32,7 @@ public struct FanoutLimits: SettingsGroup {
     /// Calls of `deliver` under way at once, and as many of `append` for channels.
     public var callsInFlight = 1_000
     /// The same for each other priority, while high priority is under way, and for 2 s after that.
-    public var callsBesideHigh = 32
+    public var callsBesideHigh = 8
     /// Bytes of notifications in these calls. One more call may go beyond it.
     public var bytesInFlight = 16 << 20
     /// Bytes of notifications in one call. The first notification does not count.
@@ -56,7 +56,7 @@ public struct FanoutLimits: SettingsGroup {
         "FANOUT_CALLS_IN_FLIGHT", .integer(1...9_000), default: "1000",
         help: "Deliveries to Redis under way at once, one a person; and as many posts, one a channel")
     static let callsBesideHighSetting = Setting(
-        "FANOUT_CALLS_BESIDE_HIGH", .integer(1...9_000), default: "32",
+        "FANOUT_CALLS_BESIDE_HIGH", .integer(1...9_000), default: "8",
         help: "Deliveries under way of each lower priority while high priority is, or was within 2 s")
     static let bytesInFlightSetting = Setting(
         "FANOUT_BYTES_IN_FLIGHT", .size(1 << 10...1 << 30), default: "16MB", help: "Bytes of notifications in deliveries under way")

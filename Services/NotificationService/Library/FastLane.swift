@@ -45,6 +45,8 @@ final class FastLane: RecordsAhead {
 
     /// Records under way at once.
     static let limit = 4_000
+    /// How long high priority has the right of way after an event of it, in ms.
+    static let patience: Int64 = 2_000
 
     private let translation: EventTranslation
     private let clock: () -> Int64
@@ -53,6 +55,7 @@ final class FastLane: RecordsAhead {
     private var sent: [Place: Sent] = [:]
     private var lastNumber: UInt64 = 0
     private var inFlight = 0
+    private var lastSentAt: Int64?
     /// Topics that have carried high priority. The events of others are not looked at ahead: that would be to read them twice.
     private var topics: Set<String> = []
     /// Partitions of which an event of high priority goes with the batch in work: what stands behind it must not come before it.
@@ -70,6 +73,10 @@ final class FastLane: RecordsAhead {
         self.clock = clock
         self.produce = produce
     }
+
+    /// Whether high priority is under way, or was a moment ago. Transactions are small then: their records stand before those of high
+    /// priority at the broker and on this loop.
+    func hasRightOfWay(now: Int64) -> Bool { inFlight > 0 || lastSentAt.map { abs(now - $0) < Self.patience } ?? false }
 
     // MARK: Ahead of a batch
 
@@ -135,6 +142,7 @@ final class FastLane: RecordsAhead {
         let number = lastNumber
         sent[place] = Sent(number: number, count: outputs.count, unanswered: outputs.count)
         inFlight += outputs.count
+        lastSentAt = clock()
         for output in outputs {
             produce(output) { [weak self] in self?.answered(place, number, isWritten: $0) }
         }

@@ -79,7 +79,9 @@ public actor NotificationService: Service {
     /// Translates as much of the batch as one transaction takes, and leaves the rest to the next.
     private func translate(_ batch: RecordBatch) {
         let now = EventLoop.wallClock()
-        var draft = TransactionDraft(pipeline.bound, capacity: batch.records.count)
+        let limits = context.settings.limits
+        let most = fastLane.hasRightOfWay(now: now) ? limits.transactionRecordsBesideHigh : limits.transactionRecords
+        var draft = TransactionDraft(pipeline.bound.atMost(records: most), capacity: batch.records.count)
         fastLane.begin()
         for record in batch.records {
             guard draft.add({ fastLane.translate(record, now: now, into: &$0) }) else { break }

@@ -37,6 +37,8 @@ public struct EventLimits: SettingsGroup {
     /// Records that one transaction writes, and their bytes; a single event may pass both, and is then written in several.
     public var transactionRecords = 4_000
     public var transactionBytes = 4 << 20
+    /// The same in records, while high priority is under way, and for 2 s after that.
+    public var transactionRecordsBesideHigh = 1_000
     /// How long an event of `POST /v1/events` may wait for Kafka.
     public var acknowledgement: Duration = .seconds(10)
     /// Events of `POST /v1/events` that wait for Kafka at once.
@@ -58,6 +60,9 @@ public struct EventLimits: SettingsGroup {
     static let transactionBytesSetting = Setting(
         "EVENT_TRANSACTION_BYTES", .size(64 << 10...64 << 20), default: "4MB",
         help: "Bytes that one transaction writes; halved by itself while Kafka does not take them in time")
+    static let transactionRecordsBesideHighSetting = Setting(
+        "EVENT_TRANSACTION_BESIDE_HIGH", .integer(1...100_000), default: "1000",
+        help: "Records that one transaction writes while high priority is under way, or was within 2 s")
     static let acknowledgementSetting = Setting(
         "EVENT_ACK_TIMEOUT", .duration(.milliseconds(100) ... .seconds(60)), default: "10s",
         help: "How long an event of POST /v1/events may wait for Kafka; then, or where Kafka is known to be away, it is answered 503")
@@ -68,7 +73,7 @@ public struct EventLimits: SettingsGroup {
     public static let declarations = [
         eventBytesSetting.description, expandedBytesSetting.description, dedupWindowSetting.description,
         batchRecordsSetting.description, transactionRecordsSetting.description, transactionBytesSetting.description,
-        acknowledgementSetting.description, awaitingSetting.description,
+        transactionRecordsBesideHighSetting.description, acknowledgementSetting.description, awaitingSetting.description,
     ]
 
     public init() {}
@@ -80,6 +85,7 @@ public struct EventLimits: SettingsGroup {
         batchRecords = try environment.value(Self.batchRecordsSetting)
         transactionRecords = try environment.value(Self.transactionRecordsSetting)
         transactionBytes = try environment.value(Self.transactionBytesSetting)
+        transactionRecordsBesideHigh = try environment.value(Self.transactionRecordsBesideHighSetting)
         acknowledgement = try environment.value(Self.acknowledgementSetting)
         awaiting = try environment.value(Self.awaitingSetting)
     }
