@@ -210,7 +210,8 @@ final class Consumer {
         }
     }
 
-    /// Subscribes to the same topics once more, if the assignment stands then: only so librdkafka looks which of them are there.
+    /// Subscribes to the same topics again after the pause, unless the group has formed again meanwhile. A subscription makes
+    /// librdkafka look which of the topics exist.
     private func joinAgainSoon() {
         let membership = membership
         loop.timer(after: Assignment.pause) { [weak self] in
